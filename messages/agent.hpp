@@ -1,0 +1,29 @@
+#pragma once
+
+/// The agent runs what its node was assigned, and shows it.
+
+#include "messages/registry.hpp"
+
+#include <caf/typed_actor.hpp>
+
+namespace novacron {
+
+using agent_actor = caf::typed_actor<caf::replies_to<wire::Assign>::with<wire::Done>,
+                                     caf::replies_to<wire::ReportRequest>::with<wire::NodeReport>,
+                                     caf::replies_to<wire::LogRequest>::with<wire::LogChunk>,
+                                     caf::replies_to<wire::ExecStart>::with<wire::ExecSession>,
+                                     caf::replies_to<wire::ExecExchange>::with<wire::ExecOutput>,
+                                     caf::replies_to<wire::PauseInstance>::with<wire::Done>,
+                                     caf::replies_to<wire::ResizeInstance>::with<wire::Done>,
+                                     caf::replies_to<wire::RestartInstance>::with<wire::Done>,
+                                     caf::reacts_to<wire::NodeArrived>,
+                                     caf::reacts_to<wire::NodeDeparted>>;
+
+/// The image store of a node.
+using image_actor = caf::typed_actor<caf::replies_to<wire::ImageImport>::with<wire::Image>,
+                                     caf::replies_to<wire::ImageListRequest>::with<wire::ImageList>,
+                                     caf::replies_to<wire::ImageDelete>::with<wire::Done>,
+                                     caf::replies_to<wire::ImageLookup>::with<wire::ImageManifest>,
+                                     caf::replies_to<wire::BlobRequest>::with<wire::Blob>>;
+
+} // namespace novacron

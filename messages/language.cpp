@@ -1,0 +1,157 @@
+#include "messages/language.hpp"
+
+#include "messages/registry.hpp"
+
+#include <caf/actor_system_config.hpp>
+#include <caf/all.hpp>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <array>
+#include <typeinfo>
+
+namespace novacron {
+namespace {
+
+struct word {
+  std::string_view name;
+  std::uint8_t allowed;
+  const google::protobuf::Descriptor* (*descriptor)();
+  caf::expected<caf::message> (*from_json)(std::string_view);
+  const google::protobuf::Message* (*look)(const caf::message&);
+};
+
+template <class T>
+caf::expected<caf::message> parse(std::string_view json) {
+  auto x = T{};
+  if (auto wrong = from_json(json, x); !wrong.empty())
+    return caf::make_error(fault::bad_request, std::move(wrong));
+  return caf::make_message(std::move(x));
+}
+
+template <class T>
+const google::protobuf::Message* look(const caf::message& x) {
+  return x.size() > 0 && x.match_element<T>(0) ? &x.get_as<T>(0) : nullptr;
+}
+
+constexpr auto words = std::array{
+#define NOVACRON_WORD(message, permitted)                                                                              \
+  word{#message, permitted, &v1::message::descriptor, &parse<v1::message>, &look<v1::message>},
+  NOVACRON_MESSAGES(NOVACRON_WORD)
+#undef NOVACRON_WORD
+};
+
+const word* find(std::string_view name) {
+  static const auto sorted = [] {
+    auto all = words;
+    std::ranges::sort(all, {}, &word::name);
+    return all;
+  }();
+  if (name.starts_with("novacron.v1."))
+    name.remove_prefix(12);
+  const auto at = std::ranges::lower_bound(sorted, name, {}, &word::name);
+  return at != sorted.end() && at->name == name ? &*at : nullptr;
+}
+
+const google::protobuf::Message* content(const caf::message& x, const word** which) {
+  for (const auto& candidate : words)
+    if (const auto* found = candidate.look(x)) {
+      *which = &candidate;
+      return found;
+    }
+  return nullptr;
+}
+
+std::string fault_message(std::uint8_t code, const caf::message& context) {
+  auto text = std::string{to_string(static_cast<fault>(code))};
+  if (context.size() > 0 && context.match_element<std::string>(0))
+    text += ": " + context.get_as<std::string>(0);
+  return text;
+}
+
+} // namespace
+
+sender sender_of_role(std::string_view role) {
+  if (role == "cloud" || role == "hybrid")
+    return cloud;
+  if (role == "edge" || role == "gpu" || role == "storage" || role == "gateway")
+    return worker;
+  if (role == "person")
+    return person;
+  return nobody;
+}
+
+bool permitted(std::string_view name, sender who) {
+  const auto* found = find(name);
+  return found && (found->allowed & who) != 0;
+}
+
+std::vector<std::string> message_names() {
+  auto names = std::vector<std::string>{};
+  for (const auto& x : words)
+    names.emplace_back(x.name);
+  return names;
+}
+
+const google::protobuf::Descriptor* find_message(std::string_view name) {
+  const auto* found = find(name);
+  return found ? found->descriptor() : nullptr;
+}
+
+std::string to_json(const google::protobuf::Message& x, bool whole) {
+  auto options = google::protobuf::util::JsonPrintOptions{};
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = whole;
+  auto text = std::string{};
+  const auto status = google::protobuf::util::MessageToJsonString(x, &text, options);
+  return status.ok() ? text : "null";
+}
+
+std::string from_json(std::string_view json, google::protobuf::Message& x) {
+  if (json.find_first_not_of(" \t\r\n") == json.npos)
+    return {};
+  const auto status = google::protobuf::util::JsonStringToMessage({json.data(), json.size()}, &x);
+  return status.ok() ? std::string{} : std::string{status.message()};
+}
+
+caf::expected<caf::message> make_message(std::string_view name, std::string_view json) {
+  const auto* found = find(name);
+  if (!found)
+    return caf::make_error(fault::not_found, "there is no message called " + std::string{name});
+  return found->from_json(json);
+}
+
+std::string name_of(const caf::message& x) {
+  const word* which = nullptr;
+  return content(x, &which) ? std::string{which->name} : std::string{};
+}
+
+std::string json_of(const caf::message& x) {
+  const word* which = nullptr;
+  const auto* found = content(x, &which);
+  return found ? to_json(*found) : "null";
+}
+
+fault_text explain(const caf::error& x) {
+  auto detail = std::string{};
+  if (x.context().size() > 0 && x.context().match_element<std::string>(0))
+    detail = x.context().get_as<std::string>(0);
+  if (x.category() == caf::atom("novacron"))
+    return {static_cast<fault>(x.code()), detail.empty() ? to_string(static_cast<fault>(x.code())) : detail};
+  if (x == caf::sec::request_timeout)
+    return {fault::timeout, "no answer in time"};
+  if (x == caf::sec::request_receiver_down || x.category() == caf::atom("exit"))
+    return {fault::unavailable, "the receiver is gone"};
+  if (x == caf::sec::unexpected_message)
+    return {fault::bad_request, "the actor does not understand this message"};
+  return {fault::unspecified, caf::to_string(x)};
+}
+
+void add_language(caf::actor_system_config& settings) {
+  settings.add_message_types<caf::id_block::novacron>();
+  settings.add_error_category(caf::atom("novacron"), [](std::uint8_t code, caf::atom_value, const caf::message& context) {
+    return fault_message(code, context);
+  });
+}
+
+} // namespace novacron

@@ -1,0 +1,4 @@
+// Precompiled: the headers that make a file with actors slow to compile.
+#include "messages/registry.hpp"
+
+#include <caf/all.hpp>
