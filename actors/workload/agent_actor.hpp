@@ -1,0 +1,38 @@
+#pragma once
+
+/// Spawns the agent: it runs what its node was assigned, one actor per instance.
+
+#include "actors/workload/driver.hpp"
+#include "messages/agent.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace novacron::workload {
+
+/// Finds an unpacked image by name or digest. Called on a worker thread; may block.
+using image_source = std::function<outcome<image_root>(const std::string& image)>;
+
+struct agent_settings {
+  std::string node;
+  std::uint64_t incarnation = 0;
+  /// The node's data directory; the agent keeps `agent/` in it.
+  std::filesystem::path data;
+  wire::Resources capacity;
+  duration report_interval = std::chrono::seconds{2};
+  /// What the image store has, for the report.
+  std::function<std::vector<std::string>()> images = [] { return std::vector<std::string>{}; };
+};
+
+/// `report_to` gets a NodeReport at each change and at every interval. The agent has swept and starts what it was
+/// last assigned before it takes its first message, so it also works with no controller in reach.
+agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std::shared_ptr<driver> driver,
+                        image_source images, caf::actor report_to);
+
+} // namespace novacron::workload
