@@ -4,6 +4,7 @@
 
 #include "actors/workload/driver.hpp"
 #include "messages/agent.hpp"
+#include "messages/vocabulary.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>

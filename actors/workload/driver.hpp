@@ -13,7 +13,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace novacron::workload {
@@ -59,6 +61,8 @@ struct leftover {
   wire::InstanceStatus status;
   /// It runs; `adopt` takes it over.
   bool alive = false;
+  /// How its last run ended, if it did while nobody listened.
+  std::optional<ended> how;
 };
 
 struct exec_order {
@@ -79,8 +83,8 @@ public:
     int code = 0;
   };
   virtual ~exec_process() = default;
-  /// False when the process takes no more right now (nothing was taken then) or never again.
-  virtual bool write(std::string_view input) = 0;
+  /// How much of `input` was taken; the process may take more later.
+  virtual std::size_t write(std::string_view input) = 0;
   virtual void end_input() = 0;
   virtual void resize(std::uint16_t rows, std::uint16_t columns) = 0;
   virtual void signal(int number) = 0;
@@ -111,12 +115,16 @@ public:
   /// Takes over what `sweep` found alive.
   virtual void adopt(const std::string& name, then<running> done, over end) = 0;
 
+  /// SIGTERM kills at once when the first process does not listen to it: the kernel keeps it from such a process.
   virtual void signal(const std::string& name, int number, then<> done) = 0;
   virtual void pause(const std::string& name, bool paused, then<> done) = 0;
   /// Changes the limits of what runs; 0 leaves a value as it is.
   virtual void resize(const std::string& name, const wire::Resources& to, then<> done) = 0;
   virtual void stats(const std::string& name, then<usage> done) = 0;
   virtual void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) = 0;
+
+  /// Asks once whether the instance is well, in the way that `check` says.
+  virtual void probe(const std::string& name, const wire::HealthCheck& check, then<> done) = 0;
 
   /// Keeps `status` beside the instance, so that it is there after a restart of the node.
   virtual void remember(const std::string& name, const wire::InstanceStatus& status) = 0;
