@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace novacron::workload {
@@ -109,6 +110,7 @@ public:
 
   /// At most `limit` bytes of a blob from `offset` on.
   blob_piece read_blob(const std::string& digest, std::uint64_t offset, std::uint32_t limit) const;
+  /// Whether it need not be downloaded.
   bool has_blob(const std::string& digest) const;
 
   /// A blob that comes in pieces from another node; what has come survives a restart.
@@ -129,15 +131,17 @@ public:
     std::unique_ptr<state> state_;
   };
 
-  /// One at a time per digest: a second one is refused with `bad_request` while the first lives. The blob is safe
-  /// from collection until `admit` or the store's end.
+  /// One at a time per digest: a second one is refused with `bad_request` while the first lives. What is complete
+  /// waits outside of the blobs for `admit`, for a week at most.
   std::unique_ptr<download> begin_download(const std::string& digest, std::uint64_t size);
 
   /// Gives `name` to the image with this manifest, whose blobs were all downloaded, and unpacks it.
   image_record admit(const std::string& manifest, const std::string& name);
 
-private:
+  /// The inside, for the files that implement the store.
   struct state;
+
+private:
   std::unique_ptr<state> state_;
 };
 
