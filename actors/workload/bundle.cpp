@@ -4,17 +4,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include <signal.h>
+
 #include <algorithm>
-#include <charconv>
-#include <map>
-#include <sstream>
+#include <cstdlib>
 
 namespace novacron::workload {
 namespace {
 
 using json = nlohmann::json;
-
-constexpr auto path_default = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What Docker leaves to a container's root.
 const auto capabilities_kept = json{
@@ -29,50 +27,6 @@ const auto calls_refused = json{
     "name_to_handle_at", "nfsservctl", "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root",
     "process_vm_readv", "process_vm_writev", "quotactl", "quotactl_fd", "reboot", "request_key", "setns", "settimeofday",
     "swapoff", "swapon", "umount2", "unshare", "userfaultfd", "vhangup"};
-
-std::optional<std::uint32_t> number(std::string_view text) {
-  auto value = std::uint32_t{};
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc{} || end != text.data() + text.size())
-    return {};
-  return value;
-}
-
-/// The fields of the first line of a passwd or group file whose field `at` is `value`.
-std::vector<std::string> line_with(const std::string& content, std::size_t at, std::string_view value) {
-  auto lines = std::istringstream{content};
-  for (auto line = std::string{}; std::getline(lines, line);) {
-    auto fields = std::vector<std::string>{};
-    auto rest = std::istringstream{line};
-    for (auto field = std::string{}; std::getline(rest, field, ':');)
-      fields.push_back(field);
-    if (fields.size() >= 3 && fields[at] == value)
-      return fields;
-  }
-  return {};
-}
-
-json environment(const wire::Instance& what, const image_root& image, const std::string& node) {
-  auto values = std::map<std::string, std::string>{};
-  const auto put = [&](const std::string& pair) {
-    const auto at = pair.find('=');
-    values[pair.substr(0, at)] = at == pair.npos ? "" : pair.substr(at + 1);
-  };
-  put(path_default);
-  for (const auto& pair : image.env)
-    put(pair);
-  values["NOVACRON_INSTANCE"] = what.name();
-  values["NOVACRON_WORKLOAD"] = what.workload();
-  values["NOVACRON_ORDINAL"] = std::to_string(what.ordinal());
-  values["NOVACRON_EPOCH"] = std::to_string(what.epoch());
-  values["NOVACRON_NODE"] = node;
-  for (const auto& [key, value] : what.spec().program().env())
-    values[key] = value;
-  auto all = json::array();
-  for (const auto& [key, value] : values)
-    all.push_back(key + "=" + value);
-  return all;
-}
 
 json mount_of(const char* target, const char* type, const char* source, json options) {
   return {{"destination", target}, {"type", type}, {"source", source}, {"options", std::move(options)}};
@@ -139,34 +93,30 @@ bool below(const std::filesystem::path& path, const std::filesystem::path& top) 
 
 } // namespace
 
-std::optional<user_ids> find_user(const std::string& text, const std::string& passwd, const std::string& group) {
-  const auto colon = text.find(':');
-  const auto who = text.substr(0, colon);
-  const auto with = colon == text.npos ? std::string{} : text.substr(colon + 1);
-  auto ids = user_ids{};
-  if (who.empty() || number(who)) {
-    ids.uid = number(who).value_or(0);
-    if (const auto line = line_with(passwd, 2, std::to_string(ids.uid)); line.size() > 3)
-      ids.gid = number(line[3]).value_or(0);
-  } else {
-    const auto line = line_with(passwd, 0, who);
-    if (line.size() < 4 || !number(line[2]) || !number(line[3]))
-      return {};
-    ids = {*number(line[2]), *number(line[3])};
-  }
-  if (with.empty())
-    return ids;
-  const auto line = line_with(group, 0, with);
-  const auto gid = number(with) ? number(with) : line.size() > 2 ? number(line[2]) : std::nullopt;
-  if (!gid)
-    return {};
-  ids.gid = *gid;
-  return ids;
+process_arguments arguments_for(const wire::Instance& what, const image_config& image, const std::string& node) {
+  const auto& program = what.spec().program();
+  auto named = image;
+  named.env.push_back("NOVACRON_INSTANCE=" + what.name());
+  named.env.push_back("NOVACRON_WORKLOAD=" + what.workload());
+  named.env.push_back("NOVACRON_ORDINAL=" + std::to_string(what.ordinal()));
+  named.env.push_back("NOVACRON_EPOCH=" + std::to_string(what.epoch()));
+  named.env.push_back("NOVACRON_NODE=" + node);
+  return arguments_of(named, {.command = {program.command().begin(), program.command().end()},
+                              .env = {program.env().begin(), program.env().end()},
+                              .workdir = program.workdir(),
+                              .user = program.user()});
 }
 
-std::string refuse_container(const wire::WorkloadSpec& spec, const image_root& image,
+int stop_signal_in(const std::string& config) {
+  const auto all = json::parse(config, nullptr, false);
+  if (!all.is_object() || !all.contains("annotations"))
+    return SIGTERM;
+  return std::atoi(all["annotations"].value("org.opencontainers.image.stopSignal", "15").c_str());
+}
+
+std::string refuse_container(const wire::WorkloadSpec& spec, const process_arguments& process,
                              const std::vector<std::filesystem::path>& mountable) {
-  if (spec.program().command().empty() && image.command.empty())
+  if (process.argv.empty())
     return "there is no command: neither the workload nor its image names one";
   const auto& mode = spec.network().mode();
   if (mode != "" && mode != "bridge" && mode != "host" && mode != "none")
@@ -187,15 +137,12 @@ std::string refuse_container(const wire::WorkloadSpec& spec, const image_root& i
   return {};
 }
 
-std::string bundle_config(const wire::Instance& what, const image_root& image, const bundle_options& options) {
-  const auto& program = what.spec().program();
-  auto arguments = json::array();
-  if (program.command().empty())
-    arguments = image.command;
-  else
-    for (const auto& word : program.command())
-      arguments.push_back(word);
-  const auto workdir = !program.workdir().empty() ? program.workdir() : image.workdir;
+std::string bundle_config(const wire::WorkloadSpec& spec, const process_arguments& process,
+                          const bundle_options& options) {
+  const auto& program = spec.program();
+  auto env = process.env;
+  if (std::ranges::none_of(env, [](const std::string& x) { return x.starts_with("HOME="); }))
+    env.push_back("HOME=" + options.user.home);
   auto capabilities = json::object();
   for (const auto* kind : {"bounding", "effective", "permitted"})
     capabilities[kind] = capabilities_kept;
@@ -203,19 +150,20 @@ std::string bundle_config(const wire::Instance& what, const image_root& image, c
       {"ociVersion", "1.0.0"},
       {"process",
        {{"terminal", false},
-        {"user", {{"uid", options.user.uid}, {"gid", options.user.gid}}},
-        {"args", arguments},
-        {"env", environment(what, image, options.node)},
-        {"cwd", workdir.empty() ? "/" : workdir},
+        {"user", {{"uid", options.user.uid}, {"gid", options.user.gid}, {"additionalGids", options.user.groups}}},
+        {"args", process.argv},
+        {"env", env},
+        {"cwd", process.workdir},
         {"capabilities", capabilities},
         {"rlimits", json::array({{{"type", "RLIMIT_NOFILE"}, {"soft", 65536}, {"hard", 65536}}})},
         {"noNewPrivileges", true}}},
       {"root", {{"path", options.root}, {"readonly", program.read_only_root()}}},
       {"hostname", options.hostname},
+      {"annotations", {{"org.opencontainers.image.stopSignal", std::to_string(options.stop_signal)}}},
       {"mounts", mounts(program, options.host_network)},
       {"linux",
        {{"cgroupsPath", options.cgroup_path},
-        {"resources", limits(what.spec().resources(), options.pids_max)},
+        {"resources", limits(spec.resources(), options.pids_max)},
         {"namespaces", json::array({{{"type", "pid"}},
                                     {{"type", "ipc"}},
                                     {{"type", "uts"}},

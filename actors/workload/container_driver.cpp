@@ -14,7 +14,6 @@
 #include "actors/workload/shim_launch.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
@@ -49,22 +48,6 @@ std::uint32_t tag_of(const std::string& text) {
   for (const unsigned char x : text)
     sum = (sum ^ x) * 16777619u;
   return sum;
-}
-
-/// A file of an image, whose links may not lead out of it.
-std::string read_inside(const fs::path& root, const char* name) {
-  const auto top = ::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  auto how = open_how{};
-  how.flags = O_RDONLY | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT;
-  const auto fd = static_cast<int>(::syscall(SYS_openat2, top, name, &how, sizeof how));
-  if (top >= 0)
-    ::close(top);
-  if (fd < 0)
-    return {};
-  auto content = host::read_file("/proc/self/fd/" + std::to_string(fd), 1 << 20);
-  ::close(fd);
-  return content.value_or("");
 }
 
 /// Tries an overlay in a mount namespace of a thread that ends with it.
@@ -260,18 +243,16 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
     return trouble{fault::unsupported, "this node runs containers and batch jobs only"};
   if (!is_instance_name(name))
     return trouble{fault::bad_request, "\"" + name + "\" is no name for an instance"};
-  if (const auto refusal = refuse_container(what.spec(), image, settings_.mountable); !refusal.empty())
+  const auto process = arguments_for(what, image.config, what.node());
+  if (const auto refusal = refuse_container(what.spec(), process, settings_.mountable); !refusal.empty())
     return trouble{fault::bad_request, refusal};
   const auto& wanted = what.spec().resources();
   for (const auto& [controller, asked] : {std::pair{"cpu", wanted.cpu_milli()}, {"memory", wanted.memory_bytes()}})
     if (asked > 0 && !layout_.controls(controller))
       return trouble{fault::unsupported, std::string{"this host cannot limit "} + controller};
-  const auto& program = what.spec().program();
-  const auto user = program.user().empty() ? image.user : program.user();
-  const auto ids = find_user(user, user.empty() ? "" : read_inside(image.root, "etc/passwd"),
-                             user.empty() ? "" : read_inside(image.root, "etc/group"));
-  if (!ids)
-    return trouble{fault::bad_request, "the image has no user \"" + user + "\""};
+  const auto user = user_in(image.root, process.user);
+  if (!user)
+    return trouble{fault::bad_request, "the image has no user \"" + process.user + "\""};
   const auto place = directory(name);
   place.lay_out();
   place.write(what);
@@ -283,11 +264,11 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
   const auto options = bundle_options{.root = place.root(),
                                       .hostname = name,
                                       .cgroup_path = group_path(name),
-                                      .user = *ids,
+                                      .user = *user,
                                       .pids_max = settings_.pids_max,
                                       .host_network = what.spec().network().mode() == "host",
-                                      .node = what.node()};
-  host::replace_file(place.config(), bundle_config(what, image, options));
+                                      .stop_signal = stop_signal_of(image.config)};
+  host::replace_file(place.config(), bundle_config(what.spec(), process, options));
   const auto lock = std::lock_guard{guard_};
   auto& x = held_[name];
   x.what = what;
@@ -410,8 +391,11 @@ outcome<> crun_driver::send_signal(const std::string& name, int number) {
   const auto status = host::read_file("/proc/" + std::to_string(container->pid) + "/status").value_or("");
   const auto at = status.find("SigCgt:");
   const auto caught = at == status.npos ? 0 : std::stoull(status.substr(at + 7), nullptr, 16);
-  if (number == SIGTERM && (caught >> (SIGTERM - 1) & 1) == 0)
-    number = SIGKILL;
+  if (number == SIGTERM) {
+    number = stop_signal_in(host::read_file(directory(name).config()).value_or(""));
+    if (number < 1 || number > 64 || (caught >> (number - 1) & 1) == 0)
+      number = SIGKILL;
+  }
   // A frozen process cannot act on it.
   if (layout_.controls("freezer"))
     group(name).freeze(false);

@@ -2,6 +2,7 @@
 
 /// What runs instances: one set of verbs for containers, sandboxes, virtual machines and functions.
 
+#include "actors/workload/image_config.hpp"
 #include "actors/workload/outcome.hpp"
 #include "messages/wire/common.pb.h"
 #include "messages/wire/workload.pb.h"
@@ -25,11 +26,7 @@ namespace wire = novacron::v1;
 /// An unpacked image: a directory that is shared and never written, and what the image says about running it.
 struct image_root {
   std::filesystem::path root;
-  std::vector<std::string> command;
-  /// "NAME=value".
-  std::vector<std::string> env;
-  std::string workdir;
-  std::string user;
+  image_config config;
 };
 
 struct running {
@@ -115,7 +112,8 @@ public:
   /// Takes over what `sweep` found alive.
   virtual void adopt(const std::string& name, then<running> done, over end) = 0;
 
-  /// SIGTERM kills at once when the first process does not listen to it: the kernel keeps it from such a process.
+  /// SIGTERM means the signal that the image wants for its end. It kills at once when
+  /// the first process does not listen to it: the kernel would keep it from that process.
   virtual void signal(const std::string& name, int number, then<> done) = 0;
   virtual void pause(const std::string& name, bool paused, then<> done) = 0;
   /// Changes the limits of what runs; 0 leaves a value as it is.

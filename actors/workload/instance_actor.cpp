@@ -155,6 +155,7 @@ void remove(self_pointer self) {
       if (!done && done.why().kind == fault::conflict)
         return later(self, 50ms, [self] { remove(self); });
       auto& s = self->state;
+      s.order.workers->give([release = s.order.images.release, name = s.what.name()] { release(name); });
       s.status.set_phase(wire::PHASE_STOPPED);
       s.status.set_reason(done ? "removed" : "removed, but " + done.why().text);
       serve_readers(self);
@@ -310,9 +311,9 @@ void start(self_pointer self) {
   const auto run = ++s.run;
   enter(self, wire::PHASE_STARTING, s.status.restarts() > 0 ? "starts again" : "starts");
   const auto& image = s.what.spec().program().image();
-  s.order.workers->give([self, run, image, find = s.order.images, driver = s.order.driver, what = s.what,
+  s.order.workers->give([self, run, image, find = s.order.images.acquire, driver = s.order.driver, what = s.what,
                          go = turn_of(self)] {
-    const auto found = find(image);
+    const auto found = find(image, what.name());
     if (!found)
       return go([self, run, why = found.why()] {
         if (self->state.run == run)
@@ -516,8 +517,10 @@ caf::result<wire::ExecSession> open_session(self_pointer self, const wire::ExecS
                                                  outcome<std::shared_ptr<exec_process>> begun) {
     go([self, promise, begun]() mutable {
       auto& s = self->state;
-      if (!begun)
-        return promise.deliver(caf::make_error(begun.why().kind, begun.why().text));
+      if (!begun) {
+        promise.deliver(caf::make_error(begun.why().kind, begun.why().text));
+        return;
+      }
       auto answer = wire::ExecSession{};
       answer.set_session(fmt::format("{}/{}.{}", s.what.name(), s.run, ++s.session_count));
       s.sessions[answer.session()] = {.process = *begun, .used = self->clock().now()};
@@ -577,8 +580,10 @@ caf::result<wire::Done> pause(self_pointer self, bool paused) {
   auto promise = self->make_response_promise<wire::Done>();
   s.order.driver->pause(s.what.name(), paused, [=, run = s.run, go = turn_of(self)](outcome<> done) {
     go([=]() mutable {
-      if (!done)
-        return promise.deliver(caf::make_error(done.why().kind, done.why().text));
+      if (!done) {
+        promise.deliver(caf::make_error(done.why().kind, done.why().text));
+        return;
+      }
       if (self->state.run == run && self->state.status.phase() == from)
         enter(self, to, paused ? "paused" : "running");
       promise.deliver(wire::Done{});
@@ -594,9 +599,10 @@ caf::result<wire::Done> resize(self_pointer self, const wire::Resources& to) {
   auto promise = self->make_response_promise<wire::Done>();
   s.order.driver->resize(s.what.name(), to, [=, go = turn_of(self)](outcome<> done) {
     go([=]() mutable {
-      if (!done)
-        return promise.deliver(caf::make_error(done.why().kind, done.why().text));
-      promise.deliver(wire::Done{});
+      if (done)
+        promise.deliver(wire::Done{});
+      else
+        promise.deliver(caf::make_error(done.why().kind, done.why().text));
     });
   });
   return promise;

@@ -65,7 +65,7 @@ struct instance_order {
   bool known = false;
   std::string node;
   std::shared_ptr<workload::driver> driver;
-  image_source images;
+  image_access images;
   std::shared_ptr<host::crew> workers;
   std::function<void(instance_news)> tell;
   /// How often figures are taken.
