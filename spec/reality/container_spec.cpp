@@ -446,7 +446,7 @@ SCENARIO("a host that is killed at any moment leaves its containers running, and
     order.set_node("n");
     order.set_revision(static_cast<std::uint64_t>(rising));
     for (auto i = 0; i < 4; ++i) {
-      auto each = instance(fmt::format("w.{}", i), "echo up; exec sleep 1000", static_cast<std::uint64_t>(1 + rising / 7));
+      auto each = instance(fmt::format("w.{}", i), "echo up; exec sleep 1000", static_cast<std::uint64_t>(1 + rising / 8));
       if (i < 2)
         each.mutable_spec()->mutable_network()->set_mode("bridge");
       *order.add_instances() = each;
@@ -504,7 +504,7 @@ SCENARIO("a host that is killed at any moment leaves its containers running, and
 SCENARIO("a container starts little later than with crun alone") {
   if (!can_run())
     return;
-  const auto figures = workload::bench_container({.rounds = 5});
+  const auto figures = workload::bench_container({.rounds = 11});
   MESSAGE("start_p50 " << figures.at("start_p50").value << " s, bare crun " << figures.at("start_p50").peer_value);
   CHECK(figures.at("overhead_p50").value < 0.2);
 }
