@@ -7,6 +7,7 @@
 
 using namespace novacron;
 using workload::bundle_config;
+namespace wire = novacron::v1;
 
 namespace {
 
