@@ -1,7 +1,7 @@
 #include "actors/host/tls.hpp"
 
 #include "actors/host/certificate_openssl.hpp"
-#include "actors/host/file.hpp"
+#include "actors/host/secure_file.hpp"
 
 #include <openssl/err.h>
 #include <sys/stat.h>
@@ -32,7 +32,7 @@ file_version version_of(const std::filesystem::path& path) {
 }
 
 std::string must_read(const std::filesystem::path& path) {
-  auto content = read_file(path);
+  auto content = read_small_file(path);
   if (!content)
     throw std::system_error{ENOENT, std::system_category(), "cannot open " + path.string()};
   return std::move(*content);

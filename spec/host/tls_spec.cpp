@@ -1,4 +1,4 @@
-#include "actors/host/file.hpp"
+#include "actors/host/secure_file.hpp"
 #include "actors/host/tls.hpp"
 
 #include <doctest/doctest.h>
@@ -217,7 +217,7 @@ SCENARIO("who has no valid certificate is refused, by class, and the listener su
   }
   WHEN("its serial is denied") {
     const auto path = demo.admit("edge-1", "edge");
-    demo.denied->add(host::read_identity(*host::read_file(path / "cert.pem"))->serial);
+    demo.denied->add(host::read_identity(*host::read_small_file(path / "cert.pem"))->serial);
     CHECK(attempt(rogue(path)) == refusal::denied);
   }
   WHEN("the protocol is old") {
@@ -258,7 +258,7 @@ SCENARIO("a renewed certificate is shown without a restart") {
     return meeting.met ? host::peer_identity(meeting.server.get())->serial : "";
   };
   const auto before = serial();
-  const auto key = *host::read_file(path / "key.pem");
+  const auto key = *host::read_small_file(path / "key.pem");
   const auto renewed = host::issue(demo.authority, host::make_request(key, "edge-1", "edge"), "edge-1", "edge", noon);
   host::write_atomically(path / "cert.pem", renewed);
   CHECK(serial() == host::read_identity(renewed)->serial);

@@ -1,4 +1,4 @@
-#include "actors/host/file.hpp"
+#include "actors/host/secure_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -67,7 +67,7 @@ void write_atomically(const std::filesystem::path& path, std::string_view conten
   sync_directory(path);
 }
 
-std::optional<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max) {
+std::optional<std::string> read_small_file(const std::filesystem::path& path, std::size_t bytes_max) {
   const auto file = open_file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0 && errno == ENOENT)
     return {};

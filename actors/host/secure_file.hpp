@@ -18,6 +18,6 @@ void write_atomically(const std::filesystem::path& path, std::string_view conten
 
 /// The content of `path`; nothing when it does not exist. Throws std::system_error when it cannot be read or is larger
 /// than `bytes_max`.
-std::optional<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max = 1u << 20);
+std::optional<std::string> read_small_file(const std::filesystem::path& path, std::size_t bytes_max = 1u << 20);
 
 } // namespace novacron::host
