@@ -8,18 +8,18 @@
 
 namespace novacron::node {
 
+struct intensity_config {
+  std::size_t limit = 5;
+  duration window = std::chrono::seconds{30};
+  /// Before a restart within the limit: long enough not to spin, short enough not to be noticed.
+  duration pause = std::chrono::milliseconds{50};
+  duration rest = std::chrono::seconds{30};
+};
+
 /// After `limit` failures within `window` an actor rests for `rest` before its next start.
 class intensity {
 public:
-  struct config {
-    std::size_t limit = 5;
-    duration window = std::chrono::seconds{30};
-    /// Before a restart within the limit: long enough not to spin, short enough not to be noticed.
-    duration pause = std::chrono::milliseconds{50};
-    duration rest = std::chrono::seconds{30};
-  };
-
-  explicit intensity(config settings = config{}) : settings_{settings} {}
+  explicit intensity(intensity_config settings = {}) : settings_{settings} {}
 
   /// Notes a failure at `now`; returns how long to wait before the next start.
   duration failed(instant now) {
@@ -33,7 +33,7 @@ public:
   bool exhausted() const { return failures_.size() >= settings_.limit; }
 
 private:
-  config settings_;
+  intensity_config settings_;
   std::deque<instant> failures_;
 };
 

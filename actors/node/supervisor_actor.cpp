@@ -78,7 +78,7 @@ void end_all(pointer self, const caf::exit_msg& order) {
   self->quit(order.reason);
 }
 
-caf::behavior supervise(pointer self, directory* names, std::vector<room> rooms, intensity::config limits) {
+caf::behavior supervise(pointer self, directory* names, std::vector<room> rooms, intensity_config limits) {
   for (auto& plan : rooms) {
     auto address = names->open(plan.title);
     self->state.rooms.push_back({std::move(plan), std::move(address), nullptr, intensity{limits}, {}});
@@ -101,7 +101,7 @@ caf::behavior supervise(pointer self, directory* names, std::vector<room> rooms,
 } // namespace
 
 caf::actor spawn_supervisor(caf::actor_system& system, directory& names, std::vector<room> rooms,
-                            intensity::config limits) {
+                            intensity_config limits) {
   return system.spawn(supervise, &names, std::move(rooms), limits);
 }
 

@@ -16,6 +16,6 @@ struct room {
 
 /// The supervisor itself: understands only the exit message, on which it ends its rooms, last started first.
 caf::actor spawn_supervisor(caf::actor_system& system, directory& names, std::vector<room> rooms,
-                            intensity::config limits = {});
+                            intensity_config limits = {});
 
 } // namespace novacron::node
