@@ -206,7 +206,9 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
     [=](const wire::Beat& x) -> caf::result<wire::Beat> {
       if (!session_of_caller(self))
         return caf::make_error(fault::denied, "not introduced");
-      return x;
+      auto reply = x;
+      reply.set_leader(self->state.around->names->leader());
+      return reply;
     },
     [=](const wire::HealthRequest&) { return self->state.settings.health(); },
     [=](const wire::LinkListRequest&) { return list_links(self); },

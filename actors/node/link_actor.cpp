@@ -82,6 +82,7 @@ void lose(pointer self, const std::string& why) {
   st.status.set_reason(why);
   for (const auto& way : st.around->names->ways_to(st.peer))
     way->cut(why);
+  st.around->names->departed(st.peer);
   auto news = wire::NodeDeparted{};
   news.set_name(st.peer);
   news.set_reason(why);
@@ -97,9 +98,11 @@ void beat(pointer self) {
   question.set_number(connection);
   self->request(st.far->door, st.around->pulse.patience, question)
     .then(
-      [=](const wire::Beat&) {
+      [=](const wire::Beat& x) {
         if (connection != self->state.connection)
           return;
+        if (self->state.around->follows && !x.leader().empty())
+          self->state.around->names->lead(x.leader());
         const auto now = self->clock().now();
         self->state.heard = now;
         self->state.status.set_round_trip_seconds(std::chrono::duration<double>(now - sent).count());
@@ -131,6 +134,7 @@ void gain(pointer self, const acquaintance& peer) {
   host::log_info("link", "connected to {}", st.peer);
   for (const auto& way : st.around->names->ways_to(st.peer))
     connect_way(self, way);
+  st.around->names->arrived(peer.facts);
   auto news = wire::NodeArrived{};
   *news.mutable_facts() = peer.facts;
   tell_watchers(self, caf::make_message(std::move(news)));

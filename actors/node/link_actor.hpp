@@ -25,6 +25,8 @@ struct neighbourhood {
   std::function<void(const std::string& why, const std::string& text)> refused;
   pulse_config pulse;
   std::uint64_t seed = 0;
+  /// True on nodes without a ledger: they learn from their peers who leads.
+  bool follows = false;
 };
 
 struct address {
