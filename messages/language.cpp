@@ -101,6 +101,16 @@ bool permitted(const caf::type_erased_tuple& x, sender who) {
   return found && (found->allowed & who) != 0;
 }
 
+std::optional<claim> claim_of(const caf::type_erased_tuple& x) {
+  if (x.size() > 0 && x.match_element<v1::NodeReport>(0))
+    return claim{x.get_as<v1::NodeReport>(0).node(), ""};
+  if (x.size() > 0 && x.match_element<v1::CertificateRequest>(0)) {
+    const auto& asked = x.get_as<v1::CertificateRequest>(0);
+    return claim{asked.name(), asked.role()};
+  }
+  return {};
+}
+
 std::vector<std::string> message_names() {
   auto names = std::vector<std::string>{};
   for (const auto& x : words)

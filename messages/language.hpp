@@ -10,6 +10,7 @@
 #include <google/protobuf/message.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,13 @@ bool permitted(std::string_view name, sender who);
 
 /// Whether the table of trust lets `who` send `x` to a node from outside; what is not of our language never is.
 bool permitted(const caf::type_erased_tuple& x, sender who);
+
+/// The node in whose name `x` speaks, and its role if it says one: a worker may only speak for itself.
+struct claim {
+  std::string node;
+  std::string role;
+};
+std::optional<claim> claim_of(const caf::type_erased_tuple& x);
 
 /// The short names of all messages, in the order of the list.
 std::vector<std::string> message_names();

@@ -182,11 +182,11 @@ bool channel::connected() const {
 
 // -- gate ------------------------------------------------------------------------------------------------------------
 
-gate::gate(caf::actor_config& config, caf::actor inside, sender who, refused tell)
-  : relay{config}, inside_{std::move(inside)}, who_{who}, tell_{std::move(tell)} {}
+gate::gate(caf::actor_config& config, caf::actor inside, claim who, refused tell)
+  : relay{config}, inside_{std::move(inside)}, who_{std::move(who)}, tell_{std::move(tell)} {}
 
 void gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
-  if (!permitted(what->content(), who_)) {
+  if (!lets_through(what->content())) {
     const auto said = name_of(what->content());
     tell_(said.empty() ? "a message of no known kind" : said);
     return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, said + " is not for this role to say"), where);
@@ -200,6 +200,14 @@ void gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
     to->enqueue(std::move(what), where);
   else
     answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, "this way in was closed"), where);
+}
+
+bool gate::lets_through(const caf::type_erased_tuple& what) const {
+  const auto kind = sender_of_role(who_.role);
+  if (!permitted(what, kind))
+    return false;
+  const auto said = kind == cloud ? std::nullopt : claim_of(what);
+  return !said || (said->node == who_.node && (said->role.empty() || said->role == who_.role));
 }
 
 void gate::close() {

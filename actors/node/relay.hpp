@@ -137,7 +137,8 @@ public:
   /// Told of each message that was refused.
   using refused = std::function<void(const std::string& message)>;
 
-  gate(caf::actor_config& config, caf::actor inside, sender who, refused tell);
+  /// `who` is the authenticated peer; it may speak for itself only, unless it is a controller.
+  gate(caf::actor_config& config, caf::actor inside, claim who, refused tell);
 
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) override;
 
@@ -147,7 +148,9 @@ public:
 private:
   mutable std::mutex guard_;
   caf::actor inside_;
-  const sender who_;
+  bool lets_through(const caf::type_erased_tuple& what) const;
+
+  const claim who_;
   const refused tell_;
 };
 
