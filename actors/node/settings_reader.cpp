@@ -98,7 +98,7 @@ void settings_reader::table(const written& value, const std::string& key, const 
     names.push_back(one.name);
   for (const auto& [name, field] : value.fields) {
     const auto full = key.empty() ? name : key + '.' + name;
-    const auto found = std::find_if(all.begin(), all.end(), [&](const known& x) { return x.name == name; });
+    const auto found = std::find_if(all.begin(), all.end(), [&wanted = name](const known& x) { return x.name == wanted; });
     if (found == all.end())
       complain(field, full, "unknown key" + suggestion(name, names));
     else
