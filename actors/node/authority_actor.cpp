@@ -102,13 +102,13 @@ void write_token(pointer self, caf::typed_response_promise<wire::JoinToken> prom
     op.set_remove(true);
   }
   if (alive >= self->state.settings.tokens_max)
-    return promise.deliver(caf::make_error(fault::overloaded, "there are too many tokens; old ones end by themselves"));
+    return void(promise.deliver(caf::make_error(fault::overloaded, "there are too many tokens; old ones end by themselves")));
   put(change, token_prefix + made.record.id(), made.record, 0);
   self->request(self->state.around.ledger, ledger_patience, change)
     .then(
       [=, token = made.token](const wire::LedgerApplied& x) mutable {
         if (!x.applied())
-          return promise.deliver(caf::make_error(fault::conflict, "the token could not be kept; try again"));
+          return void(promise.deliver(caf::make_error(fault::conflict, "the token could not be kept; try again")));
         host::log_info("authority", "made token {} for {}", token.id(), made.record.role() + '/' + made.record.name());
         promise.deliver(std::move(token));
       },
@@ -161,10 +161,10 @@ void redeem(pointer self, caf::typed_response_promise<wire::Certificate> promise
   const auto entry = std::find_if(found.entries().begin(), found.entries().end(), [&](const auto& x) { return x.key() == key; });
   auto record = entry == found.entries().end() ? std::nullopt : record_in(*entry);
   if (const auto wrong = objection(record, secret, asked.name(), asked.role(), self->state.around.now()); !wrong.empty())
-    return promise.deliver(refuse(wrong));
+    return void(promise.deliver(refuse(wrong)));
   auto certificate = grant(self, asked.request(), asked.name(), asked.role());
   if (!certificate)
-    return promise.deliver(certificate.error());
+    return void(promise.deliver(certificate.error()));
   share_authority(self, *certificate, asked.role());
   record->set_used(true);
   auto change = command(self);
@@ -173,7 +173,7 @@ void redeem(pointer self, caf::typed_response_promise<wire::Certificate> promise
     .then(
       [=, given = std::move(*certificate)](const wire::LedgerApplied& x) mutable {
         if (!x.applied())
-          return promise.deliver(refuse("token " + secret.id + " was used already"));
+          return void(promise.deliver(refuse("token " + secret.id + " was used already")));
         host::log_info("authority", "{} joins with token {}", asked.role() + '/' + asked.name(), secret.id);
         promise.deliver(std::move(given));
       },
