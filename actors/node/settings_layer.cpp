@@ -86,7 +86,7 @@ void put(written& table, const std::string& key, const std::string& text, const 
     place.items.push_back(plain_text(std::move(part), from));
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   auto out = std::string{'"'};
   for (const auto c : text)
     if (c == '"' || c == '\\')
@@ -127,7 +127,7 @@ std::string to_string(const written& x) {
     case written::kind::boolean: return x.boolean ? "true" : "false";
     case written::kind::integer: return std::to_string(x.integer);
     case written::kind::number: return fmt::format("{}", x.number);
-    case written::kind::text: return quoted(x.text);
+    case written::kind::text: return in_quotes(x.text);
     case written::kind::other: return x.text;
     case written::kind::list:
       for (const auto& item : x.items)
