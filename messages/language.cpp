@@ -109,6 +109,10 @@ std::optional<claim> claim_of(const caf::type_erased_tuple& x) {
     const auto& asked = x.get_as<v1::CertificateRequest>(0);
     return claim{asked.name(), asked.role()};
   }
+  if (x.size() > 0 && x.match_element<v1::CertificateRenewal>(0)) {
+    const auto& asked = x.get_as<v1::CertificateRenewal>(0);
+    return claim{asked.name(), asked.role()};
+  }
   return {};
 }
 

@@ -82,10 +82,11 @@
   X(JoinToken,              nobody)                        \
   X(TokenListRequest,       person)                        \
   X(TokenList,              nobody)                        \
-  X(CertificateRequest,     cloud | worker)                \
+  X(CertificateRequest,     cloud)                         \
   X(Certificate,            nobody)                        \
   X(CertificateRevoke,      person)                        \
   X(DenyList,               cloud)                         \
+  X(CertificateRenewal,     cloud | worker)                \
   /* observer */                                           \
   X(ActorListRequest,       cloud | person)                \
   X(ActorList,              nobody)                        \

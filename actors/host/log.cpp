@@ -137,6 +137,12 @@ std::string rfc3339(std::chrono::system_clock::time_point x) {
                      parts.tm_hour, parts.tm_min, parts.tm_sec, rest);
 }
 
+std::string json_string(std::string_view text) {
+  auto out = std::string{};
+  append_json(out, text);
+  return out;
+}
+
 std::string json_line(const log_line& x) {
   auto out = std::string{"{\"ts\":\""} + rfc3339(x.time) + '"';
   append_pair(out, "level", to_string(x.severity));
