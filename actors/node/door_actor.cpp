@@ -147,8 +147,9 @@ caf::result<caf::actor> lead_to(pointer self, const std::string& title) {
   const auto inside = self->state.around->names->look_up(title);
   if (!inside || title.starts_with("link/"))
     return caf::make_error(fault::not_found, "no actor called " + title + " on " + self->state.around->facts.name());
-  auto tell = [around = self->state.around, who = guest->name](const std::string& message) {
-    around->refused("wrong_role", who + " may not say " + message);
+  // Only what it needs: peers may hold a gate for as long as the actor system lives.
+  auto tell = [refused = self->state.around->refused, who = guest->name](const std::string& message) {
+    refused("wrong_role", who + " may not say " + message);
   };
   auto way_in = make_relay<gate>(self->system(), handle_of(*inside), claim{guest->name, guest->role}, std::move(tell));
   guest->gates.emplace(title, way_in);
@@ -233,7 +234,7 @@ caf::actor spawn_door(caf::actor_system& system, neighbourhood around, door_conf
   auto address = shared->names->open("door");
   // A stranger may say what a node may say to a door, and nothing else: no message of the runtime gets through.
   auto threshold = make_relay<gate>(system, handle_of(*address), claim{"", "cloud"},
-                                    [shared](const std::string& message) { shared->refused("denied", "a stranger may not say " + message); });
+                                    [refused = shared->refused](const std::string& message) { refused("denied", "a stranger may not say " + message); });
   auto started = system.spawn(door, shared, std::move(settings), handle_of(*threshold));
   address->aim(caf::actor_cast<caf::strong_actor_ptr>(started));
   address->describe({"running", 0, ""});
