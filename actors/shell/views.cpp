@@ -81,6 +81,16 @@ void read_into(const std::string& json, google::protobuf::Message& x) {
                                                  std::string{status.message()})};
 }
 
+std::string json_of(const google::protobuf::Message& x) {
+  auto options = google::protobuf::util::JsonPrintOptions{};
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  auto text = std::string{};
+  if (!google::protobuf::util::MessageToJsonString(x, &text, options).ok())
+    throw failure{exit_code::failed, fmt::format("this {} cannot be written as JSON", x.GetDescriptor()->name())};
+  return text;
+}
+
 std::string word(v1::Phase x) { return last_word(v1::Phase_Name(x), "PHASE_"); }
 std::string word(v1::WorkloadKind x) { return last_word(v1::WorkloadKind_Name(x), "WORKLOAD_KIND_"); }
 

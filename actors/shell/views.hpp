@@ -25,6 +25,9 @@ Message read(const std::string& json) {
   return x;
 }
 
+/// As the fabric writes it: names as in the .proto file, empty fields included.
+std::string json_of(const google::protobuf::Message& x);
+
 /// PHASE_RUNNING -> "running", WORKLOAD_KIND_VM -> "vm"; "" for the unspecified one.
 std::string word(v1::Phase x);
 std::string word(v1::WorkloadKind x);
