@@ -38,6 +38,8 @@ public:
     std::filesystem::path socket;
     /// How long a call may take, disconnections included; then it fails with `fault::timeout`.
     duration patience = std::chrono::seconds{5};
+    /// False: calls fail with `fault::unreachable` as soon as the connection breaks, because the caller asks elsewhere.
+    bool resend = true;
     /// First and longest wait between two attempts to connect; each is drawn at random up to its limit.
     duration redial_min = std::chrono::milliseconds{5};
     duration redial_max = std::chrono::milliseconds{250};

@@ -26,8 +26,8 @@ struct server_options {
   /// A snapshot is taken after this many entries, and half as many are kept behind it for slow voters.
   std::uint32_t snapshot_entries = 8192;
   /// Below this much free space writes are refused and reads served. Two log segments and a snapshot must fit.
-  std::uint64_t free_bytes_min = 16u << 20;
-  std::uint64_t segment_bytes = 4u << 20;
+  std::uint64_t free_bytes_min = 32u << 20;
+  std::uint64_t segment_bytes = 8u << 20;
 };
 
 /// The arguments after the program name and "ledger-server" that `ledger_server_main(argc, argv)` understands.
