@@ -2,6 +2,8 @@
 
 /// How fast the ledger commits, beside the bare log library; and how long it is without a leader when one is killed.
 
+#include "actors/host/figures.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -22,22 +24,8 @@ struct bench_options {
   std::uint64_t seed = 1;
 };
 
-struct bench_figure {
-  std::string name;
-  double value = 0;
-  std::string unit;
-  /// What it is compared with, empty when nothing is.
-  std::string peer;
-  double peer_value = 0;
-  /// Of value to peer_value for rates; of peer_value to value for times: above 1 is better than the peer.
-  double ratio = 0;
-};
-
 /// Throws std::runtime_error when the ledger cannot be started.
-std::vector<bench_figure> bench_ledger(const bench_options& options);
-
-/// The "figures" object of a bench.
-std::string to_json(const std::vector<bench_figure>& figures);
+std::vector<host::figure> bench_ledger(const bench_options& options);
 
 /// Part of the above: three voters under load whose leader is killed again and again.
 struct failover_report {

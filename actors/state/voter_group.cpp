@@ -162,6 +162,14 @@ answer<T> ask_around(std::size_t count, duration limit, std::size_t& hint, Begin
 } // namespace
 
 answer<wire::LedgerApplied> voter_group::propose(wire::LedgerCommand command, duration limit, std::size_t& hint) {
+  if (command.client().empty()) {
+    // One name per thread, so that its commands are one sequence.
+    thread_local const auto own = "group-" + std::to_string(std::hash<std::thread::id>{}(std::this_thread::get_id())) + "-" +
+                                  std::to_string(monotonic::now().time_since_epoch().count());
+    thread_local auto sequence = std::uint64_t{0};
+    command.set_client(own);
+    command.set_sequence(++sequence);
+  }
   return ask_around<wire::LedgerApplied>(settings_.count, limit, hint,
                                          [&](std::size_t i, auto told) { of(i).propose(command, std::move(told)); });
 }

@@ -1,9 +1,10 @@
 #include "actors/state/voter_transport.hpp"
 
+#include "actors/host/tls.hpp"
+
 #include <openssl/err.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -22,45 +23,10 @@ constexpr std::size_t address_bytes_max = 512;
 /// A direction that has this much waiting to be written is not read any further.
 constexpr std::size_t waiting_bytes_max = 1u << 20;
 
-struct context_free {
-  void operator()(SSL_CTX* x) const { SSL_CTX_free(x); }
-};
-using context = std::shared_ptr<SSL_CTX>;
-
-context make_context(const std::filesystem::path& trust) {
-  auto made = context{SSL_CTX_new(TLS_method()), context_free{}};
-  SSL_CTX_set_min_proto_version(made.get(), TLS1_3_VERSION);
-  SSL_CTX_set_verify(made.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-  SSL_CTX_set_num_tickets(made.get(), 0);
-  SSL_CTX_set_session_cache_mode(made.get(), SSL_SESS_CACHE_OFF);
-  if (SSL_CTX_load_verify_locations(made.get(), (trust / "ca.pem").c_str(), nullptr) != 1 ||
-      SSL_CTX_use_certificate_chain_file(made.get(), (trust / "cert.pem").c_str()) != 1 ||
-      SSL_CTX_use_PrivateKey_file(made.get(), (trust / "key.pem").c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(made.get()) != 1)
-    made.reset();
-  ERR_clear_error();
-  return made;
-}
-
-/// The node that the peer's certificate names, empty unless its role may vote.
-std::string voter_named_by(SSL* ssl) {
-  const auto certificate = std::unique_ptr<X509, decltype(&X509_free)>{SSL_get1_peer_certificate(ssl), X509_free};
-  if (!certificate)
-    return {};
-  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr));
-  auto found = std::string{};
-  for (auto i = 0; names && i < sk_GENERAL_NAME_num(names); ++i) {
-    const auto* name = sk_GENERAL_NAME_value(names, i);
-    if (name->type != GEN_URI)
-      continue;
-    const auto uri = std::string_view{reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.uniformResourceIdentifier)),
-                                      static_cast<std::size_t>(ASN1_STRING_length(name->d.uniformResourceIdentifier))};
-    for (const auto role : {std::string_view{"novacron://cloud/"}, std::string_view{"novacron://hybrid/"}})
-      if (uri.starts_with(role))
-        found = uri.substr(role.size());
-  }
-  GENERAL_NAMES_free(names);
-  return found;
+/// The node at the other end; its certificate was believed already.
+std::string named_by(const SSL* ssl) {
+  const auto who = host::peer_identity(ssl);
+  return who ? who->name : std::string{};
 }
 
 std::string make_preamble(std::uint64_t id, const std::string& address) {
@@ -118,18 +84,22 @@ struct voter_transport::state : std::enable_shared_from_this<state> {
   std::uint64_t refused = 0;
   std::size_t handshakes = 0;
   bool closing = false;
-  context tls;
-  std::filesystem::file_time_type tls_from;
+  std::shared_ptr<host::tls_context> server;
+  std::shared_ptr<host::tls_context> client;
 
-  /// Certificates are renewed while we run: a changed file is read again.
-  context current_context() {
-    auto problem = std::error_code{};
-    const auto changed = std::filesystem::last_write_time(settings.trust / "cert.pem", problem);
-    if (!tls || changed != tls_from) {
-      tls = make_context(settings.trust);
-      tls_from = changed;
+  /// Empty when the certificate can be used, or none is wanted.
+  std::string load_trust() {
+    if (settings.trust.empty())
+      return {};
+    auto wanted = host::tls_settings{.directory = settings.trust, .roles = {"cloud", "hybrid"}};
+    try {
+      server = host::make_tls_context(wanted);
+      wanted.side = host::tls_side::client;
+      client = host::make_tls_context(wanted);
+      return {};
+    } catch (const std::exception& x) {
+      return x.what();
     }
-    return tls;
   }
 
   void closed_if_done() {
@@ -220,10 +190,7 @@ struct channel {
     now = phase::handshake;
     uv_tcp_nodelay(&net, 1);
     if (!owner->settings.trust.empty()) {
-      const auto context = owner->current_context();
-      if (!context)
-        return close();
-      ssl = SSL_new(context.get());
+      ssl = SSL_new((accepting ? owner->server : owner->client)->native());
       from_net = BIO_new(BIO_s_mem());
       to_net = BIO_new(BIO_s_mem());
       SSL_set_bio(ssl, from_net, to_net);
@@ -244,7 +211,7 @@ struct channel {
           refuse();
         return;
       }
-      if (!accepting && voter_named_by(ssl) != parse_voter_address(peer_address).node)
+      if (!accepting && named_by(ssl) != parse_voter_address(peer_address).node)
         return refuse();
     }
     now = phase::preamble;
@@ -275,7 +242,7 @@ struct channel {
     peer_address = early.substr(head, length);
     early.erase(0, head + length);
     const auto node = parse_voter_address(peer_address).node;
-    if (node.empty() || peer_id != voter_id(node) || (ssl && voter_named_by(ssl) != node))
+    if (node.empty() || peer_id != voter_id(node) || (ssl && named_by(ssl) != node))
       return refuse();
     send(std::string{welcome});
     open();
@@ -459,8 +426,8 @@ voter_transport::~voter_transport() = default;
 std::string voter_transport::listen(accepted told) {
   state_->on_accepted = std::move(told);
   const auto where = parse_voter_address(state_->settings.node + "@" + state_->settings.address);
-  if (!state_->settings.trust.empty() && !state_->current_context())
-    return "the certificate in " + state_->settings.trust.string() + " cannot be used";
+  if (auto problem = state_->load_trust(); !problem.empty())
+    return problem;
   auto request = uv_getaddrinfo_t{};
   auto hints = addrinfo{};
   hints.ai_socktype = SOCK_STREAM;
