@@ -77,6 +77,13 @@
   X(LedgerSnapshotRequest,  person)                        \
   X(LedgerBackup,           person)                        \
   X(LedgerRestore,          person)                        \
+  /* cache */                                              \
+  X(CacheGet,               nobody)                        \
+  X(CacheValue,             nobody)                        \
+  X(CachePut,               nobody)                        \
+  X(CacheErase,             nobody)                        \
+  X(CacheStatusRequest,     cloud | person)                \
+  X(CacheStatus,            nobody)                        \
   /* trust */                                              \
   X(TokenCreate,            person)                        \
   X(JoinToken,              nobody)                        \
