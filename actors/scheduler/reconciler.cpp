@@ -258,7 +258,7 @@ void reconciler::record_nodes(round& r) {
 std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms) {
   if (!leads_)
     return {};
-  auto r = round{now, now_ms, {}};
+  auto r = round{now, now_ms, {}, 0};
   proposed_.clear();
   for (const auto& node : sight_.pass(now)) {
     if (sight_.find(node)->lost)
@@ -280,7 +280,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   }
   std::ranges::sort(order);
   for (const auto& [priority, created, name] : order) {
-    if (r.ops.size() >= settings_.ops_max)
+    if (r.full(settings_))
       break;
     dirty_.erase(name);
     converge(r, name);

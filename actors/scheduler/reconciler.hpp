@@ -25,6 +25,8 @@ struct reconcile_config {
   duration forgive_after = std::chrono::minutes{10};
   /// At most about this many operations go into one ledger command.
   std::size_t ops_max = 2000;
+  /// And about this many bytes; a message may have 1 MiB.
+  std::size_t bytes_max = 512 * 1024;
 };
 
 class reconciler {

@@ -104,7 +104,7 @@ std::optional<std::vector<sighting>> sight::report(const wire::NodeReport& repor
 void sight::expect(const std::vector<std::string>& nodes, instant now) {
   for (const auto& node : nodes) {
     auto& x = nodes_[node];
-    if (x.linked || (x.heard && !x.away_since))
+    if (x.linked)
       continue;
     x.lost = false;
     x.lost_at.reset();
