@@ -30,6 +30,11 @@ public:
   /// The curtain falls: whoever still waits for a later time waits no more.
   ~stage() { director().clock().cancel_all(); }
 
+  stage(const stage&) = delete;
+  stage& operator=(const stage&) = delete;
+
+  caf::actor_clock::time_point now() { return director().clock().now(); }
+
   /// Lets every actor finish what it has to do now.
   void settle() {
     while (director().try_run_once())
@@ -48,10 +53,10 @@ public:
   /// How far the clock was moved.
   caf::timespan elapsed() { return director().clock().now().time_since_epoch(); }
 
-  /// Asks `whom` and returns its answer.
-  template <class Answer, class Whom, class Question>
-  caf::expected<Answer> ask(const Whom& whom, const Question& question) {
-    auto request = audience->request(whom, caf::infinite, question);
+  /// Asks `whom` and returns its answer; the clock does not move.
+  template <class Answer, class Whom, class... Question>
+  caf::expected<Answer> ask(const Whom& whom, const Question&... question) {
+    auto request = audience->request(whom, caf::infinite, question...);
     settle();
     caf::expected<Answer> answer{caf::error{}};
     request.receive([&](Answer& x) { answer = std::move(x); }, [&](caf::error& x) { answer = std::move(x); });
