@@ -166,6 +166,7 @@ private:
   const domain_column& domains_of(const std::string& key) const;
   bool fits(const search& s, slot at) const;
   features look(const search& s, slot at) const;
+  std::uint64_t roomy(const amount& need, std::size_t word) const;
   float score_plain(const search& s, slot at, std::uint32_t own) const;
   std::optional<std::vector<std::uint32_t>> choose_gpus(slot at, const amount& need) const;
   node_refusal refuse(const search& s, slot at) const;

@@ -268,6 +268,21 @@ std::optional<std::vector<std::uint32_t>> cluster::choose_gpus(slot at, const am
   return chosen;
 }
 
+/// Which of 64 nodes have cpu, memory and disk enough. Without branches: on a full cluster nobody could predict them.
+std::uint64_t cluster::roomy(const amount& need, std::size_t word) const {
+  const auto base = word * 64;
+  const auto count = std::min<std::size_t>(64, cpu_free_.size() - base);
+  const auto* cpu = cpu_free_.data() + base;
+  const auto* memory = memory_free_.data() + base;
+  const auto* disk = disk_free_.data() + base;
+  auto found = std::uint64_t{0};
+  for (auto i = std::size_t{0}; i < count; ++i)
+    found |= static_cast<std::uint64_t>((cpu[i] >= need.cpu_milli) & (memory[i] >= need.memory_bytes) &
+                                        (disk[i] >= need.disk_bytes))
+             << i;
+  return found;
+}
+
 /// The sum of `weigh(look())` for requests without preferences, in the same order of additions, so that both agree.
 float cluster::score_plain(const search& s, slot at, std::uint32_t own) const {
   const auto& w = s.weights;
@@ -276,7 +291,7 @@ float cluster::score_plain(const search& s, slot at, std::uint32_t own) const {
   const auto load = std::max({cpu, memory, static_cast<float>(guests_[at]) * (1 / guests_soft_max)});
   auto sum = w[room] * std::clamp(1 - load, 0.0f, 1.0f);
   sum += w[evenness] * std::clamp(1 - std::abs(cpu - memory), 0.0f, 1.0f);
-  sum += w[feature::spread] * (1.0f / static_cast<float>(1 + own));
+  sum += own == 0 ? w[feature::spread] : w[feature::spread] * (1.0f / static_cast<float>(1 + own));
   sum += gpu_unit_[at] > 0 ? 0.0f : w[reserve];
   return sum + w[fresh];
 }
@@ -291,10 +306,11 @@ std::optional<decision> cluster::place(const request& x) const {
   auto best = slot{0};
   auto best_score = -std::numeric_limits<float>::infinity();
   auto found = false;
+  const auto countable = x.need.gpu_milli == 0 && x.need.extra.empty();
   for (auto i = std::size_t{0}; i < s.open.size(); ++i)
-    for (auto word = s.open[i]; word != 0; word &= word - 1) {
+    for (auto word = s.open[i] == 0 ? 0 : s.open[i] & roomy(x.need, i); word != 0; word &= word - 1) {
       const auto at = static_cast<slot>(i * 64 + static_cast<std::size_t>(std::countr_zero(word)));
-      if (!fits(s, at))
+      if (!countable && !fits(s, at))
         continue;
       while (own != guests.end() && own->first < at)
         ++own;
