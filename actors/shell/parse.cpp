@@ -272,8 +272,8 @@ private:
       least += x.optional ? 0 : 1;
     if (found.arguments.size() < least) {
       const auto& missing = wanted[found.arguments.size()];
-      return usage_error{fmt::format("{} needs {}; usage: novacron {}", found.what.path, missing.name,
-                                     usage(found.what))};
+      return usage_error{
+          fmt::format("{} needs {}; usage: novacron {}", found.what.path, missing.name, usage(found.what))};
     }
     const auto many = !wanted.empty() && (wanted.back().rest || wanted.back().many);
     if (!many && found.arguments.size() > wanted.size())
