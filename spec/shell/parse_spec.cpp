@@ -72,6 +72,8 @@ SCENARIO("a process takes its role from a flag") {
   CHECK(x.get("role") == "edge");
   CHECK(x.get("name") == "edge-1");
   CHECK(good({"--role", "edge"}).get("role") == "edge");
+  CHECK(good({"--name=edge-1"}).what.path == "--role");
+  CHECK(bad({"--nmae=edge-1"}).find("unknown flag --nmae") == 0);
   CHECK(bad({"--role=egde"}).find("did you mean 'edge'?") != std::string::npos);
   CHECK(good({"bench", "workload", "--kind=container", "-o", "json"}).get("kind") == "container");
 }
