@@ -46,6 +46,7 @@
   X(Blob,                   nobody)                        \
   X(ImageLookup,            cloud | worker | person)       \
   X(ImageManifest,          nobody)                        \
+  X(ImageEnsure,            cloud | person)                \
   /* scheduler */                                          \
   X(Submit,                 cloud | person)                \
   X(Submitted,              nobody)                        \

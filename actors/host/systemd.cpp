@@ -31,14 +31,15 @@ std::optional<long long> to_number(std::string_view text) {
 /// A line break would begin another assignment.
 std::string one_line(std::string_view text) {
   auto line = std::string{text};
-  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\0'; }, ' ');
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\0'; }, ' ');
   return line;
 }
 
 } // namespace
 
 service_notifier::service_notifier(std::string socket, std::optional<std::chrono::microseconds> watchdog)
-  : socket_{std::move(socket)}, watchdog_{watchdog} {}
+    : socket_{std::move(socket)}, watchdog_{watchdog} {}
 
 service_notifier service_notifier::from_environment() {
   auto socket = take_variable("NOTIFY_SOCKET");

@@ -31,7 +31,8 @@ std::optional<join_secret> parse_token(std::string_view text) {
   auto parts = std::array<std::string, lengths.size()>{};
   for (auto i = std::size_t{0}; i < parts.size(); ++i) {
     const auto last = i + 1 == parts.size();
-    if (text.size() < lengths[i] + (last ? 0 : 1) || (last && text.size() != lengths[i]) || (!last && text[lengths[i]] != '.'))
+    if (text.size() < lengths[i] + (last ? 0 : 1) || (last && text.size() != lengths[i]) ||
+        (!last && text[lengths[i]] != '.'))
       return {};
     parts[i] = text.substr(0, lengths[i]);
     text.remove_prefix(std::min(lengths[i] + 1, text.size()));
@@ -81,8 +82,8 @@ std::string objection(const std::optional<v1::TokenRecord>& record, const join_s
   if (milliseconds_of(now) >= record->expires_ms())
     return "token " + record->id() + " has expired";
   if (std::tie(record->name(), record->role()) != std::tuple{name, role})
-    return "token " + record->id() + " is for " + record->role() + '/' + record->name() + ", not for " + std::string{role} +
-           '/' + std::string{name};
+    return "token " + record->id() + " is for " + record->role() + '/' + record->name() + ", not for " +
+           std::string{role} + '/' + std::string{name};
   return {};
 }
 

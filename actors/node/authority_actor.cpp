@@ -83,7 +83,8 @@ caf::error refuse(const std::string& text) {
   return caf::make_error(fault::denied, text);
 }
 
-// -- tokens ------------------------------------------------------------------------------------------------------------
+// -- tokens
+// ------------------------------------------------------------------------------------------------------------
 
 /// Writes the new token, and strikes out those of no use.
 void write_token(pointer self, caf::typed_response_promise<wire::JoinToken> promise, const minted& made,
@@ -102,17 +103,19 @@ void write_token(pointer self, caf::typed_response_promise<wire::JoinToken> prom
     op.set_remove(true);
   }
   if (alive >= self->state.settings.tokens_max)
-    return void(promise.deliver(caf::make_error(fault::overloaded, "there are too many tokens; old ones end by themselves")));
+    return void(
+        promise.deliver(caf::make_error(fault::overloaded, "there are too many tokens; old ones end by themselves")));
   put(change, token_prefix + made.record.id(), made.record, 0);
   self->request(self->state.around.ledger, ledger_patience, change)
-    .then(
-      [=, token = made.token](const wire::LedgerApplied& x) mutable {
-        if (!x.applied())
-          return void(promise.deliver(caf::make_error(fault::conflict, "the token could not be kept; try again")));
-        host::log_info("authority", "made token {} for {}", token.id(), made.record.role() + '/' + made.record.name());
-        promise.deliver(std::move(token));
-      },
-      [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
+      .then(
+          [=, token = made.token](const wire::LedgerApplied& x) mutable {
+            if (!x.applied())
+              return void(promise.deliver(caf::make_error(fault::conflict, "the token could not be kept; try again")));
+            host::log_info("authority", "made token {} for {}", token.id(),
+                           made.record.role() + '/' + made.record.name());
+            promise.deliver(std::move(token));
+          },
+          [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
 }
 
 caf::result<wire::JoinToken> create(pointer self, const wire::TokenCreate& asked) {
@@ -124,29 +127,30 @@ caf::result<wire::JoinToken> create(pointer self, const wire::TokenCreate& asked
                          st.around.now(), st.settings);
   auto promise = self->make_response_promise<wire::JoinToken>();
   self->request(st.around.ledger, ledger_patience, read(token_prefix, false))
-    .then([=](const wire::LedgerEntries& all) { write_token(self, promise, made, all); },
-          [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
+      .then([=](const wire::LedgerEntries& all) { write_token(self, promise, made, all); },
+            [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
   return promise;
 }
 
 caf::result<wire::TokenList> list(pointer self) {
   auto promise = self->make_response_promise<wire::TokenList>();
   self->request(self->state.around.ledger, ledger_patience, read(token_prefix, false))
-    .then(
-      [=](const wire::LedgerEntries& all) mutable {
-        auto found = wire::TokenList{};
-        for (const auto& entry : all.entries())
-          if (auto record = record_in(entry)) {
-            record->clear_hash();
-            *found.add_tokens() = std::move(*record);
-          }
-        promise.deliver(std::move(found));
-      },
-      [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
+      .then(
+          [=](const wire::LedgerEntries& all) mutable {
+            auto found = wire::TokenList{};
+            for (const auto& entry : all.entries())
+              if (auto record = record_in(entry)) {
+                record->clear_hash();
+                *found.add_tokens() = std::move(*record);
+              }
+            promise.deliver(std::move(found));
+          },
+          [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
   return promise;
 }
 
-// -- certificates ------------------------------------------------------------------------------------------------------
+// -- certificates
+// ------------------------------------------------------------------------------------------------------
 
 /// A controller that joins becomes an authority too.
 void share_authority(pointer self, wire::Certificate& with, const std::string& role) {
@@ -158,9 +162,11 @@ void share_authority(pointer self, wire::Certificate& with, const std::string& r
 void redeem(pointer self, caf::typed_response_promise<wire::Certificate> promise, const wire::CertificateRequest& asked,
             const join_secret& secret, const wire::LedgerEntries& found) {
   const auto key = token_prefix + secret.id;
-  const auto entry = std::find_if(found.entries().begin(), found.entries().end(), [&](const auto& x) { return x.key() == key; });
+  const auto entry =
+      std::find_if(found.entries().begin(), found.entries().end(), [&](const auto& x) { return x.key() == key; });
   auto record = entry == found.entries().end() ? std::nullopt : record_in(*entry);
-  if (const auto wrong = objection(record, secret, asked.name(), asked.role(), self->state.around.now()); !wrong.empty())
+  if (const auto wrong = objection(record, secret, asked.name(), asked.role(), self->state.around.now());
+      !wrong.empty())
     return void(promise.deliver(refuse(wrong)));
   auto certificate = grant(self, asked.request(), asked.name(), asked.role());
   if (!certificate)
@@ -170,14 +176,14 @@ void redeem(pointer self, caf::typed_response_promise<wire::Certificate> promise
   auto change = command(self);
   put(change, key, *record, entry->revision());
   self->request(self->state.around.ledger, ledger_patience, change)
-    .then(
-      [=, given = std::move(*certificate)](const wire::LedgerApplied& x) mutable {
-        if (!x.applied())
-          return void(promise.deliver(refuse("token " + secret.id + " was used already")));
-        host::log_info("authority", "{} joins with token {}", asked.role() + '/' + asked.name(), secret.id);
-        promise.deliver(std::move(given));
-      },
-      [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
+      .then(
+          [=, given = std::move(*certificate)](const wire::LedgerApplied& x) mutable {
+            if (!x.applied())
+              return void(promise.deliver(refuse("token " + secret.id + " was used already")));
+            host::log_info("authority", "{} joins with token {}", asked.role() + '/' + asked.name(), secret.id);
+            promise.deliver(std::move(given));
+          },
+          [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
 }
 
 caf::result<wire::Certificate> admit(pointer self, const wire::CertificateRequest& asked) {
@@ -186,8 +192,8 @@ caf::result<wire::Certificate> admit(pointer self, const wire::CertificateReques
     return refuse("that is no token");
   auto promise = self->make_response_promise<wire::Certificate>();
   self->request(self->state.around.ledger, ledger_patience, read(token_prefix + secret->id, true))
-    .then([=, secret = *secret](const wire::LedgerEntries& found) { redeem(self, promise, asked, secret, found); },
-          [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
+      .then([=, secret = *secret](const wire::LedgerEntries& found) { redeem(self, promise, asked, secret, found); },
+            [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
   return promise;
 }
 
@@ -199,7 +205,8 @@ caf::result<wire::Certificate> renew(pointer self, const wire::CertificateRenewa
   return std::move(*certificate);
 }
 
-// -- the deny list -----------------------------------------------------------------------------------------------------
+// -- the deny list
+// -----------------------------------------------------------------------------------------------------
 
 wire::DenyList denied(pointer self) {
   auto made = wire::DenyList{};
@@ -246,33 +253,34 @@ caf::result<wire::Done> revoke(pointer self, const wire::CertificateRevoke& aske
   auto change = command(self);
   put(change, deny_prefix + asked.serial(), asked, std::nullopt);
   self->request(self->state.around.ledger, ledger_patience, change)
-    .then(
-      [=](const wire::LedgerApplied& x) mutable {
-        host::log_warn("authority", "denied certificate {}: {}", asked.serial(), asked.reason());
-        auto serials = self->state.around.denied->all();
-        serials.insert(asked.serial());
-        take(self, std::move(serials));
-        auto done = wire::Done{};
-        done.set_index(x.index());
-        promise.deliver(std::move(done));
-      },
-      [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
+      .then(
+          [=](const wire::LedgerApplied& x) mutable {
+            host::log_warn("authority", "denied certificate {}: {}", asked.serial(), asked.reason());
+            auto serials = self->state.around.denied->all();
+            serials.insert(asked.serial());
+            take(self, std::move(serials));
+            auto done = wire::Done{};
+            done.set_index(x.index());
+            promise.deliver(std::move(done));
+          },
+          [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
   return promise;
 }
 
 void look(pointer self) {
   self->request(self->state.around.ledger, ledger_patience, read(deny_prefix, false))
-    .then([=](const wire::LedgerEntries& all) { take_whole(self, all); },
-          [=](caf::error& why) {
-            host::log_rarely(host::level::warn, "authority", "cannot read the deny list: {}", explain(why).text);
-          });
+      .then([=](const wire::LedgerEntries& all) { take_whole(self, all); },
+            [=](caf::error& why) {
+              host::log_rarely(host::level::warn, "authority", "cannot read the deny list: {}", explain(why).text);
+            });
 }
 
 void watch(pointer self) {
   auto wish = wire::LedgerWatch{};
   wish.set_prefix(deny_prefix);
   self->request(self->state.around.ledger, ledger_patience, wish, caf::actor_cast<ledger_watcher>(self))
-    .then([=](const wire::LedgerEntries& all) { take_whole(self, all); }, [](caf::error&) { /* looking is enough */ });
+      .then([=](const wire::LedgerEntries& all) { take_whole(self, all); },
+            [](caf::error&) { /* looking is enough */ });
 }
 
 self_actor::behavior_type authority(pointer self, authority_config settings, authority_surroundings around) {
@@ -281,22 +289,22 @@ self_actor::behavior_type authority(pointer self, authority_config settings, aut
   watch(self);
   self->delayed_send(self, look_period, look_atom::value);
   return {
-    [=](const wire::TokenCreate& x) { return create(self, x); },
-    [=](const wire::TokenListRequest&) { return list(self); },
-    [=](const wire::CertificateRequest& x) { return admit(self, x); },
-    [=](const wire::CertificateRenewal& x) { return renew(self, x); },
-    [=](const wire::CertificateRevoke& x) { return revoke(self, x); },
-    [=](const wire::NodeArrived& x) {
-      self->state.here.insert(x.facts().name());
-      self->state.around.tell(x.facts().name(), denied(self));
-    },
-    [=](const wire::NodeDeparted& x) { self->state.here.erase(x.name()); },
-    [=](const wire::LedgerChanged& x) { take_change(self, x); },
-    [](const wire::LedgerLed&) {},
-    [=](look_atom) {
-      look(self);
-      self->delayed_send(self, look_period, look_atom::value);
-    },
+      [=](const wire::TokenCreate& x) { return create(self, x); },
+      [=](const wire::TokenListRequest&) { return list(self); },
+      [=](const wire::CertificateRequest& x) { return admit(self, x); },
+      [=](const wire::CertificateRenewal& x) { return renew(self, x); },
+      [=](const wire::CertificateRevoke& x) { return revoke(self, x); },
+      [=](const wire::NodeArrived& x) {
+        self->state.here.insert(x.facts().name());
+        self->state.around.tell(x.facts().name(), denied(self));
+      },
+      [=](const wire::NodeDeparted& x) { self->state.here.erase(x.name()); },
+      [=](const wire::LedgerChanged& x) { take_change(self, x); },
+      [](const wire::LedgerLed&) {},
+      [=](look_atom) {
+        look(self);
+        self->delayed_send(self, look_period, look_atom::value);
+      },
   };
 }
 

@@ -26,8 +26,8 @@ bool is_name(const std::string& x) {
 bool is_label_part(const std::string& x) {
   constexpr auto length_max = std::size_t{63};
   return !x.empty() && x.size() <= length_max && std::all_of(x.begin(), x.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
-           c == '/';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == '/';
   });
 }
 
@@ -50,7 +50,7 @@ struct described_node {
 class resolution {
 public:
   resolution(const written& all, std::vector<problem> found, std::filesystem::path data_root)
-    : all_{all}, data_root_{std::move(data_root)} {
+      : all_{all}, data_root_{std::move(data_root)} {
     read_.problems = std::move(found);
   }
 
@@ -63,7 +63,8 @@ public:
       apply_self(self);
     // Without any file this host is a fabric of its own.
     if (nodes_.empty() && !nodes_written_)
-      add_node({.is = written::kind::table, .fields = {{"role", role_text("hybrid")}, {"name", role_text("hybrid-1")}}});
+      add_node(
+          {.is = written::kind::table, .fields = {{"role", role_text("hybrid")}, {"name", role_text("hybrid-1")}}});
     check_nodes();
     return finish();
   }
@@ -85,18 +86,18 @@ private:
     };
     auto level = std::string{}, format = std::string{};
     read_.table(
-      text, "",
-      {{"fabric", section({{"name", read_.text(x.fabric.name, name_accepted, is_name)}})},
-       {"cache",
-        section({{"redis", read_.text(x.cache.redis, "must be \"HOST:PORT\", \"unix:/PATH\" or \"\"", is_redis)}})},
-       {"log", section({{"level", read_.one_of(level, {"trace", "debug", "info", "warn", "error", "off"})},
-                        {"format", read_.one_of(format, {"auto", "human", "json"})}})},
-       {"scheduler", section({{"patience", read_.duration(x.scheduler.patience, 100ms, 1h)},
-                              {"policy", read_.one_of(x.scheduler.policy, {"balance", "pack"})}})},
-       {"trust", section({{"life", read_.duration(x.trust.life, 1min, std::chrono::hours{24 * 90})}})},
-       {"node", [this](const written& value, const std::string& key) { nodes(value, key); }}});
+        text, "",
+        {{"fabric", section({{"name", read_.text(x.fabric.name, name_accepted, is_name)}})},
+         {"cache",
+          section({{"redis", read_.text(x.cache.redis, "must be \"HOST:PORT\", \"unix:/PATH\" or \"\"", is_redis)}})},
+         {"log", section({{"level", read_.one_of(level, {"trace", "debug", "info", "warn", "error", "off"})},
+                          {"format", read_.one_of(format, {"auto", "human", "json"})}})},
+         {"scheduler", section({{"patience", read_.duration(x.scheduler.patience, 100ms, 1h)},
+                                {"policy", read_.one_of(x.scheduler.policy, {"balance", "pack"})}})},
+         {"trust", section({{"life", read_.duration(x.trust.life, 1min, std::chrono::hours{24 * 90})}})},
+         {"node", [this](const written& value, const std::string& key) { nodes(value, key); }}});
     x.log.level = host::parse_level(level).value_or(x.log.level);
-    x.log.format = format == "human" ? host::log_format::human
+    x.log.format = format == "human"  ? host::log_format::human
                    : format == "json" ? host::log_format::json
                                       : host::log_format::automatic;
   }
@@ -104,10 +105,12 @@ private:
   void nodes(const written& value, const std::string& key) {
     nodes_written_ = true;
     if (value.items.size() > nodes_max)
-      return read_.complain(written{.is = written::kind::integer, .integer = static_cast<std::int64_t>(value.items.size()),
+      return read_.complain(written{.is = written::kind::integer,
+                                    .integer = static_cast<std::int64_t>(value.items.size()),
                                     .from = value.from},
                             key, "must be at most 1000 nodes");
-    read_.list(value, key, "must be written as [[node]]", [this](const written& item, const std::string&) { add_node(item); });
+    read_.list(value, key, "must be written as [[node]]",
+               [this](const written& item, const std::string&) { add_node(item); });
   }
 
   void add_node(const written& text) {
@@ -123,7 +126,8 @@ private:
     auto& r = x.resources;
     auto data_dir = x.data_dir.string();
     auto label = [this, &x](const written& value, const std::string& key) {
-      read_.text(x.labels[key.substr(key.find(".labels.") + 8)], "must be 1 to 63 letters, digits and -_./", is_label_part)(value, key);
+      read_.text(x.labels[key.substr(key.find(".labels.") + 8)], "must be 1 to 63 letters, digits and -_./",
+                 is_label_part)(value, key);
     };
     auto extra = [this, &r](const written& value, const std::string& key) {
       if (value.is != written::kind::integer || value.integer < 0 || value.integer > 1'000'000)
@@ -134,39 +138,40 @@ private:
       return is_label_part(name) && name != "zone" && name != "region" && name != "role" && name != "name";
     };
     const auto resources = std::vector<settings_reader::known>{
-      {"cpu", read_.milli(r.cpu_milli, 1, 65'536'000)},
-      {"memory", read_.bytes(r.memory_bytes, 1 << 20)},
-      {"disk", read_.bytes(r.disk_bytes, 0)},
-      {"gpu", read_.milli(r.gpu_milli, 0, 1'024'000)},
-      {"gpu_model", read_.text(r.gpu_model, "must be 1 to 63 letters, digits and -_./", is_label_part)},
-      {"extra", read_.map("must be 1 to 63 letters, digits and -_./", is_label_part, extra)}};
+        {"cpu", read_.milli(r.cpu_milli, 1, 65'536'000)},
+        {"memory", read_.bytes(r.memory_bytes, 1 << 20)},
+        {"disk", read_.bytes(r.disk_bytes, 0)},
+        {"gpu", read_.milli(r.gpu_milli, 0, 1'024'000)},
+        {"gpu_model", read_.text(r.gpu_model, "must be 1 to 63 letters, digits and -_./", is_label_part)},
+        {"extra", read_.map("must be 1 to 63 letters, digits and -_./", is_label_part, extra)}};
     read_.table(
-      text, into.key,
-      {{"name", read_.text(x.name, name_accepted, is_name)},
-       {"role", read_.one_of(x.role, node_roles)},
-       {"listen", read_.address(x.listen)},
-       {"api", read_.address(x.api)},
-       {"ledger", read_.address(x.ledger)},
-       {"address", read_.address(x.address)},
-       {"join", [&](const written& value, const std::string& key) { join(x, value, key); }},
-       {"zone", read_.text(x.zone, "must be 1 to 63 letters, digits and -_./", is_label_part)},
-       {"region", read_.text(x.region, "must be 1 to 63 letters, digits and -_./", is_label_part)},
-       {"labels", read_.map("must be a label name other than zone, region, role and name", own_label, label)},
-       {"resources", [&](const written& value, const std::string& key) { read_.table(value, key, resources); }},
-       {"data_dir", read_.text(data_dir, "must be an absolute path", is_path)},
-       {"workloads", [&](const written& value, const std::string& key) {
-          into.workloads_said = true;
-          read_.boolean(x.workloads)(value, key);
-        }},
-       {"mounts", [&](const written& value, const std::string& key) {
-          x.mounts.clear();
-          read_.list(value, key, "must be a list of absolute paths", [&](const written& item, const std::string&) {
-            auto path = std::string{};
-            read_.text(path, "must be an absolute path", is_path)(item, key);
-            if (!path.empty())
-              x.mounts.emplace_back(path);
-          });
-        }}});
+        text, into.key,
+        {{"name", read_.text(x.name, name_accepted, is_name)},
+         {"role", read_.one_of(x.role, node_roles)},
+         {"listen", read_.address(x.listen)},
+         {"api", read_.address(x.api)},
+         {"ledger", read_.address(x.ledger)},
+         {"address", read_.address(x.address)},
+         {"join", [&](const written& value, const std::string& key) { join(x, value, key); }},
+         {"zone", read_.text(x.zone, "must be 1 to 63 letters, digits and -_./", is_label_part)},
+         {"region", read_.text(x.region, "must be 1 to 63 letters, digits and -_./", is_label_part)},
+         {"labels", read_.map("must be a label name other than zone, region, role and name", own_label, label)},
+         {"resources", [&](const written& value, const std::string& key) { read_.table(value, key, resources); }},
+         {"data_dir", read_.text(data_dir, "must be an absolute path", is_path)},
+         {"workloads",
+          [&](const written& value, const std::string& key) {
+            into.workloads_said = true;
+            read_.boolean(x.workloads)(value, key);
+          }},
+         {"mounts", [&](const written& value, const std::string& key) {
+            x.mounts.clear();
+            read_.list(value, key, "must be a list of absolute paths", [&](const written& item, const std::string&) {
+              auto path = std::string{};
+              read_.text(path, "must be an absolute path", is_path)(item, key);
+              if (!path.empty())
+                x.mounts.emplace_back(path);
+            });
+          }}});
     x.data_dir = data_dir;
   }
 
@@ -191,9 +196,11 @@ private:
   void apply_self(const written& text) {
     const auto name = field(text, "name");
     const auto role = field(text, "role");
-    const auto by_name = std::find_if(nodes_.begin(), nodes_.end(),
-                                      [&](const auto& x) { return !name.text.empty() && x.settings.name == name.text; });
-    const auto of_role = std::count_if(nodes_.begin(), nodes_.end(), [&](const auto& x) { return x.settings.role == role.text; });
+    const auto by_name = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& x) {
+      return !name.text.empty() && x.settings.name == name.text;
+    });
+    const auto of_role =
+        std::count_if(nodes_.begin(), nodes_.end(), [&](const auto& x) { return x.settings.role == role.text; });
     auto which = nodes_.end();
     if (name.is == written::kind::text)
       which = by_name;
@@ -260,7 +267,8 @@ private:
       const auto& name = one.settings.name;
       const auto [before, fresh] = seen.emplace(name, one.text.from);
       if (!fresh && !name.empty())
-        read_.complain(field(one.text, "name"), one.key + ".name", "is the name of the node at " + to_string(before->second) + " already");
+        read_.complain(field(one.text, "name"), one.key + ".name",
+                       "is the name of the node at " + to_string(before->second) + " already");
     }
   }
 
@@ -275,29 +283,37 @@ private:
       read_.complain(field(one.text, "address"), one.key + ".address", "needs a listen address");
     if (x.listen && x.address && is_loopback(*x.listen) && !is_loopback(*x.address))
       read_.complain(field(one.text, "listen"), one.key + ".listen",
-                     "only this host can reach loopback, but address = \"" + to_string(*x.address) + "\" promises more");
+                     "only this host can reach loopback, but address = \"" + to_string(*x.address) +
+                         "\" promises more");
     if (x.ledger && !x.is_controller())
       read_.complain(field(one.text, "ledger"), one.key + ".ledger", "only cloud and hybrid nodes keep a ledger");
     if (x.ledger && is_wildcard(*x.ledger))
-      read_.complain(field(one.text, "ledger"), one.key + ".ledger", "must be an address that other voters can connect to");
+      read_.complain(field(one.text, "ledger"), one.key + ".ledger",
+                     "must be an address that other voters can connect to");
   }
 
   void check_join(const described_node& one) {
     const auto& x = one.settings;
     const auto text = field(one.text, "join");
     if (x.join.empty() && !x.is_controller() && !x.role.empty() && text.is == written::kind::none)
-      read_.problems.push_back({one.text.from, one.key, {},
-                                "a node with role " + x.role + " must join a cloud or hybrid node: join = \"NAME\" or \"HOST:PORT\""});
+      read_.problems.push_back(
+          {one.text.from,
+           one.key,
+           {},
+           "a node with role " + x.role + " must join a cloud or hybrid node: join = \"NAME\" or \"HOST:PORT\""});
     auto names = std::vector<std::string>{};
     for (const auto& other : nodes_)
       names.push_back(other.settings.name);
     for (const auto& target : x.join) {
       if (target.name.empty())
         continue;
-      const auto other = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& n) { return n.settings.name == target.name; });
+      const auto other =
+          std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& n) { return n.settings.name == target.name; });
       const auto near = nearest(target.name, names);
       if (other == nodes_.end())
-        read_.complain(text, one.key + ".join", "there is no node \"" + target.name + '"' + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+        read_.complain(text, one.key + ".join",
+                       "there is no node \"" + target.name + '"' +
+                           (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
       else if (target.name == x.name)
         read_.complain(text, one.key + ".join", "a node cannot join itself");
       else if (!other->settings.listen && !other->settings.address)
@@ -333,7 +349,8 @@ private:
 
   void show(const std::string& key, std::string value) {
     const auto place = read_.places.find(key);
-    result_.shown.push_back({key, std::move(value), place == read_.places.end() ? "default" : to_string(place->second)});
+    result_.shown.push_back(
+        {key, std::move(value), place == read_.places.end() ? "default" : to_string(place->second)});
   }
 
   void show_sections() {

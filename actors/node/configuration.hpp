@@ -1,6 +1,7 @@
 #pragma once
 
-/// What `nodes.toml`, the environment and the flags say, checked as a whole and typed. Nothing starts while it has problems.
+/// What `nodes.toml`, the environment and the flags say, checked as a whole and typed. Nothing starts while it has
+/// problems.
 
 #include "actors/host/log.hpp"
 #include "actors/node/settings_layer.hpp"
@@ -129,7 +130,8 @@ resolved resolve(const std::vector<layer>& layers, const std::filesystem::path& 
 
 /// The layers of a real process: flags, environment, `config_file` (or ./nodes.toml when that is empty), the user's
 /// and the system's configuration. A file that was named but is not there is a problem.
-std::vector<layer> usual_layers(const std::map<std::string, std::string>& flags, const std::filesystem::path& config_file);
+std::vector<layer> usual_layers(const std::map<std::string, std::string>& flags,
+                                const std::filesystem::path& config_file);
 /// /var/lib/novacron for root, else below XDG_STATE_HOME.
 std::filesystem::path usual_data_root();
 

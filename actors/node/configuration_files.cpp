@@ -43,7 +43,8 @@ layer layer_from_file(const std::filesystem::path& path, bool required) {
 
 } // namespace
 
-std::vector<layer> usual_layers(const std::map<std::string, std::string>& flags, const std::filesystem::path& config_file) {
+std::vector<layer> usual_layers(const std::map<std::string, std::string>& flags,
+                                const std::filesystem::path& config_file) {
   return {layer_from_flags(flags), layer_from_environment(own_environment()),
           layer_from_file(config_file.empty() ? "nodes.toml" : config_file, !config_file.empty()),
           layer_from_file(home_below("XDG_CONFIG_HOME", ".config") / "novacron" / "nodes.toml", false),

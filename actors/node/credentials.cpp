@@ -75,8 +75,7 @@ void lay_certificate(const std::filesystem::path& authority_directory, const std
   make_directory(directory);
   auto granted = v1::Certificate{};
   granted.set_authority(authority.certificate);
-  granted.set_certificate(
-    host::issue(authority, request_with_own_key(directory, name, role), name, role, now, life));
+  granted.set_certificate(host::issue(authority, request_with_own_key(directory, name, role), name, role, now, life));
   keep_certificate(directory, granted, name, role, now);
 }
 
@@ -98,7 +97,8 @@ readiness look_at_credentials(const std::filesystem::path& directory, const std:
   }
 }
 
-std::string request_with_own_key(const std::filesystem::path& directory, const std::string& name, const std::string& role) {
+std::string request_with_own_key(const std::filesystem::path& directory, const std::string& name,
+                                 const std::string& role) {
   make_directory(directory);
   const auto files = host::trust_files_in(directory);
   if (!std::filesystem::exists(files.key))

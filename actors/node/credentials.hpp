@@ -15,12 +15,14 @@ struct renewal_config {
   /// The first wait after a failure; it doubles up to the last one.
   duration delay_first = std::chrono::seconds{1};
   duration delay_last = std::chrono::minutes{5};
-  /// How far around half life the moment is spread, as a share of the life, so that a fabric does not renew all at once.
+  /// How far around half life the moment is spread, as a share of the life, so that a fabric does not renew all at
+  /// once.
   double spread = 0.05;
 };
 
 /// How long to wait from `now` until a certificate is renewed; zero when it is time. `chance` is in [0, 1).
-duration until_renewal(const host::identity& now_held, host::wall_time now, double chance, const renewal_config& settings);
+duration until_renewal(const host::identity& now_held, host::wall_time now, double chance,
+                       const renewal_config& settings);
 /// How long to wait after the `failures`-th failure in a row.
 duration until_retry(std::uint32_t failures, double chance, const renewal_config& settings);
 
@@ -43,7 +45,8 @@ readiness look_at_credentials(const std::filesystem::path& directory, const std:
                               host::wall_time now);
 
 /// A request with the key in `directory`, which is made first if there is none.
-std::string request_with_own_key(const std::filesystem::path& directory, const std::string& name, const std::string& role);
+std::string request_with_own_key(const std::filesystem::path& directory, const std::string& name,
+                                 const std::string& role);
 
 /// Keeps a certificate that was granted, after making sure that it fits the key in `directory`, the authority and
 /// (name, role). Throws certificate_error when it does not; nothing was changed then.

@@ -39,8 +39,9 @@ void look_after(pointer self, duration wait) {
 void retry(pointer self, const std::string& why) {
   auto& st = self->state;
   const auto wait = until_retry(++st.failures, draw(self), st.settings);
-  host::log(st.failures > 3 ? host::level::error : host::level::warn, "credentials", {{"failures", std::to_string(st.failures)}},
-            "cannot renew the certificate: {}; next try in {} s", why, std::chrono::ceil<std::chrono::seconds>(wait).count());
+  host::log(st.failures > 3 ? host::level::error : host::level::warn, "credentials",
+            {{"failures", std::to_string(st.failures)}}, "cannot renew the certificate: {}; next try in {} s", why,
+            std::chrono::ceil<std::chrono::seconds>(wait).count());
   self->delayed_send(self, wait, look_atom::value);
 }
 
@@ -76,7 +77,8 @@ void renew(pointer self) {
   if (!authority)
     return retry(self, explain(authority.error()).text);
   self->request(*authority, answer_patience, asked)
-    .then([=](const wire::Certificate& x) { keep(self, x); }, [=](caf::error& why) { retry(self, explain(why).text); });
+      .then([=](const wire::Certificate& x) { keep(self, x); },
+            [=](caf::error& why) { retry(self, explain(why).text); });
 }
 
 /// What is on disk decides, so that a certificate put there by a person counts too.
@@ -84,7 +86,8 @@ void look(pointer self) {
   auto& st = self->state;
   auto held = std::optional<host::identity>{};
   try {
-    held = host::read_identity(host::read_small_file(host::trust_files_in(st.around.directory).certificate).value_or(""));
+    held =
+        host::read_identity(host::read_small_file(host::trust_files_in(st.around.directory).certificate).value_or(""));
   } catch (const std::system_error& problem) {
     return retry(self, problem.what());
   }
@@ -115,14 +118,15 @@ self_actor::behavior_type credentials(pointer self, renewal_config settings, cre
   self->state.around = std::move(around);
   self->send(self, look_atom::value);
   return {
-    [=](const wire::DenyList& x) { deny(self, x); },
-    [=](look_atom) { look(self); },
+      [=](const wire::DenyList& x) { deny(self, x); },
+      [=](look_atom) { look(self); },
   };
 }
 
 } // namespace
 
-credentials_actor spawn_credentials(caf::actor_system& system, renewal_config settings, credentials_surroundings around) {
+credentials_actor spawn_credentials(caf::actor_system& system, renewal_config settings,
+                                    credentials_surroundings around) {
   return system.spawn(credentials, settings, std::move(around));
 }
 

@@ -25,6 +25,7 @@ struct credentials_surroundings {
   std::uint64_t seed = 0;
 };
 
-credentials_actor spawn_credentials(caf::actor_system& system, renewal_config settings, credentials_surroundings around);
+credentials_actor spawn_credentials(caf::actor_system& system, renewal_config settings,
+                                    credentials_surroundings around);
 
 } // namespace novacron::node

@@ -35,7 +35,8 @@ bool has(const symptoms& x, int capability) {
 diagnosis kernel(const symptoms& x) {
   constexpr auto oldest = std::array{5, 10}; // overlay, pidfd, close_range and openat2 as we use them
   if (version_in(x.kernel) < oldest)
-    return {"kernel", grade::limited, x.kernel + " is older than 5.10", "apt-get install linux-image-" + (x.architecture == "x86_64" ? "amd64" : x.architecture)};
+    return {"kernel", grade::limited, x.kernel + " is older than 5.10",
+            "apt-get install linux-image-" + (x.architecture == "x86_64" ? "amd64" : x.architecture)};
   return {"kernel", grade::good, x.kernel + ", " + x.architecture, {}};
 }
 
@@ -46,18 +47,23 @@ diagnosis machine(const symptoms& x) {
 diagnosis cgroups(const symptoms& x) {
   constexpr auto names = std::array{"none", "v1", "hybrid (v1 with a v2 mount beside it)", "v2"};
   const auto mode = std::string{names[static_cast<std::size_t>(x.cgroups)]};
-  const auto wants = [&](const char* name) { return std::find(x.controllers.begin(), x.controllers.end(), name) == x.controllers.end(); };
+  const auto wants = [&](const char* name) {
+    return std::find(x.controllers.begin(), x.controllers.end(), name) == x.controllers.end();
+  };
   auto lacking = std::string{};
   for (const auto* name : {"cpu", "memory", "pids"})
     if (wants(name))
       lacking += (lacking.empty() ? "" : ", ") + std::string{name};
   if (x.cgroups == cgroup_mode::none)
-    return {"cgroups", grade::missing, "there are none: containers run without limits", "mount -t cgroup2 none /sys/fs/cgroup"};
+    return {"cgroups", grade::missing, "there are none: containers run without limits",
+            "mount -t cgroup2 none /sys/fs/cgroup"};
   if (!x.cgroups_writable)
-    return {"cgroups", grade::limited, mode + ", read-only for us: containers run without limits", "run novacron as root, or with Delegate=yes from systemd"};
+    return {"cgroups", grade::limited, mode + ", read-only for us: containers run without limits",
+            "run novacron as root, or with Delegate=yes from systemd"};
   if (!lacking.empty())
     return {"cgroups", grade::limited, mode + ", without " + lacking + ": these are not limited",
-            x.cgroups == cgroup_mode::v2 ? "echo '+cpu +memory +pids' > /sys/fs/cgroup/cgroup.subtree_control" : "boot with systemd.unified_cgroup_hierarchy=1"};
+            x.cgroups == cgroup_mode::v2 ? "echo '+cpu +memory +pids' > /sys/fs/cgroup/cgroup.subtree_control"
+                                         : "boot with systemd.unified_cgroup_hierarchy=1"};
   return {"cgroups", grade::good, mode + ", all limits work", {}};
 }
 
@@ -68,7 +74,8 @@ diagnosis overlay(const symptoms& x) {
     return {"overlay", grade::limited, "the kernel has no overlay: each instance copies its image", "modprobe overlay"};
   if (!x.overlay_mounts)
     return {"overlay", grade::limited, "not tried: mounting needs CAP_SYS_ADMIN", "run novacron doctor as root"};
-  return {"overlay", grade::limited, "cannot be mounted here: each instance copies its image", "put the data directory on ext4 or xfs"};
+  return {"overlay", grade::limited, "cannot be mounted here: each instance copies its image",
+          "put the data directory on ext4 or xfs"};
 }
 
 diagnosis crun(const symptoms& x) {
@@ -79,42 +86,58 @@ diagnosis crun(const symptoms& x) {
 
 diagnosis criu(const symptoms& x) {
   if (x.criu.empty())
-    return {"criu", grade::limited, "not installed: containers move by a restart, without their memory", "apt-get install criu"};
+    return {"criu", grade::limited, "not installed: containers move by a restart, without their memory",
+            "apt-get install criu"};
   if (version_in(x.criu)[0] < 4)
     return {"criu", grade::limited, x.criu + " is older than 4 and may fail on this kernel", "install CRIU 4 or newer"};
   if (x.criu_check == false)
     return {"criu", grade::limited, x.criu + ": its own check fails", "criu check"};
   if (!x.crun_has_criu && x.runc.empty())
     return {"criu", grade::limited, x.criu + ", but crun was built without it", "apt-get install runc"};
-  return {"criu", grade::good, x.criu + (x.criu_tracks_dirty ? ", with dirty page tracking" : ", without dirty page tracking"), {}};
+  return {"criu",
+          grade::good,
+          x.criu + (x.criu_tracks_dirty ? ", with dirty page tracking" : ", without dirty page tracking"),
+          {}};
 }
 
 diagnosis kvm(const symptoms& x) {
-  constexpr auto patience = std::chrono::milliseconds{20}; // hardware needs far less than 1 ms, emulated KVM ten times this
+  constexpr auto patience =
+      std::chrono::milliseconds{20}; // hardware needs far less than 1 ms, emulated KVM ten times this
   const auto& k = x.kvm;
   if (!k.device)
-    return {"kvm", grade::limited, "no /dev/kvm: guests are emulated and slow", "enable virtualisation in the firmware, or nested virtualisation on the host above"};
+    return {"kvm", grade::limited, "no /dev/kvm: guests are emulated and slow",
+            "enable virtualisation in the firmware, or nested virtualisation on the host above"};
   if (!k.may_open)
     return {"kvm", grade::limited, "/dev/kvm may not be opened: " + k.trouble, "usermod -aG kvm $USER"};
   if (!k.ran)
-    return {"kvm", grade::limited, "/dev/kvm opens, but a tiny guest does not run: " + k.trouble + "; guests are emulated", {}};
+    return {"kvm",
+            grade::limited,
+            "/dev/kvm opens, but a tiny guest does not run: " + k.trouble + "; guests are emulated",
+            {}};
   const auto took = fmt::format("{:.2f} ms", static_cast<double>(k.took.count()) / 1000);
   if (k.took > patience || !k.sse3)
-    return {"kvm", grade::limited, "opens and runs, but a loop of 65535 turns takes " + took + (k.sse3 ? "" : " and there is no SSE3") + ": guests are emulated instead", {}};
+    return {"kvm",
+            grade::limited,
+            "opens and runs, but a loop of 65535 turns takes " + took + (k.sse3 ? "" : " and there is no SSE3") +
+                ": guests are emulated instead",
+            {}};
   return {"kvm", grade::good, "a tiny guest ran in " + took, {}};
 }
 
 diagnosis qemu(const symptoms& x) {
   if (x.qemu.empty())
-    return {"qemu", grade::limited, "not installed: no sandboxes and no virtual machines", "apt-get install qemu-system-x86"};
+    return {"qemu", grade::limited, "not installed: no sandboxes and no virtual machines",
+            "apt-get install qemu-system-x86"};
   return {"qemu", grade::good, x.qemu + (x.vsock ? ", vsock" : ", no vsock (a serial port is used)"), {}};
 }
 
 diagnosis network(const symptoms& x) {
   if (!x.network_namespace)
-    return {"network", grade::limited, "not tried: network namespaces need CAP_SYS_ADMIN", "run novacron doctor as root"};
+    return {"network", grade::limited, "not tried: network namespaces need CAP_SYS_ADMIN",
+            "run novacron doctor as root"};
   if (x.network_namespace == false)
-    return {"network", grade::limited, "no network namespaces: containers can only use mode host or none", "sysctl -w user.max_net_namespaces=65536"};
+    return {"network", grade::limited, "no network namespaces: containers can only use mode host or none",
+            "sysctl -w user.max_net_namespaces=65536"};
   if (!x.ip_tool)
     return {"network", grade::limited, "network namespaces work, but there is no ip", "apt-get install iproute2"};
   if (x.veth == false)
@@ -134,9 +157,9 @@ diagnosis capabilities(const symptoms& x) {
     const char* name;
   };
   constexpr auto wanted =
-    std::array{named{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},       named{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
-               named{CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE"}, named{CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE"},
-               named{CAP_SYS_CHROOT, "CAP_SYS_CHROOT"},     named{CAP_MKNOD, "CAP_MKNOD"}};
+      std::array{named{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},       named{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+                 named{CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE"}, named{CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE"},
+                 named{CAP_SYS_CHROOT, "CAP_SYS_CHROOT"},     named{CAP_MKNOD, "CAP_MKNOD"}};
   auto lacking = std::string{};
   for (const auto& [number, name] : wanted)
     if (!has(x, number))
@@ -153,9 +176,11 @@ diagnosis disk(const symptoms& x) {
   const auto room = fmt::format("{:.1f} GiB of {:.1f} GiB free for {}", static_cast<double>(x.disk_free_bytes) / 0x1p30,
                                 static_cast<double>(x.disk_total_bytes) / 0x1p30, x.data_dir);
   if (!x.disk_trouble.empty())
-    return {"disk", grade::missing, x.data_dir + ": " + x.disk_trouble, "give a directory we may write to: --data-dir=DIR"};
+    return {"disk", grade::missing, x.data_dir + ": " + x.disk_trouble,
+            "give a directory we may write to: --data-dir=DIR"};
   if (x.disk_free_bytes < room_wanted)
-    return {"disk", grade::limited, room + ", less than 2 GiB", "free some space, or use --data-dir=DIR on another disk"};
+    return {"disk", grade::limited, room + ", less than 2 GiB",
+            "free some space, or use --data-dir=DIR on another disk"};
   return {"disk", grade::good, room, {}};
 }
 
@@ -163,17 +188,21 @@ diagnosis sync(const symptoms& x) {
   constexpr auto patience = std::chrono::milliseconds{10}; // each command of the ledger waits for one
   if (!x.sync_took)
     return {"sync", grade::limited, "could not be measured", {}};
-  const auto took = fmt::format("{:.2f} ms for an append that is safe on disk", static_cast<double>(x.sync_took->count()) / 1000);
+  const auto took =
+      fmt::format("{:.2f} ms for an append that is safe on disk", static_cast<double>(x.sync_took->count()) / 1000);
   if (*x.sync_took > patience)
-    return {"sync", grade::limited, took + ": the ledger will be slow", "put the ledger on a faster disk: --data-dir=DIR"};
+    return {"sync", grade::limited, took + ": the ledger will be slow",
+            "put the ledger on a faster disk: --data-dir=DIR"};
   return {"sync", grade::good, took, {}};
 }
 
 diagnosis clock(const symptoms& x) {
   if (x.year < 2024)
-    return {"clock", grade::missing, fmt::format("it is not the year {}: every certificate will be refused", x.year), "timedatectl set-ntp true"};
+    return {"clock", grade::missing, fmt::format("it is not the year {}: every certificate will be refused", x.year),
+            "timedatectl set-ntp true"};
   if (x.clock_synchronized == false)
-    return {"clock", grade::limited, "nobody keeps it right; certificates need it within five minutes", "apt-get install systemd-timesyncd"};
+    return {"clock", grade::limited, "nobody keeps it right; certificates need it within five minutes",
+            "apt-get install systemd-timesyncd"};
   return {"clock", grade::good, x.clock_synchronized ? "synchronized" : "plausible", {}};
 }
 
@@ -184,7 +213,8 @@ std::vector<diagnosis> ports(const symptoms& x) {
     if (one.error == 0)
       all.push_back({name, grade::good, one.address + " is free", {}});
     else if (one.error == EADDRINUSE)
-      all.push_back({name, grade::missing, one.address + " is in use", "ss -ltnp   # shows by whom; is novacron running already?"});
+      all.push_back({name, grade::missing, one.address + " is in use",
+                     "ss -ltnp   # shows by whom; is novacron running already?"});
     else
       all.push_back({name, grade::missing, one.address + ": " + std::strerror(one.error), "change it in nodes.toml"});
   }
@@ -207,17 +237,22 @@ diagnosis redis(const symptoms& x) {
   if (x.redis.empty())
     return {"cache", grade::good, "embedded", {}};
   if (!x.redis_trouble.empty())
-    return {"cache", grade::limited, "redis at " + x.redis + ": " + x.redis_trouble + "; the embedded cache is used meanwhile", "systemctl start redis-server"};
+    return {"cache", grade::limited,
+            "redis at " + x.redis + ": " + x.redis_trouble + "; the embedded cache is used meanwhile",
+            "systemctl start redis-server"};
   return {"cache", grade::good, "redis at " + x.redis + " answers", {}};
 }
 
 diagnosis certificates(const symptoms& x) {
   constexpr auto worrying = std::chrono::hours{6}; // it should have been renewed long before
   if (!x.has_certificate)
-    return {"certificate", grade::limited, "none yet", "novacron dev makes its own; else join with a token of your fabric"};
+    return {"certificate", grade::limited, "none yet",
+            "novacron dev makes its own; else join with a token of your fabric"};
   if (!x.certificate_trouble.empty())
-    return {"certificate", grade::missing, x.certificate_trouble, "novacron token create --name=NAME --role=ROLE   # on a controller, then join again"};
-  const auto left = fmt::format("valid for another {}", print_span(std::chrono::floor<std::chrono::minutes>(x.certificate_left)));
+    return {"certificate", grade::missing, x.certificate_trouble,
+            "novacron token create --name=NAME --role=ROLE   # on a controller, then join again"};
+  const auto left =
+      fmt::format("valid for another {}", print_span(std::chrono::floor<std::chrono::minutes>(x.certificate_left)));
   if (x.certificate_left < worrying)
     return {"certificate", grade::limited, left + "; it is renewed while the node is linked to a controller", {}};
   return {"certificate", grade::good, left, {}};
@@ -231,15 +266,17 @@ std::string to_string(grade x) {
 }
 
 std::vector<diagnosis> diagnose(const symptoms& x) {
-  auto all = std::vector{kernel(x), machine(x), capabilities(x), cgroups(x), overlay(x), crun(x), network(x), tun(x), kvm(x), qemu(x), criu(x),
-                         disk(x), sync(x), clock(x), limits(x), redis(x), certificates(x)};
+  auto all = std::vector{kernel(x),  machine(x), capabilities(x), cgroups(x), overlay(x),     crun(x),
+                         network(x), tun(x),     kvm(x),          qemu(x),    criu(x),        disk(x),
+                         sync(x),    clock(x),   limits(x),       redis(x),   certificates(x)};
   for (auto& one : ports(x))
     all.push_back(std::move(one));
   return all;
 }
 
 grade worst(const std::vector<diagnosis>& all) {
-  const auto found = std::max_element(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.how < b.how; });
+  const auto found =
+      std::max_element(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.how < b.how; });
   return found == all.end() ? grade::good : found->how;
 }
 
@@ -251,7 +288,8 @@ std::string to_table(const std::vector<diagnosis>& all, bool colour) {
   auto out = std::string{};
   for (const auto& one : all) {
     const auto shade = colour ? colours[static_cast<std::size_t>(one.how)] : "";
-    out += fmt::format("{:<{}}  {}{:<7}{}  {}\n", one.check, width, shade, to_string(one.how), colour ? "\x1b[0m" : "", one.finding);
+    out += fmt::format("{:<{}}  {}{:<7}{}  {}\n", one.check, width, shade, to_string(one.how), colour ? "\x1b[0m" : "",
+                       one.finding);
     if (!one.remedy.empty())
       out += fmt::format("{:<{}}           -> {}\n", "", width, one.remedy);
   }

@@ -29,8 +29,9 @@ struct report {
 
 #if defined(__x86_64__)
 
-constexpr auto steps = std::array{"it did not answer", "KVM_CREATE_VM", "no memory", "KVM_SET_USER_MEMORY_REGION", "KVM_CREATE_VCPU",
-                                  "mapping the vcpu", "setting registers", "KVM_RUN", "an unexpected exit"};
+constexpr auto steps =
+    std::array{"it did not answer", "KVM_CREATE_VM",     "no memory", "KVM_SET_USER_MEMORY_REGION", "KVM_CREATE_VCPU",
+               "mapping the vcpu",  "setting registers", "KVM_RUN",   "an unexpected exit"};
 
 std::int64_t now_nanoseconds() {
   auto time = timespec{};
@@ -85,7 +86,8 @@ report run_guest(int kvm) {
   if (vcpu < 0)
     return stop(4);
   const auto size = ::ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-  auto* shared = size > 0 ? ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0) : MAP_FAILED;
+  auto* shared = size > 0 ? ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0)
+                          : MAP_FAILED;
   if (shared == MAP_FAILED)
     return stop(5);
   const auto* run = static_cast<const kvm_run*>(shared);
@@ -157,7 +159,8 @@ kvm_trial try_kvm() {
   auto said = report{};
   auto one = pollfd{ends[0], POLLIN, 0};
   constexpr auto patience_ms = 3000;
-  const auto told = child > 0 && ::poll(&one, 1, patience_ms) == 1 && ::read(ends[0], &said, sizeof said) == sizeof said;
+  const auto told =
+      child > 0 && ::poll(&one, 1, patience_ms) == 1 && ::read(ends[0], &said, sizeof said) == sizeof said;
   ::close(ends[0]);
   ::close(kvm);
   if (child > 0) {

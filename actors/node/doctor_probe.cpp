@@ -148,7 +148,8 @@ void look_at_namespaces(symptoms& x) {
     return;
   x.network_namespace = succeeds({"unshare", "--net", "true"});
   if (*x.network_namespace && x.ip_tool)
-    x.veth = succeeds({"unshare", "--net", "ip", "link", "add", "nvdoctor0", "type", "veth", "peer", "name", "nvdoctor1"});
+    x.veth =
+        succeeds({"unshare", "--net", "ip", "link", "add", "nvdoctor0", "type", "veth", "peer", "name", "nvdoctor1"});
   const auto* script = "set -e; mount --make-rprivate /; mount -t tmpfs none \"$1\"; cd \"$1\"; mkdir l u w m; "
                        "mount -t overlay -o lowerdir=l,upperdir=u,workdir=w overlay m; umount m";
   auto pattern = (std::filesystem::temp_directory_path() / "novacron-doctor-XXXXXX").string();
@@ -246,7 +247,8 @@ int connect_to(const sockaddr* address, socklen_t length) {
   auto size = socklen_t{sizeof trouble};
   auto one = pollfd{fd, POLLOUT, 0};
   const auto begun = fd >= 0 && (::connect(fd, address, length) == 0 || errno == EINPROGRESS);
-  if (begun && ::poll(&one, 1, 1000) == 1 && ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &trouble, &size) == 0 && trouble == 0)
+  if (begun && ::poll(&one, 1, 1000) == 1 && ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &trouble, &size) == 0 &&
+      trouble == 0)
     return fd;
   if (fd >= 0)
     ::close(fd);

@@ -40,7 +40,7 @@ struct owned_fd {
 class wire_to_server {
 public:
   wire_to_server(const endpoint& where, const host::joining_context& trust, clock::time_point deadline)
-    : deadline_{deadline}, where_{to_string(where)} {
+      : deadline_{deadline}, where_{to_string(where)} {
     dial(where);
     tls_.reset(SSL_new(trust.native()));
     SSL_set_fd(tls_.get(), socket_.fd);
@@ -50,7 +50,7 @@ public:
         return;
       if (const auto why = host::refusal_of(tls_.get()); why != host::refusal::none)
         throw join_error{kind::not_believed, where_ + " is not a controller of the fabric this token is for (" +
-                                               std::string{host::to_string(why)} + ')'};
+                                                 std::string{host::to_string(why)} + ')'};
       wait_for_tls(done, "no TLS connection with");
     }
   }
@@ -110,7 +110,8 @@ private:
     auto hints = addrinfo{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
-    if (const auto trouble = ::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found); trouble != 0)
+    if (const auto trouble = ::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found);
+        trouble != 0)
       throw join_error{kind::unreachable, fmt::format("cannot find {}: {}", where_, ::gai_strerror(trouble))};
     const auto all = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>{found, ::freeaddrinfo};
     for (const auto* one = found; one != nullptr; one = one->ai_next)
@@ -141,7 +142,8 @@ private:
 v1::Certificate certificate_in(const http_answer& answer) {
   if (answer.status != 200) {
     constexpr auto shown_max = std::size_t{300};
-    throw join_error{kind::refused, fmt::format("the fabric refused ({}): {}", answer.status, answer.body.substr(0, shown_max))};
+    throw join_error{kind::refused,
+                     fmt::format("the fabric refused ({}): {}", answer.status, answer.body.substr(0, shown_max))};
   }
   auto granted = v1::Certificate{};
   if (const auto wrong = from_json(answer.body, granted); !wrong.empty())
@@ -158,7 +160,8 @@ std::string line_for(const v1::CertificateRequest& asked, const endpoint& server
 
 std::string lower(std::string_view text) {
   auto out = std::string{text};
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -192,7 +195,8 @@ std::optional<http_answer> parse_http_answer(std::string_view text) {
 host::identity join(const join_request& what) {
   const auto secret = parse_token(what.token);
   if (!secret)
-    throw join_error{kind::bad_token, "that is no token; `novacron token create --name=NAME --role=ROLE` on a controller makes one"};
+    throw join_error{kind::bad_token,
+                     "that is no token; `novacron token create --name=NAME --role=ROLE` on a controller makes one"};
   try {
     auto asked = v1::CertificateRequest{};
     asked.set_token(what.token);

@@ -171,7 +171,8 @@ layer layer_from_flags(const std::map<std::string, std::string>& flags) {
   auto made = layer{.settings = {.is = written::kind::table, .from = {"flags"}}};
   for (const auto& [key, value] : flags) {
     auto flag = "--" + key;
-    std::replace_if(flag.begin(), flag.end(), [](char c) { return c == '.' || c == '_'; }, '-');
+    std::replace_if(
+        flag.begin(), flag.end(), [](char c) { return c == '.' || c == '_'; }, '-');
     put(made.settings, key, value, {flag});
   }
   return made;
@@ -180,12 +181,13 @@ layer layer_from_flags(const std::map<std::string, std::string>& flags) {
 const std::map<std::string, std::string>& single_settings() {
   static const auto all = [] {
     auto made = std::map<std::string, std::string>{};
-    for (const std::string key :
-         {"fabric.name", "cache.redis", "log.level", "log.format", "scheduler.patience", "scheduler.policy", "trust.life",
-          "name", "role", "listen", "api", "ledger", "join", "address", "zone", "region", "data_dir", "workloads", "mounts"}) {
+    for (const std::string key : {"fabric.name", "cache.redis", "log.level", "log.format", "scheduler.patience",
+                                  "scheduler.policy", "trust.life", "name", "role", "listen", "api", "ledger", "join",
+                                  "address", "zone", "region", "data_dir", "workloads", "mounts"}) {
       auto variable = "NOVACRON_" + key;
-      std::transform(variable.begin(), variable.end(), variable.begin(),
-                     [](char c) { return c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))); });
+      std::transform(variable.begin(), variable.end(), variable.begin(), [](char c) {
+        return c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      });
       made.emplace(key, std::move(variable));
     }
     return made;

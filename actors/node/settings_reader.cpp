@@ -33,8 +33,8 @@ std::optional<double> parse_amount(std::string_view text, const std::vector<unit
 
 const std::vector<unit>& size_units() {
   static const auto all =
-    std::vector<unit>{{"", 1},         {"B", 1},      {"kB", 1e3},     {"MB", 1e6},     {"GB", 1e9},    {"TB", 1e12},
-                      {"KiB", 1024.0}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+      std::vector<unit>{{"", 1},      {"B", 1},        {"kB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+                        {"TB", 1e12}, {"KiB", 1024.0}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
   return all;
 }
 
@@ -98,7 +98,8 @@ void settings_reader::table(const written& value, const std::string& key, const 
     names.push_back(one.name);
   for (const auto& [name, field] : value.fields) {
     const auto full = key.empty() ? name : key + '.' + name;
-    const auto found = std::find_if(all.begin(), all.end(), [&wanted = name](const known& x) { return x.name == wanted; });
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&wanted = name](const known& x) { return x.name == wanted; });
     if (found == all.end())
       complain(field, full, "unknown key" + suggestion(name, names));
     else
@@ -106,7 +107,8 @@ void settings_reader::table(const written& value, const std::string& key, const 
   }
 }
 
-void settings_reader::list(const written& value, const std::string& key, const std::string& accepted, const take& each) {
+void settings_reader::list(const written& value, const std::string& key, const std::string& accepted,
+                           const take& each) {
   if (value.is != written::kind::list)
     return complain(value, key, accepted);
   note(value, key);
@@ -148,7 +150,8 @@ settings_reader::take settings_reader::duration(std::chrono::milliseconds& into,
   return [=, this, &into](const written& value, const std::string& key) {
     const auto length = value.is == written::kind::text ? parse_span(value.text) : std::nullopt;
     if (!length || *length < low || *length > high)
-      return complain(value, key, fmt::format("must be a time from \"{}\" to \"{}\"", print_span(low), print_span(high)));
+      return complain(value, key,
+                      fmt::format("must be a time from \"{}\" to \"{}\"", print_span(low), print_span(high)));
     note(value, key);
     into = *length;
   };
@@ -166,7 +169,8 @@ settings_reader::take settings_reader::bytes(std::optional<std::uint64_t>& into,
   };
 }
 
-settings_reader::take settings_reader::milli(std::optional<std::uint64_t>& into, std::uint64_t low, std::uint64_t high) {
+settings_reader::take settings_reader::milli(std::optional<std::uint64_t>& into, std::uint64_t low,
+                                             std::uint64_t high) {
   return [=, this, &into](const written& value, const std::string& key) {
     auto number = -1.0;
     if (value.is == written::kind::integer)
@@ -175,7 +179,8 @@ settings_reader::take settings_reader::milli(std::optional<std::uint64_t>& into,
       number = value.number;
     const auto thousandths = number * 1000;
     if (!(thousandths >= static_cast<double>(low) && thousandths <= static_cast<double>(high)))
-      return complain(value, key, fmt::format("must be a number from {} to {}", static_cast<double>(low) / 1000, high / 1000));
+      return complain(value, key,
+                      fmt::format("must be a number from {} to {}", static_cast<double>(low) / 1000, high / 1000));
     note(value, key);
     into = static_cast<std::uint64_t>(std::llround(thousandths));
   };
@@ -191,8 +196,8 @@ settings_reader::take settings_reader::address(std::optional<endpoint>& into) {
   };
 }
 
-settings_reader::take settings_reader::map(std::string accepted_names, std::function<bool(const std::string&)> name_fits,
-                                           take each) {
+settings_reader::take settings_reader::map(std::string accepted_names,
+                                           std::function<bool(const std::string&)> name_fits, take each) {
   return [=, this](const written& value, const std::string& key) {
     if (value.is != written::kind::table)
       return complain(value, key, "must be a table such as { ssd = \"true\" }");

@@ -32,6 +32,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, std::size_t co
       std::abort();
   if (node::resolve({file}, "/data").problems.size() != once.problems.size())
     std::abort();
+  constexpr auto flag_length_max = std::size_t{64};
+  if (count > flag_length_max)
+    return 0;
   auto flags = std::map<std::string, std::string>{};
   for (const auto& [key, variable] : node::single_settings())
     flags[key] = text;

@@ -1,6 +1,8 @@
 #include "actors/host/process.hpp"
 #include "actors/host/systemd.hpp"
 
+#include "spec/skip.hpp"
+
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -23,7 +25,8 @@ struct init_system {
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, name.data(), name.size());
     address.sun_path[0] = name[0] == '@' ? '\0' : name[0];
-    REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size())) == 0);
+    REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address),
+                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size())) == 0);
   }
   ~init_system() { ::close(fd); }
   std::string heard() const {
@@ -73,10 +76,11 @@ SCENARIO("without systemd nothing is told and nothing fails") {
 SCENARIO("the edge unit is as tight as we promise") {
   const auto unit = std::string{HOUSE_ROOT} + "/share/systemd/novacron-edge.service";
   try {
-    const auto done = host::run({.argv = {"systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", unit}});
+    const auto done =
+        host::run({.argv = {"systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", unit}});
     INFO(done.out.substr(done.out.size() > 300 ? done.out.size() - 300 : 0) << done.err);
     CHECK(done.how.code == 0);
   } catch (const std::system_error&) {
-    MESSAGE("skipped: there is no systemd-analyze");
+    spec::skip("the edge unit is as tight as we promise", "there is no systemd-analyze");
   }
 }

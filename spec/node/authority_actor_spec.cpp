@@ -19,15 +19,16 @@ struct fabric {
   host::key_and_certificate authority = host::make_authority("demo", noon);
   std::map<std::string, std::vector<wire::DenyList>> told;
 
-  authority_actor open(const std::string& client, std::shared_ptr<host::deny_list> denied = std::make_shared<host::deny_list>()) {
+  authority_actor open(const std::string& client,
+                       std::shared_ptr<host::deny_list> denied = std::make_shared<host::deny_list>()) {
     auto actor = node::spawn_authority(
-      stage.system, {},
-      {.authority = authority,
-       .ledger = ledger,
-       .client = client,
-       .denied = std::move(denied),
-       .tell = [this](const std::string& node, const wire::DenyList& x) { told[node].push_back(x); },
-       .now = [this] { return noon + std::chrono::duration_cast<host::wall_time::duration>(stage.elapsed()); }});
+        stage.system, {},
+        {.authority = authority,
+         .ledger = ledger,
+         .client = client,
+         .denied = std::move(denied),
+         .tell = [this](const std::string& node, const wire::DenyList& x) { told[node].push_back(x); },
+         .now = [this] { return noon + std::chrono::duration_cast<host::wall_time::duration>(stage.elapsed()); }});
     stage.settle();
     return actor;
   }
@@ -115,7 +116,9 @@ SCENARIO("a node joins with its token, and nobody does so again") {
     const auto answer = demo.stage.ask<wire::Certificate>(one, broken);
     REQUIRE_FALSE(answer);
     CHECK(explain(answer.error()).kind == fault::bad_request);
-    THEN("the token is not used up") { CHECK(demo.stage.ask<wire::Certificate>(one, asked)); }
+    THEN("the token is not used up") {
+      CHECK(demo.stage.ask<wire::Certificate>(one, asked));
+    }
   }
   WHEN("the ledger cannot note the use") {
     demo.book->here = false;
@@ -124,9 +127,12 @@ SCENARIO("a node joins with its token, and nobody does so again") {
     CHECK(demo.stage.ask<wire::Certificate>(one, asked));
   }
   WHEN("it is a controller") {
-    const auto granted = demo.stage.ask<wire::Certificate>(one, with(demo.token(one, "cloud-2", "cloud"), "cloud-2", "cloud"));
+    const auto granted =
+        demo.stage.ask<wire::Certificate>(one, with(demo.token(one, "cloud-2", "cloud"), "cloud-2", "cloud"));
     REQUIRE(granted);
-    THEN("it can let nodes in itself") { CHECK(granted->authority_key() == demo.authority.key); }
+    THEN("it can let nodes in itself") {
+      CHECK(granted->authority_key() == demo.authority.key);
+    }
   }
 }
 

@@ -62,7 +62,9 @@ std::string from(const node::resolved& x, const std::string& key) {
 
 /// A node that is right, with one more line.
 std::string edge_with(const std::string& line) {
-  return "[[node]]\nname = \"cloud-1\"\nrole = \"cloud\"\n[[node]]\nname = \"edge-1\"\nrole = \"edge\"\njoin = \"cloud-1\"\n" + line;
+  return "[[node]]\nname = \"cloud-1\"\nrole = \"cloud\"\n[[node]]\nname = \"edge-1\"\nrole = \"edge\"\njoin = "
+         "\"cloud-1\"\n" +
+         line;
 }
 
 } // namespace
@@ -115,7 +117,9 @@ SCENARIO("without a file this host is a fabric of one") {
 
 SCENARIO("flags beat the environment, which beats files, which beat defaults, and one can see it") {
   const auto x = read(whole, {{"log.level", "error"}, {"name", "edge-1"}, {"zone", "plant-b"}, {"mounts", "/a,/b"}},
-                      {{"NOVACRON_LOG_LEVEL", "warn"}, {"NOVACRON_TRUST_LIFE", "2h"}, {"NOVACRON_WHATEVER", "x"},
+                      {{"NOVACRON_LOG_LEVEL", "warn"},
+                       {"NOVACRON_TRUST_LIFE", "2h"},
+                       {"NOVACRON_WHATEVER", "x"},
                        {"NOVACRON_WORKLOADS", "false"}});
   REQUIRE(complaints(x) == "");
   CHECK(x.settings.log.level == host::level::error);
@@ -145,8 +149,10 @@ SCENARIO("a process knows which node it is") {
   CHECK(fresh.settings.self == 2u);
   CHECK(fresh.settings.nodes[2].name == "gpu-7");
   CHECK(read("", {{"role", "edge"}, {"join", "10.0.0.1:7100"}}).settings.nodes[0].name == "edge-1");
-  CHECK(complaints(read(whole, {{"name", "edge-1"}, {"role", "cloud"}})).find("the file says \"edge\"") != std::string::npos);
-  CHECK(complaints(read(whole, {{"name", "edge-9"}})).find("--name: name = \"edge-9\": no such node") != std::string::npos);
+  CHECK(complaints(read(whole, {{"name", "edge-1"}, {"role", "cloud"}})).find("the file says \"edge\"") !=
+        std::string::npos);
+  CHECK(complaints(read(whole, {{"name", "edge-9"}})).find("--name: name = \"edge-9\": no such node") !=
+        std::string::npos);
   CHECK(complaints(read("", {{"role", "edge"}})).find("must join") != std::string::npos);
 }
 
@@ -156,7 +162,8 @@ SCENARIO("a mistake names file, line, key, value and what is accepted") {
     INFO(all);
     CHECK(all.find(complaint) != std::string::npos);
   };
-  says("[log]\nlevel = \"loud\"", "nodes.toml:2: log.level = \"loud\": must be one of trace, debug, info, warn, error, off");
+  says("[log]\nlevel = \"loud\"",
+       "nodes.toml:2: log.level = \"loud\": must be one of trace, debug, info, warn, error, off");
   says("[logg]\nlevel = \"info\"", "nodes.toml:1: logg = { level = \"info\" }: unknown key; did you mean \"log\"?");
   says("[log]\nlevle = \"info\"", "log.levle = \"info\": unknown key; did you mean \"level\"?");
   says("[log]\nlevel = 3", "log.level = 3: must be one of");
@@ -166,7 +173,8 @@ SCENARIO("a mistake names file, line, key, value and what is accepted") {
   says("[scheduler]\npatience = 5", "scheduler.patience = 5: must be a time");
   says("[trust]\nlife = \"91d\"", "must be a time from \"1m\" to \"2160h\"");
   says("[cache]\nredis = \"nowhere\"", "must be \"HOST:PORT\", \"unix:/PATH\"");
-  says(edge_with("listen = \"127.0.0.1:70000\""), "node.edge-1.listen = \"127.0.0.1:70000\": must be \"HOST:PORT\" with a port from 1 to 65535");
+  says(edge_with("listen = \"127.0.0.1:70000\""),
+       "node.edge-1.listen = \"127.0.0.1:70000\": must be \"HOST:PORT\" with a port from 1 to 65535");
   says(edge_with("listen = \"127.0.0.1:0\""), "node.edge-1.listen");
   says(edge_with("listen = \"0.0.0.0:7200\""), "listens beyond loopback on every address");
   says(edge_with("listen = \"127.0.0.1:7200\"\naddress = \"10.0.0.1:7200\""), "only this host can reach loopback");
@@ -180,13 +188,15 @@ SCENARIO("a mistake names file, line, key, value and what is accepted") {
   says(edge_with("resources = { cpu = nan }"), "must be a number");
   says(edge_with("labels = { zone = \"a\" }"), "must be a label name other than zone");
   says(edge_with("zone = 1979-05-27"), "zone = a date or time");
-  says("[[node]]\nname = \"edge-1\"\nrole = \"edge\"\njoin = \"cloud-9\"", "nodes.toml:4: node.edge-1.join = \"cloud-9\": there is no node \"cloud-9\"");
+  says("[[node]]\nname = \"edge-1\"\nrole = \"edge\"\njoin = \"cloud-9\"",
+       "nodes.toml:4: node.edge-1.join = \"cloud-9\": there is no node \"cloud-9\"");
   says("[[node]]\nname = \"Edge_1\"\nrole = \"edge\"\njoin = \"a:1\"", "must be 1 to 63 of a-z, 0-9 and '-'");
   says("[[node]]\nrole = \"cloud\"", "must have a name");
   says("node = 3", "must be written as [[node]]");
   says("[self]\nname=\"x\"", "self: unknown section");
   THEN("all mistakes are told at once, in the order of the file") {
-    const auto all = read("[log]\nlevel = \"loud\"\nformat = \"red\"\n[[node]]\nname = \"a\"\nrole = \"king\"\n[[node]]\nname = \"a\"\nrole = \"cloud\"\n");
+    const auto all = read("[log]\nlevel = \"loud\"\nformat = \"red\"\n[[node]]\nname = \"a\"\nrole = "
+                          "\"king\"\n[[node]]\nname = \"a\"\nrole = \"cloud\"\n");
     REQUIRE(all.problems.size() == 4);
     CHECK(all.problems[0].where.line == 2);
     CHECK(all.problems[3].text.find("is the name of the node at nodes.toml:4 already") != std::string::npos);

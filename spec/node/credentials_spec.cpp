@@ -27,6 +27,12 @@ struct scratch {
   ~scratch() { std::filesystem::remove_all(path); }
 };
 
+/// What fails here fails on purpose, and often.
+struct hush {
+  hush() { host::set_log_level("credentials", host::level::off); }
+  ~hush() { host::clear_log_levels(); }
+};
+
 /// An authority that can be told to refuse.
 struct desk {
   host::key_and_certificate authority;
@@ -89,7 +95,8 @@ SCENARIO("a node has credentials for itself on its disk") {
   THEN("what does not fit is named") {
     CHECK(node::look_at_credentials(edge, "edge-2", "edge", noon).text.find("is for edge/edge-1") != std::string::npos);
     CHECK(node::look_at_credentials(edge, "edge-1", "edge", noon + 25h).text.find("expired") != std::string::npos);
-    CHECK(node::look_at_credentials(home.path / "x", "edge-1", "edge", noon).text.find("cannot open") != std::string::npos);
+    CHECK(node::look_at_credentials(home.path / "x", "edge-1", "edge", noon).text.find("cannot open") !=
+          std::string::npos);
     host::write_atomically(edge / "key.pem", host::make_key(), 0600);
     CHECK(node::look_at_credentials(edge, "edge-1", "edge", noon).text.find("not the key") != std::string::npos);
   }
@@ -110,6 +117,7 @@ SCENARIO("a node has credentials for itself on its disk") {
 }
 
 SCENARIO("a node renews its certificate for as long as it runs") {
+  const auto silence = hush{};
   const auto home = scratch{};
   auto stage = spec::stage{};
   auto now = [&] { return noon + std::chrono::duration_cast<host::wall_time::duration>(stage.elapsed()); };
@@ -121,15 +129,16 @@ SCENARIO("a node renews its certificate for as long as it runs") {
   const auto authority = stage.system.spawn(clerk, at, std::function<host::wall_time()>{now});
   auto denied = std::make_shared<host::deny_list>();
   auto renewed = 0;
-  const auto credentials = node::spawn_credentials(stage.system, {},
-                                                   {.directory = edge,
-                                                    .name = "edge-1",
-                                                    .role = "edge",
-                                                    .authority = [&]() -> caf::expected<caf::actor> { return authority; },
-                                                    .denied = denied,
-                                                    .renewed = [&](const host::identity&) { ++renewed; },
-                                                    .now = now,
-                                                    .seed = 7});
+  const auto credentials =
+      node::spawn_credentials(stage.system, {},
+                              {.directory = edge,
+                               .name = "edge-1",
+                               .role = "edge",
+                               .authority = [&]() -> caf::expected<caf::actor> { return authority; },
+                               .denied = denied,
+                               .renewed = [&](const host::identity&) { ++renewed; },
+                               .now = now,
+                               .seed = 7});
   THEN("never is it without a valid one") {
     for (auto day = 0; day < 7; ++day) {
       stage.pass(24h, 30min);

@@ -156,10 +156,13 @@ SCENARIO("what is missing is named with what it means and what helps") {
 }
 
 SCENARIO("the doctor writes for people and for machines") {
-  const auto all = std::vector<node::diagnosis>{{"crun", grade::missing, "not \"there\"", "apt-get install crun"}, {"tun", grade::good, "opens", ""}};
-  CHECK(node::to_table(all, false) == "crun   missing  not \"there\"\n                -> apt-get install crun\ntun    good     opens\n");
-  CHECK(node::to_json(all) == R"({"verdict":"missing","checks":[{"check":"crun","verdict":"missing","finding":"not \"there\"",)"
-                              R"("remedy":"apt-get install crun"},{"check":"tun","verdict":"good","finding":"opens","remedy":""}]})");
+  const auto all = std::vector<node::diagnosis>{{"crun", grade::missing, "not \"there\"", "apt-get install crun"},
+                                                {"tun", grade::good, "opens", ""}};
+  CHECK(node::to_table(all, false) ==
+        "crun   missing  not \"there\"\n                -> apt-get install crun\ntun    good     opens\n");
+  CHECK(node::to_json(all) ==
+        R"({"verdict":"missing","checks":[{"check":"crun","verdict":"missing","finding":"not \"there\"",)"
+        R"("remedy":"apt-get install crun"},{"check":"tun","verdict":"good","finding":"opens","remedy":""}]})");
   CHECK(node::worst({}) == grade::good);
 }
 
