@@ -3,6 +3,7 @@
 #include "actors/host/figures.hpp"
 #include "actors/host/version.hpp"
 #include "actors/node/benches.hpp"
+#include "actors/node/demo.hpp"
 #include "actors/node/dev.hpp"
 #include "actors/node/doctor_probe.hpp"
 #include "actors/node/join.hpp"
@@ -73,6 +74,10 @@ int run_dev(const shell::invocation& x) {
   return dev(options);
 }
 
+
+int run_demo(const shell::invocation& x) {
+  return demo({.program = own_path(), .config_file = x.get("config"), .interactive = ::isatty(0) == 1 && ::isatty(1) == 1});
+}
 
 int run_join(const shell::invocation& x) {
   const auto server = parse_endpoint(x.get("connect"));
@@ -151,7 +156,7 @@ int run_bench(const shell::invocation& x) {
 
 shell::process_commands process_commands() {
   auto commands = shell::process_commands{};
-  commands.run = {{"--role", run_role},   {"dev", run_dev},      
+  commands.run = {{"--role", run_role},   {"demo", run_demo}, {"dev", run_dev},      
                   {"join", run_join},     {"doctor", run_doctor}, {"bench", run_bench},
                   {"ledger check", run_check}, {"image create", run_image_create}};
   commands.version = fmt::format("{} ({})", host::version(), host::commit());

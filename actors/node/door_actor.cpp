@@ -221,6 +221,10 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
     },
     [=](const admitted& x) {
       begin_session(self, x.peer.system, x.peer.facts.name(), x.peer.facts.role(), x.peer.serial);
+      // A link that knew only an address has learnt whom it leads to.
+      auto& links = self->state.links;
+      if (auto link = links.extract(x.dialled))
+        links.insert_or_assign(x.peer.facts.name(), std::move(link.mapped()));
     },
     [=](const new_way& x) {
       if (const auto link = self->state.links.find(x.way->peer); link != self->state.links.end())

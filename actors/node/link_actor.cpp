@@ -163,7 +163,9 @@ void reject(pointer self, const finding& found) {
 
 void present_proof(pointer self, const acquaintance& peer, const wire::Proof& proof) {
   // Our own door must know the peer before the peer is told that it may come in.
-  self->send(handle_of(*self->state.around->names->open("door")), admitted{peer});
+  self->send(handle_of(*self->state.around->names->open("door")), admitted{peer, self->state.peer});
+  self->state.peer = peer.facts.name();
+  self->state.status.set_peer(peer.facts.name());
   self->request(peer.door, introduction_patience, proof)
     .then(
       [=](const wire::Welcome& welcome) {
@@ -185,7 +187,11 @@ void introduce(pointer self, const caf::node_id& system, const caf::actor& door)
       [=](const wire::Challenge& challenge) {
         auto& st = self->state;
         const auto own = st.around->own_papers();
-        const auto found = judge(challenge, st.peer, nonce, own, st.around->wall_clock(), *st.around->denied, between);
+        const auto known = st.peer.find(':') == st.peer.npos;
+        auto found = judge(challenge, known ? st.peer : challenge.name(), nonce, own, st.around->wall_clock(),
+                           *st.around->denied, between);
+        if (!known && found.why == host::refusal::none && sender_of_role(found.who.role) != cloud)
+          found = {host::refusal::wrong_role, found.who, "at this address is no controller"};
         if (found.why != host::refusal::none)
           return reject(self, found);
         auto peer = acquaintance{{}, found.who.serial, system, door};

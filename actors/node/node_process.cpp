@@ -5,6 +5,8 @@
 #include "actors/host/secure_file.hpp"
 #include "actors/host/systemd.hpp"
 #include "actors/host/version.hpp"
+#include "actors/node/capacity.hpp"
+#include "actors/node/credentials.hpp"
 #include "actors/node/door_actor.hpp"
 #include "actors/node/node_lock.hpp"
 #include "actors/node/node_rooms.hpp"
@@ -12,7 +14,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -43,8 +44,8 @@ wire::NodeFacts facts_of(const node_settings& self) {
   facts.set_region(self.region);
   for (const auto& [key, value] : self.labels)
     (*facts.mutable_labels())[key] = value;
-  *facts.mutable_capacity() = detected_capacity(self);
-  facts.set_version(host::version());
+  *facts.mutable_capacity() = capacity(self.resources, find_capacity(self.data_dir));
+  facts.set_version(std::string{host::version()});
   facts.set_incarnation(static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()));
   facts.set_hosts_workloads(self.workloads);
   return facts;
@@ -53,7 +54,8 @@ wire::NodeFacts facts_of(const node_settings& self) {
 std::map<std::string, address> dials_of(const node_settings& self) {
   auto found = std::map<std::string, address>{};
   for (const auto& target : self.join)
-    found.emplace(target.name, address{target.address.host, target.address.port});
+    found.emplace(target.name.empty() ? to_string(target.address) : target.name,
+                  address{target.address.host, target.address.port});
   return found;
 }
 
@@ -102,7 +104,7 @@ public:
   explicit running_node(const process_options& options)
     : self_{options.settings.nodes.at(options.self)}, options_{options}, facts_{facts_of(self_)} {
     host::add_process_metrics(*numbers_);
-    host::add_build_metrics(*numbers_, host::version(), self_.role, self_.name);
+    host::add_build_metrics(*numbers_, std::string{host::version()}, self_.role, self_.name);
     denied_->replace(read_deny_list(self_.data_dir / "trust"));
     transport_ = host::spawn_tls_middleman(system_, loop_, links_over_tls((self_.data_dir / "trust").string(), denied_, [this](const std::string& why) { refused(why, ""); }));
     rooms_ = std::make_unique<node_rooms>(room_surroundings{system_, loop_, names_, options_.settings, self_, options_.program,
@@ -228,22 +230,6 @@ int live(running_node& node, const host::service_notifier& systemd) {
 }
 
 } // namespace
-
-v1::Resources detected_capacity(const node_settings& self) {
-  auto found = v1::Resources{};
-  const auto& said = self.resources;
-  auto disk = struct statvfs {};
-  const auto have_disk = ::statvfs(self.data_dir.parent_path().c_str(), &disk) == 0;
-  found.set_cpu_milli(said.cpu_milli.value_or(std::thread::hardware_concurrency() * 1000ull));
-  found.set_memory_bytes(said.memory_bytes.value_or(static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES))
-                                                    * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))));
-  found.set_disk_bytes(said.disk_bytes.value_or(have_disk ? disk.f_bavail * disk.f_frsize : 0));
-  found.set_gpu_milli(said.gpu_milli.value_or(0));
-  found.set_gpu_model(said.gpu_model);
-  for (const auto& [name, count] : said.extra)
-    (*found.mutable_extra())[name] = count;
-  return found;
-}
 
 int run_node(const process_options& options) {
   const auto& self = options.settings.nodes.at(options.self);

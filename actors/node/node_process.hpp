@@ -20,7 +20,4 @@ struct process_options {
 /// the next start.
 int run_node(const process_options& options);
 
-/// What a host offers where the configuration does not say.
-v1::Resources detected_capacity(const node_settings& self);
-
 } // namespace novacron::node

@@ -1,6 +1,7 @@
 #include "actors/node/node_rooms.hpp"
 
 #include "actors/host/log.hpp"
+#include "actors/host/tls.hpp"
 #include "actors/node/authority_actor.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/node/credentials_actor.hpp"
@@ -14,6 +15,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 namespace novacron::node {
 namespace {
 
@@ -25,17 +28,6 @@ std::int64_t wall_ms() {
 
 /// Bringing an image from another node may take as long as the network wants.
 constexpr auto pull_patience = std::chrono::minutes{30};
-
-workload::image_root root_of(const workload::image_use& use) {
-  auto root = workload::image_root{};
-  root.root = use.rootfs;
-  root.command = use.config.entrypoint;
-  root.command.insert(root.command.end(), use.config.cmd.begin(), use.config.cmd.end());
-  root.env = use.config.env;
-  root.workdir = use.config.workdir;
-  root.user = use.config.user;
-  return root;
-}
 
 } // namespace
 
@@ -117,7 +109,8 @@ room node_rooms::ledger() {
             }
             settings.program = {around_.program, "ledger-server"};
             for (const auto& target : self.join)
-              settings.peers.push_back(target.name);
+              if (!target.name.empty())
+                settings.peers.push_back(target.name);
             for (const auto& other : around_.settings.nodes)
               if (other.is_controller() && other.name != self.name)
                 settings.peers.push_back(other.name);
@@ -187,10 +180,35 @@ room node_rooms::images() {
   return {"images", [this] {
             auto settings = workload::image_actor_config{};
             settings.node = around_.self.name;
+            if (!around_.self.is_controller())
+              settings.upstream.push_back(around_.names.leading("images"));
             for (const auto& target : around_.self.join)
-              settings.upstream.push_back(around_.names.handle(target.name, "images"));
+              if (!target.name.empty())
+                settings.upstream.push_back(around_.names.handle(target.name, "images"));
             return caf::actor_cast<caf::actor>(workload::spawn_image_actor(around_.system, store_, std::move(settings)));
           }};
+}
+
+workload::image_access node_rooms::image_access() const {
+  auto access = workload::access_to(store_);
+  // What is not here yet is pulled from the nodes that this one joined, and then taken as if it had been here.
+  access.acquire = [here = access.acquire, this](const std::string& image, const std::string& holder) {
+    auto found = here(image, holder);
+    if (found || found.why().kind != fault::not_found || around_.self.join.empty())
+      return found;
+    auto wish = wire::ImageEnsure{};
+    wish.set_name(image);
+    auto trouble = std::optional<workload::trouble>{};
+    auto self = caf::scoped_actor{around_.system};
+    self->request(handle_of(*around_.names.open("images")), pull_patience, wish)
+      .receive([](const wire::Image&) {},
+               [&](caf::error& problem) {
+                 const auto why = explain(problem);
+                 trouble = workload::trouble{why.kind, why.text};
+               });
+    return trouble ? workload::outcome<workload::image_root>{*trouble} : here(image, holder);
+  };
+  return access;
 }
 
 room node_rooms::agent() {
@@ -206,7 +224,7 @@ room node_rooms::agent() {
                 names.push_back(image.name);
               return names;
             };
-            auto started = caf::actor_cast<caf::actor>(workload::spawn_agent(around_.system, settings, driver_, image_source(),
+            auto started = caf::actor_cast<caf::actor>(workload::spawn_agent(around_.system, settings, driver_, image_access(),
                                                                             around_.names.leading("scheduler")));
             introduce(started);
             return started;

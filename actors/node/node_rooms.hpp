@@ -53,7 +53,7 @@ private:
   room images();
   room agent();
   room observer();
-  workload::image_source image_source() const;
+  workload::image_access image_access() const;
   /// Tells an actor that was started just now who is there already.
   void introduce(const caf::actor& newcomer) const;
 

@@ -5,6 +5,7 @@
 #include "actors/host/metrics.hpp"
 #include "actors/node/directory.hpp"
 #include "messages/observer.hpp"
+#include "messages/vocabulary.hpp"
 
 namespace novacron::node {
 

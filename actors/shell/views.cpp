@@ -71,7 +71,7 @@ void add_below(const std::string& parent, int depth, const std::multimap<std::st
     if (!seen.insert(x.name()).second)
       continue;
     out.rows.push_back({std::string(static_cast<std::size_t>(depth) * 2, ' ') + x.name(), x.state(),
-                        std::to_string(x.mailbox()), fmt::format("{:.1f}", x.messages_per_second()),
+                        fmt::format("{:.1f}", x.messages_per_second()),
                         std::to_string(x.messages()), std::to_string(x.restarts()), x.last_failure(), x.node()});
     add_below(x.name(), depth + 1, children, seen, out);
   }
@@ -360,7 +360,6 @@ lines actor_page(const v1::ActorView& x) {
           {"node", x.node()},
           {"parent", x.parent()},
           {"state", x.state()},
-          {"mailbox", std::to_string(x.mailbox())},
           {"messages", fmt::format("{} ({:.1f} per second)", x.messages(), x.messages_per_second())},
           {"restarts", std::to_string(x.restarts())},
           {"last failure", x.last_failure()},
