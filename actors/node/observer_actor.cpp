@@ -103,8 +103,10 @@ wire::ActorList list(pointer self) {
   auto found = wire::ActorList{};
   const auto& node = self->state.names->self();
   for (const auto& address : self->state.names->posts()) {
-    auto& view = *found.add_actors();
     const auto how = address->described();
+    if (how.state == "absent")
+      continue;
+    auto& view = *found.add_actors();
     const auto slash = address->title.rfind('/');
     view.set_name(node + "/" + address->title);
     view.set_parent(slash == address->title.npos ? node : node + "/" + address->title.substr(0, slash));
