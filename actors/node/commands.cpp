@@ -3,7 +3,6 @@
 #include "actors/host/figures.hpp"
 #include "actors/host/version.hpp"
 #include "actors/node/benches.hpp"
-#include "actors/node/demo.hpp"
 #include "actors/node/dev.hpp"
 #include "actors/node/doctor_probe.hpp"
 #include "actors/node/join.hpp"
@@ -16,6 +15,8 @@
 
 #include <fstream>
 #include <iostream>
+#include <iterator>
+#include <sstream>
 
 namespace novacron::node {
 namespace {
@@ -72,9 +73,6 @@ int run_dev(const shell::invocation& x) {
   return dev(options);
 }
 
-int run_demo(const shell::invocation& x) {
-  return demo({.program = own_path(), .config_file = x.get("config"), .interactive = ::isatty(0) == 1 && ::isatty(1) == 1});
-}
 
 int run_join(const shell::invocation& x) {
   const auto server = parse_endpoint(x.get("connect"));
@@ -111,9 +109,12 @@ int run_check(const shell::invocation& x) {
 }
 
 int run_image_create(const shell::invocation& x) {
-  const auto name = x.argument(0);
-  if (!x.has("rootfs") || !x.has("out"))
-    return complain("image create NAME --rootfs=DIR --out=LAYOUT [--command='...'] [--entrypoint='...'] [--workdir=DIR] [--user=USER]", exit_usage);
+  const auto rootfs = x.argument(1);
+  const auto layout = x.argument(2);
+  if (rootfs.empty() || layout.empty())
+    return complain("image create needs a name, a directory with the root file system, and where to write the OCI layout:\n"
+                    "  novacron image create web:1 ./rootfs ./layout [--command='httpd -f'] [--entrypoint=...] [--workdir=DIR] [--user=USER]",
+                    exit_usage);
   try {
     auto config = workload::image_config{};
     auto words = [](const std::string& text) {
@@ -124,7 +125,8 @@ int run_image_create(const shell::invocation& x) {
     config.entrypoint = words(x.get("entrypoint"));
     config.workdir = x.get("workdir");
     config.user = x.get("user");
-    std::cout << workload::pack_image(x.get("rootfs"), config, x.get("out"), name) << "\n";
+    const auto made = workload::pack_image(rootfs, config, layout, {.name = x.argument(0)});
+    std::cout << made.digest << "\n";
     return 0;
   } catch (const std::exception& problem) {
     return complain(problem.what());
@@ -149,7 +151,7 @@ int run_bench(const shell::invocation& x) {
 
 shell::process_commands process_commands() {
   auto commands = shell::process_commands{};
-  commands.run = {{"--role", run_role},   {"dev", run_dev},       {"demo", run_demo},
+  commands.run = {{"--role", run_role},   {"dev", run_dev},      
                   {"join", run_join},     {"doctor", run_doctor}, {"bench", run_bench},
                   {"ledger check", run_check}, {"image create", run_image_create}};
   commands.version = fmt::format("{} ({})", host::version(), host::commit());

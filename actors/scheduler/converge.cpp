@@ -43,7 +43,12 @@ void reconciler::write(round& r, const wire::Instance& x) {
   hold_as(x);
 }
 
-void reconciler::remove(round& r, const std::string& key) { r.add(key, truth_.revision_of(key)).set_remove(true); }
+void reconciler::remove(round& r, const std::string& key) {
+  auto& op = r.add(key, truth_.revision_of(key));
+  op.set_remove(true);
+  // The spec of a former generation never changes, and its record's revision is not kept.
+  op.set_conditional(!key.starts_with("generation/"));
+}
 
 void reconciler::finish(round& r, const wire::WorkloadRecord& record, wire::Phase outcome, std::string reason) {
   auto next = record;

@@ -153,8 +153,6 @@ const node_shape* cluster::find_node(const std::string& name) const {
 void cluster::take(const std::string& key, hold what) {
   release(key);
   held_on_[what.node].insert(key);
-  for (const auto& other : what.apart)
-    ++shunned_by_[other][what.workload];
   const auto& held = holds_.emplace(key, std::move(what)).first->second;
   account(held, 1);
 }
@@ -164,11 +162,6 @@ bool cluster::release(const std::string& key) {
   if (found == holds_.end())
     return false;
   account(found->second, -1);
-  for (const auto& other : found->second.apart) {
-    auto& shunning = shunned_by_[other];
-    if (--shunning[found->second.workload] == 0)
-      shunning.erase(found->second.workload);
-  }
   const auto there = held_on_.find(found->second.node);
   there->second.erase(key);
   if (there->second.empty())
@@ -201,12 +194,15 @@ void cluster::account(const hold& x, int sign) {
     extra_used_[at][name] += sign * count;
   const auto count = [&](const std::string& who) {
     auto& here = present_[who];
+    // Unsigned on purpose: adding -1 wraps around to taking one away.
     if ((here[at] += static_cast<std::uint32_t>(sign)) == 0)
       here.erase(at);
   };
   count(x.workload);
   for (const auto& claim : x.claims)
     count(claim);
+  for (const auto& other : x.apart)
+    count(not_with + other);
 }
 
 void cluster::refresh_gpus(slot at) {

@@ -166,6 +166,8 @@ private:
   const domain_column& domains_of(const std::string& key) const;
   bool fits(const search& s, slot at) const;
   features look(const search& s, slot at) const;
+  std::uint64_t roomy(const amount& need, std::size_t word) const;
+  float score_plain(const search& s, slot at, std::uint32_t own) const;
   std::optional<std::vector<std::uint32_t>> choose_gpus(slot at, const amount& need) const;
   node_refusal refuse(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
@@ -189,14 +191,15 @@ private:
   std::vector<std::vector<std::string>> images_;
   mask ready_;
 
-  // Who is where.
+  /// Before a workload's name it stands for "somebody who refuses to be with it"; no workload is called so.
+  static constexpr auto not_with = "not-with/";
+
+  // Who is where: workloads, claims, and refusals.
   std::unordered_map<std::string, mask> label_masks_;
   std::unordered_map<std::string, mask> image_masks_;
   std::unordered_map<std::string, mask> kind_masks_;
   mask every_kind_;
   std::unordered_map<std::string, presence> present_;
-  /// For a workload, those that refuse to share a node with it, and how many of them hold room.
-  std::unordered_map<std::string, std::map<std::string, std::uint32_t>> shunned_by_;
   std::unordered_map<std::string, hold> holds_;
   std::map<std::string, std::set<std::string>> held_on_;
 

@@ -72,7 +72,6 @@ struct cluster::search {
   features weights{};
   /// Nodes that no rule forbids; room is looked at in the scan.
   bits open;
-  std::vector<std::string> shunned;
   std::vector<const bits*> preferred;
   const bits* image = nullptr;
   const presence* own = nullptr;
@@ -155,16 +154,13 @@ void cluster::limit_spread(search& s) const {
 }
 
 void cluster::forbid_apart(search& s) const {
-  s.shunned = s.what.apart;
-  if (const auto found = shunned_by_.find(s.what.workload); found != shunned_by_.end())
-    for (const auto& [who, count] : found->second)
-      s.shunned.push_back(who);
   const auto forbid = [&](const std::string& who) {
     if (const auto found = present_.find(who); found != present_.end())
       for (const auto& [at, count] : found->second)
         clear_bit(s.open, at);
   };
-  std::ranges::for_each(s.shunned, forbid);
+  std::ranges::for_each(s.what.apart, forbid);
+  forbid(not_with + s.what.workload);
   std::ranges::for_each(s.what.claims, forbid);
 }
 
@@ -212,7 +208,7 @@ features cluster::look(const search& s, slot at) const {
   const auto guests = static_cast<float>(guests_[at]) * (1 / guests_soft_max);
   auto x = features{};
   auto load = std::max({cpu, memory, guests});
-  const auto has_gpus = !gpu_free_[at].empty();
+  const auto has_gpus = gpu_unit_[at] > 0;
   if (need.gpu_milli > 0)
     load = std::max(load, taken(static_cast<std::int64_t>(gpu_free_[at].size()) * 1000, gpu_sum_[at], need.gpu_milli,
                                 gpu_unit_[at]));
@@ -272,18 +268,54 @@ std::optional<std::vector<std::uint32_t>> cluster::choose_gpus(slot at, const am
   return chosen;
 }
 
+/// Which of 64 nodes have cpu, memory and disk enough. Without branches: on a full cluster nobody could predict them.
+std::uint64_t cluster::roomy(const amount& need, std::size_t word) const {
+  const auto base = word * 64;
+  const auto count = std::min<std::size_t>(64, cpu_free_.size() - base);
+  const auto* cpu = cpu_free_.data() + base;
+  const auto* memory = memory_free_.data() + base;
+  const auto* disk = disk_free_.data() + base;
+  auto found = std::uint64_t{0};
+  for (auto i = std::size_t{0}; i < count; ++i)
+    found |= static_cast<std::uint64_t>((cpu[i] >= need.cpu_milli) & (memory[i] >= need.memory_bytes) &
+                                        (disk[i] >= need.disk_bytes))
+             << i;
+  return found;
+}
+
+/// The sum of `weigh(look())` for requests without preferences, in the same order of additions, so that both agree.
+float cluster::score_plain(const search& s, slot at, std::uint32_t own) const {
+  const auto& w = s.weights;
+  const auto cpu = taken(cpu_all_[at], cpu_free_[at], s.what.need.cpu_milli, cpu_unit_[at]);
+  const auto memory = taken(memory_all_[at], memory_free_[at], s.what.need.memory_bytes, memory_unit_[at]);
+  const auto load = std::max({cpu, memory, static_cast<float>(guests_[at]) * (1 / guests_soft_max)});
+  auto sum = w[room] * std::clamp(1 - load, 0.0f, 1.0f);
+  sum += w[evenness] * std::clamp(1 - std::abs(cpu - memory), 0.0f, 1.0f);
+  sum += own == 0 ? w[feature::spread] : w[feature::spread] * (1.0f / static_cast<float>(1 + own));
+  sum += gpu_unit_[at] > 0 ? 0.0f : w[reserve];
+  return sum + w[fresh];
+}
+
 std::optional<decision> cluster::place(const request& x) const {
   rank_names();
   const auto s = prepare(x);
+  const auto plain = s.preferred.empty() && !s.image && s.avoided.empty() && x.home.empty() && x.need.gpu_milli == 0;
+  const auto nobody = presence{};
+  const auto& guests = s.own ? *s.own : nobody;
+  auto own = guests.begin();
   auto best = slot{0};
   auto best_score = -std::numeric_limits<float>::infinity();
   auto found = false;
+  const auto countable = x.need.gpu_milli == 0 && x.need.extra.empty();
   for (auto i = std::size_t{0}; i < s.open.size(); ++i)
-    for (auto word = s.open[i]; word != 0; word &= word - 1) {
+    for (auto word = s.open[i] == 0 ? 0 : s.open[i] & roomy(x.need, i); word != 0; word &= word - 1) {
       const auto at = static_cast<slot>(i * 64 + static_cast<std::size_t>(std::countr_zero(word)));
-      if (!fits(s, at))
+      if (!countable && !fits(s, at))
         continue;
-      const auto score = weigh(s.weights, look(s, at));
+      while (own != guests.end() && own->first < at)
+        ++own;
+      const auto score = plain ? score_plain(s, at, own != guests.end() && own->first == at ? own->second : 0)
+                               : weigh(s.weights, look(s, at));
       if (!found || score > best_score || (score == best_score && rank_[at] < rank_[best])) {
         best = at;
         best_score = score;
@@ -315,9 +347,11 @@ std::optional<node_refusal> cluster::refuse_by_rules(const search& s, slot at) c
     const auto found = present_.find(who);
     return found != present_.end() && found->second.contains(at);
   };
-  for (const auto& who : s.shunned)
+  for (const auto& who : x.apart)
     if (here(who))
       return node_refusal{shape.name, "apart", who + " is here"};
+  if (here(not_with + x.workload))
+    return node_refusal{shape.name, "apart", "one here refuses to be with " + x.workload};
   for (const auto& claim : x.claims)
     if (here(claim))
       return node_refusal{shape.name, "port", claim + " is taken"};

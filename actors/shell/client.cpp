@@ -45,8 +45,8 @@ exit_code code_of(int status) {
 
 std::string head(std::string_view method, const std::string& path, const std::string& host, const std::string& body,
                  const std::string& key) {
-  auto text = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nUser-Agent: novacron\r\n", method, path,
-                          host.empty() ? "localhost" : host);
+  auto text = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nUser-Agent: novacron\r\n", method,
+                          path, host.empty() ? "localhost" : host);
   if (!body.empty() || method == "POST" || method == "PUT")
     text += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", body.size());
   if (!key.empty())
@@ -110,8 +110,8 @@ client::~client() = default;
 client::client(client&&) noexcept = default;
 client& client::operator=(client&&) noexcept = default;
 
-http_reply client::send(std::string_view method, const std::string& path, const std::string& body, milliseconds patience,
-                        const std::string& key) {
+http_reply client::send(std::string_view method, const std::string& path, const std::string& body,
+                        milliseconds patience, const std::string& key) {
   const auto deadline = steady_clock::now() + limit + patience;
   const auto request = head(method, path, to.host, body, key) + body;
   const auto reused = open && !open->stale();
@@ -142,7 +142,8 @@ http_reply client::exchange(const std::string& request, steady_clock::time_point
     state = bytes.empty() ? reader.close() : reader.feed(bytes);
   }
   if (state == http_reader::state::broken)
-    throw failure{exit_code::unreachable, fmt::format("{} does not answer like a fabric: {}", to.text(), reader.problem())};
+    throw failure{exit_code::unreachable,
+                  fmt::format("{} does not answer like a fabric: {}", to.text(), reader.problem())};
   auto reply = reader.take();
   if (!reply.keeps_open)
     open.reset();
@@ -164,7 +165,8 @@ std::string client::order(std::string_view method, const std::string& path, cons
 failure problem(const http_reply& x) {
   const auto json = nlohmann::json::parse(x.body, nullptr, false);
   const auto text = [&](const char* name) {
-    return json.is_object() && json.contains(name) && json[name].is_string() ? json[name].get<std::string>() : std::string{};
+    return json.is_object() && json.contains(name) && json[name].is_string() ? json[name].get<std::string>()
+                                                                             : std::string{};
   };
   auto said = text("detail");
   if (said.empty())

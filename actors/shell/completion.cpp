@@ -96,7 +96,8 @@ private:
   }
 
   const flag* flag_of(const command& x, const std::string& word) const {
-    const auto name = word.starts_with("--") ? word.substr(2, word.find('=') == word.npos ? word.npos : word.find('=') - 2) : "";
+    const auto name =
+        word.starts_with("--") ? word.substr(2, word.find('=') == word.npos ? word.npos : word.find('=') - 2) : "";
     for (const auto* group : {&x.flags, &common_flags()})
       for (const auto& f : *group)
         if (word.starts_with("--") ? f.name == name : f.letter != 0 && f.letter == word.back())
@@ -202,8 +203,8 @@ complete -c novacron -a '(__novacron_complete)'
 
 } // namespace
 
-std::vector<candidate> complete(const command_table& table, const std::vector<std::string>& words, const std::string& fragment,
-                                const name_source& names) {
+std::vector<candidate> complete(const command_table& table, const std::vector<std::string>& words,
+                                const std::string& fragment, const name_source& names) {
   return completing{table, fragment, names}.run(words);
 }
 

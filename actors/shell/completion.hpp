@@ -24,8 +24,8 @@ struct candidate {
 using name_source = std::function<std::vector<std::string>(kind, const std::string& context)>;
 
 /// Candidates for the word `fragment` that follows `words`.
-std::vector<candidate> complete(const command_table& table, const std::vector<std::string>& words, const std::string& fragment,
-                                const name_source& names);
+std::vector<candidate> complete(const command_table& table, const std::vector<std::string>& words,
+                                const std::string& fragment, const name_source& names);
 
 /// Candidates for JSON that is being written of the message called `message`: fields, enum values, brackets.
 /// Their texts replace `json` as a whole.

@@ -91,7 +91,8 @@ private:
     if (field && field->is_map() && !in_list_or_map)
       levels.push_back({.field = field->message_type()->map_value(), .map = true});
     else
-      levels.push_back({.type = field && field->type() == FieldDescriptor::TYPE_MESSAGE ? field->message_type() : nullptr});
+      levels.push_back(
+          {.type = field && field->type() == FieldDescriptor::TYPE_MESSAGE ? field->message_type() : nullptr});
   }
 
   void open_list() {
@@ -120,7 +121,9 @@ private:
       return "{";
     if (x.is_repeated())
       return "[";
-    return x.type() == FieldDescriptor::TYPE_MESSAGE ? "{" : x.cpp_type() == FieldDescriptor::CPPTYPE_STRING ? "\"" : "";
+    return x.type() == FieldDescriptor::TYPE_MESSAGE         ? "{"
+           : x.cpp_type() == FieldDescriptor::CPPTYPE_STRING ? "\""
+                                                             : "";
   }
 
   void fields(const level& now) {
@@ -141,7 +144,9 @@ private:
       offer("true", {});
       offer("false", {});
     } else if (!in_text && start == json.size())
-      if (const auto open = levels.back().list && field->type() == FieldDescriptor::TYPE_MESSAGE ? "{" : opening(*field); !open.empty())
+      if (const auto open =
+              levels.back().list && field->type() == FieldDescriptor::TYPE_MESSAGE ? "{" : opening(*field);
+          !open.empty())
         offer(open, {});
   }
 

@@ -71,15 +71,15 @@ void client::connection::connect_socket(const target& to) {
   auto address = sockaddr_un{};
   address.sun_family = AF_UNIX;
   if (to.socket.size() >= sizeof address.sun_path)
-    throw failure{exit_code::usage, fmt::format("the path {} is too long for a socket ({} characters at most)", to.socket,
-                                                sizeof address.sun_path - 1)};
+    throw failure{exit_code::usage, fmt::format("the path {} is too long for a socket ({} characters at most)",
+                                                to.socket, sizeof address.sun_path - 1)};
   std::memcpy(address.sun_path, to.socket.data(), to.socket.size());
   socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
     return;
   if (errno == EACCES || errno == EPERM)
-    throw failure{exit_code::denied, fmt::format("this user may not use the fabric at {}; try it as the user who runs it",
-                                                 to.socket)};
+    throw failure{exit_code::denied,
+                  fmt::format("this user may not use the fabric at {}; try it as the user who runs it", to.socket)};
   if (errno == EAGAIN)
     throw failure{exit_code::unreachable, fmt::format("the fabric at {} is too busy to take calls", to.socket)};
   throw failure{exit_code::unreachable,
@@ -112,8 +112,8 @@ void client::connection::connect_host(const target& to, instant deadline) {
     }
     reason = std::strerror(error);
   }
-  throw failure{exit_code::unreachable, fmt::format("no fabric found at {}: {}; is it running, and is its `api` address set?",
-                                                    name, reason)};
+  throw failure{exit_code::unreachable,
+                fmt::format("no fabric found at {}: {}; is it running, and is its `api` address set?", name, reason)};
 }
 
 void client::connection::start_tls(const target& to, const std::filesystem::path& trust, instant deadline) {
@@ -123,9 +123,10 @@ void client::connection::start_tls(const target& to, const std::filesystem::path
   const auto file = [&](const char* x) { return (trust / x).string(); };
   const auto need = [&](int ok, const char* x) {
     if (ok != 1)
-      throw failure{exit_code::usage, fmt::format("cannot use {} for {}: {}; --trust-dir names the directory with ca.pem, "
-                                                  "cert.pem and key.pem",
-                                                  file(x), name, tls_reason())};
+      throw failure{exit_code::usage,
+                    fmt::format("cannot use {} for {}: {}; --trust-dir names the directory with ca.pem, "
+                                "cert.pem and key.pem",
+                                file(x), name, tls_reason())};
   };
   need(::SSL_CTX_load_verify_locations(context.get(), file("ca.pem").c_str(), nullptr), "ca.pem");
   need(::SSL_CTX_use_certificate_chain_file(context.get(), file("cert.pem").c_str()), "cert.pem");
@@ -184,7 +185,8 @@ void client::connection::wait(short events, instant deadline) const {
 void client::connection::write(std::string_view bytes, instant deadline) {
   while (!bytes.empty()) {
     if (tls) {
-      const auto result = ::SSL_write(tls.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1u << 20)));
+      const auto result =
+          ::SSL_write(tls.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1u << 20)));
       if (result > 0)
         bytes.remove_prefix(static_cast<std::size_t>(result));
       else if (!wanted(result, deadline))

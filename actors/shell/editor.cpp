@@ -64,9 +64,7 @@ struct editor::inner {
     return *static_cast<inner*>(data);
   }
 
-  static char* give_prompt(EditLine* x) {
-    return of(x).shown_prompt.data();
-  }
+  static char* give_prompt(EditLine* x) { return of(x).shown_prompt.data(); }
 
   static unsigned char complete(EditLine* x, int) {
     const auto* now = ::el_line(x);

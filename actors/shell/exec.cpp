@@ -29,8 +29,12 @@ constexpr auto rounds_busy = 100;
 std::atomic<bool> resized = false;
 std::atomic<int> forwarded = 0;
 
-void on_resize(int) { resized = true; }
-void on_signal(int number) { forwarded = number; }
+void on_resize(int) {
+  resized = true;
+}
+void on_signal(int number) {
+  forwarded = number;
+}
 
 /// Takes over some signals and gives them back.
 class signals {

@@ -50,7 +50,8 @@ int follow(session& with, const std::function<bool()>& step) {
 }
 
 std::string logs_path(const std::string& instance, std::int64_t offset, std::size_t limit, milliseconds wait) {
-  return fmt::format("/v1/instances/{}/logs?offset={}&limit={}&wait_ms={}", url_encode(instance), offset, limit, wait.count());
+  return fmt::format("/v1/instances/{}/logs?offset={}&limit={}&wait_ms={}", url_encode(instance), offset, limit,
+                     wait.count());
 }
 
 /// Below the largest message that actors send one another, as base64.
@@ -219,20 +220,31 @@ int top(const invocation& what, session& with) {
     const auto nodes = read<v1::NodeList>(with.fabric().get("/v1/nodes"));
     const auto all = read<v1::WorkloadView>(with.fabric().get("/v1/instances"));
     const auto now = with.now();
-    auto hosts = table{.columns = {{"NODE"}, {"STATE"}, {"INSTANCES", false, true}, {"CPU", false, true}, {"MEMORY", false, true}}, .rows = {}, .noun = "node"};
+    auto hosts = table{
+        .columns = {{"NODE"}, {"STATE"}, {"INSTANCES", false, true}, {"CPU", false, true}, {"MEMORY", false, true}},
+        .rows = {},
+        .noun = "node"};
     for (const auto& x : nodes.nodes()) {
       const auto& capacity = x.record().facts().capacity();
       hosts.rows.push_back({x.record().facts().name(), x.state(), std::to_string(x.instances()),
                             print_milli(x.used().cpu_milli()) + "/" + print_milli(capacity.cpu_milli()),
                             print_bytes(x.used().memory_bytes()) + "/" + print_bytes(capacity.memory_bytes())});
     }
-    auto copies = table{.columns = {{"INSTANCE"}, {"NODE"}, {"PHASE"}, {"CPU", false, true}, {"MEMORY", false, true}, {"RESTARTS", false, true}}, .rows = {}, .noun = "instance"};
+    auto copies = table{.columns = {{"INSTANCE"},
+                                    {"NODE"},
+                                    {"PHASE"},
+                                    {"CPU", false, true},
+                                    {"MEMORY", false, true},
+                                    {"RESTARTS", false, true}},
+                        .rows = {},
+                        .noun = "instance"};
     auto sorted = std::vector<std::pair<double, const v1::InstanceStatus*>>{};
     for (const auto& x : all.instances()) {
       const auto last = before.find(x.name());
       const auto known = last != before.end() && now > before_ms && x.cpu_usec() >= last->second;
-      const auto cores = known ? static_cast<double>(x.cpu_usec() - last->second) / 1e3 / static_cast<double>(now - before_ms)
-                               : static_cast<double>(x.used().cpu_milli()) / 1e3;
+      const auto cores =
+          known ? static_cast<double>(x.cpu_usec() - last->second) / 1e3 / static_cast<double>(now - before_ms)
+                : static_cast<double>(x.used().cpu_milli()) / 1e3;
       sorted.emplace_back(cores, &x);
       before[x.name()] = x.cpu_usec();
     }
@@ -259,7 +271,8 @@ int watch(const invocation& what, session& with) {
   if (!pause)
     pause = parse_duration(what.argument(0));
   if (!pause || *pause < 100 || *pause > 86'400'000)
-    throw failure{exit_code::usage, fmt::format("'{}' is no time to wait; give seconds from 0.1 to 86400", what.argument(0))};
+    throw failure{exit_code::usage,
+                  fmt::format("'{}' is no time to wait; give seconds from 0.1 to 86400", what.argument(0))};
   const auto words = std::vector<std::string>(what.arguments.begin() + 1, what.arguments.end());
   if (words.front() == "watch" || words.front() == "shell")
     throw failure{exit_code::usage, fmt::format("'{}' cannot be watched", words.front())};
@@ -268,7 +281,9 @@ int watch(const invocation& what, session& with) {
   try {
     for (auto round = std::int64_t{1};; ++round) {
       if (with.terminal)
-        with.out << clear_screen << fmt::format("{}   every {}s: {}\n\n", print_time(with.now()), print_milli(*pause), fmt::join(words, " "));
+        with.out << clear_screen
+                 << fmt::format("{}   every {}s: {}\n\n", print_time(with.now()), print_milli(*pause),
+                                fmt::join(words, " "));
       last = with.again(words, with);
       with.out << std::flush;
       if (round == count || last == static_cast<int>(exit_code::usage))
@@ -287,7 +302,9 @@ void wait_until(const std::function<bool()>& done, const std::string& what, std:
     with.err << "waiting until " << what << " (Ctrl-C stops waiting, nothing else)" << std::endl;
   while (!done()) {
     if (with.now() >= end)
-      throw failure{exit_code::timeout, fmt::format("{} is not so after {}; it may still come, or wait longer with --timeout", what, print_age(static_cast<std::int64_t>(limit_ms)))};
+      throw failure{exit_code::timeout,
+                    fmt::format("{} is not so after {}; it may still come, or wait longer with --timeout", what,
+                                print_age(static_cast<std::int64_t>(limit_ms)))};
     with.pause(200);
   }
 }
@@ -311,8 +328,9 @@ progress look(const v1::Submitted& wanted, session& with) {
     running += ours && x.phase() == v1::PHASE_RUNNING;
     completed += ours && x.phase() == v1::PHASE_COMPLETED;
   }
-  auto text = batch ? fmt::format("{}: {} of {} completed, {} running", wanted.name(), completed, view.desired(), running)
-                    : fmt::format("{}: {} of {} running", wanted.name(), running, view.desired());
+  auto text = batch
+                  ? fmt::format("{}: {} of {} completed, {} running", wanted.name(), completed, view.desired(), running)
+                  : fmt::format("{}: {} of {} running", wanted.name(), running, view.desired());
   if (!view.reason().empty())
     text += " (" + harmless(view.reason()) + ")";
   const auto current = view.record().generation() >= wanted.generation();
@@ -340,7 +358,11 @@ int wait_for(const std::vector<v1::Submitted>& workloads, std::uint64_t limit_ms
         if (now.how != outcome::waiting)
           break;
         if (with.now() >= end)
-          throw failure{exit_code::timeout, fmt::format("{}{} is not there after {}; see `novacron explain placement {}`, or wait longer with --timeout", with.terminal ? "\n" : "", x.name(), print_age(static_cast<std::int64_t>(limit_ms)), x.name())};
+          throw failure{
+              exit_code::timeout,
+              fmt::format(
+                  "{}{} is not there after {}; see `novacron explain placement {}`, or wait longer with --timeout",
+                  with.terminal ? "\n" : "", x.name(), print_age(static_cast<std::int64_t>(limit_ms)), x.name())};
         with.pause(100);
       }
       if (with.terminal)

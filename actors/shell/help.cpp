@@ -12,8 +12,9 @@ constexpr auto fabric_text =
     "The fabric is found by --connect, NOVACRON_CONNECT, ./nodes.toml, or the socket api.sock in the state directory\n"
     "(NOVACRON_STATE, /var/lib/novacron for root, ~/.local/state/novacron otherwise), in this order.";
 
-constexpr auto exit_text = "0 ok, 1 failed, 2 wrong usage, 3 not found, 4 conflict or precondition, 5 timeout, 6 unreachable,\n"
-                           "7 denied, 130 interrupted.";
+constexpr auto exit_text =
+    "0 ok, 1 failed, 2 wrong usage, 3 not found, 4 conflict or precondition, 5 timeout, 6 unreachable,\n"
+    "7 denied, 130 interrupted.";
 
 std::string two_columns(const std::vector<std::pair<std::string, std::string>>& rows) {
   auto width = std::size_t{0};
@@ -150,7 +151,8 @@ std::string man_command(const command& x) {
     text += ".PP\n" + roff(x.more) + "\n";
   text += man_flags(x.flags);
   for (const auto& e : x.examples)
-    text += fmt::format(".PP\n.RS\n.B novacron {}\n.br\n{}\n.RE\n", roff(e.line), e.meaning.empty() ? "\\&" : roff(e.meaning));
+    text += fmt::format(".PP\n.RS\n.B novacron {}\n.br\n{}\n.RE\n", roff(e.line),
+                        e.meaning.empty() ? "\\&" : roff(e.meaning));
   return text;
 }
 
@@ -165,13 +167,15 @@ std::string help_text(const command_table& table, std::string_view topic) {
 }
 
 std::string man_page(const command_table& table, std::string_view version) {
-  auto text = fmt::format(".TH NOVACRON 1 \"\" \"novacron {}\" \"NovaCron\"\n.SH NAME\nnovacron \\- many unlike hosts as one "
-                          "compute fabric\n.SH SYNOPSIS\n.B novacron\n.I COMMAND\n[\\fIFLAGS\\fR]\n.SH COMMANDS\n",
-                          roff(version));
+  auto text =
+      fmt::format(".TH NOVACRON 1 \"\" \"novacron {}\" \"NovaCron\"\n.SH NAME\nnovacron \\- many unlike hosts as one "
+                  "compute fabric\n.SH SYNOPSIS\n.B novacron\n.I COMMAND\n[\\fIFLAGS\\fR]\n.SH COMMANDS\n",
+                  roff(version));
   for (const auto& x : table.all())
     text += man_command(x);
-  text += ".SH COMMON FLAGS\n" + man_flags(common_flags()) + ".SH FABRIC\n" + roff(fabric_text) + "\n.SH EXIT STATUS\n" +
-          roff(exit_text) + "\n.SH ENVIRONMENT\n.TP\n.B NOVACRON_CONNECT\nThe fabric to talk to.\n.TP\n.B NOVACRON_STATE\n"
+  text += ".SH COMMON FLAGS\n" + man_flags(common_flags()) + ".SH FABRIC\n" + roff(fabric_text) +
+          "\n.SH EXIT STATUS\n" + roff(exit_text) +
+          "\n.SH ENVIRONMENT\n.TP\n.B NOVACRON_CONNECT\nThe fabric to talk to.\n.TP\n.B NOVACRON_STATE\n"
           "The state directory.\n.TP\n.B NO_COLOR\nNo colours when set.\n";
   return text;
 }
@@ -186,9 +190,11 @@ std::string markdown_page(const command_table& table) {
   };
   for (const auto& x : table.all())
     text += fmt::format("| `novacron {}` | {} |\n", cell(usage(x)), cell(x.summary));
-  return text + fmt::format("\nEach also takes `-o table|wide|json|yaml|name`, `--no-headers`, `-q`, `--connect`, `--trust-dir` "
-                            "and `--timeout`.\n\n{}\n\nExit codes: {}\n",
-                            fabric_text, exit_text);
+  return text +
+         fmt::format(
+             "\nEach also takes `-o table|wide|json|yaml|name`, `--no-headers`, `-q`, `--connect`, `--trust-dir` "
+             "and `--timeout`.\n\n{}\n\nExit codes: {}\n",
+             fabric_text, exit_text);
 }
 
 } // namespace novacron::shell

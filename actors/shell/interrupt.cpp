@@ -39,14 +39,18 @@ void install() {
 
 void clear() {
   auto count = std::uint64_t{0};
-  if (event != -1)
-    [[maybe_unused]] const auto taken = ::read(event, &count, sizeof count);
+  if (event != -1) [[maybe_unused]]
+    const auto taken = ::read(event, &count, sizeof count);
   presses = 0;
 }
 
-bool pending() { return presses > 0; }
+bool pending() {
+  return presses > 0;
+}
 
-int descriptor() { return event; }
+int descriptor() {
+  return event;
+}
 
 void pause(int milliseconds) {
   auto wait = pollfd{descriptor(), POLLIN, 0};

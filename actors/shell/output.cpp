@@ -57,12 +57,14 @@ void print_names(std::ostream& out, const table& x, bool with_noun) {
 }
 
 bool plain_in_yaml(const std::string& text) {
-  static constexpr auto words = std::array{"null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE", "yes",
-                                           "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF", "y", "Y",
-                                           "n", "N", "nan", "inf"};
+  static constexpr auto words = std::array{"null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE",
+                                           "yes",  "Yes",  "YES",  "no",   "No",   "NO",   "on",    "On",    "ON",
+                                           "off",  "Off",  "OFF",  "y",    "Y",    "n",    "N",     "nan",   "inf"};
   if (text.empty() || std::ranges::find(words, text) != words.end())
     return false;
-  const auto letter = [](unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '/'; };
+  const auto letter = [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '/';
+  };
   // Whatever begins with a digit, sign or dot may be a number, a time or a version.
   return letter(static_cast<unsigned char>(text.front())) && std::ranges::all_of(text, [&](unsigned char c) {
            return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.';
@@ -71,8 +73,9 @@ bool plain_in_yaml(const std::string& text) {
 
 std::string yaml_text(const std::string& text) {
   // Every JSON string is a YAML string.
-  return plain_in_yaml(text) ? text
-                             : nlohmann::ordered_json(text).dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
+  return plain_in_yaml(text)
+             ? text
+             : nlohmann::ordered_json(text).dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void write_yaml(std::string& out, const nlohmann::ordered_json& x, std::size_t depth, bool in_list) {
@@ -109,8 +112,8 @@ void write_yaml(std::string& out, const nlohmann::ordered_json& x, std::size_t d
 
 format parse_format(std::string_view text) {
   using enum format;
-  static constexpr auto names = std::array{std::pair{"wide", wide}, std::pair{"json", json}, std::pair{"yaml", yaml},
-                                           std::pair{"name", name}};
+  static constexpr auto names =
+      std::array{std::pair{"wide", wide}, std::pair{"json", json}, std::pair{"yaml", yaml}, std::pair{"name", name}};
   for (const auto& [known, value] : names)
     if (known == text)
       return value;
@@ -137,8 +140,8 @@ std::string harmless(std::string_view text) {
 std::string colored(const std::string& cell, const std::string& text) {
   static constexpr auto good = std::array{"running", "ready", "up", "completed", "passing", "serving", "start"};
   static constexpr auto bad = std::array{"failed", "lost", "failing", "refused", "down", "expired"};
-  static constexpr auto changing = std::array{"pending", "placed", "starting", "stopping", "migrating", "paused", "drained",
-                                              "restarting", "connecting", "move", "stop"};
+  static constexpr auto changing = std::array{"pending", "placed",     "starting",   "stopping", "migrating", "paused",
+                                              "drained", "restarting", "connecting", "move",     "stop"};
   const auto among = [&](const auto& words) { return std::ranges::find(words, cell) != words.end(); };
   const auto* code = among(good) ? "32" : among(bad) ? "31" : among(changing) ? "33" : nullptr;
   return code ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
@@ -170,8 +173,8 @@ void print(std::ostream& out, const table& x, const output_options& options) {
       const auto whole = text_of(shown[n]);
       const auto part = cut(whole, widths[n]);
       const auto last = n + 1 == shown.size();
-      text += padded(paint ? colored(whole, part) : part, width(part), last && !x.columns[shown[n]].right ? 0 : widths[n],
-                     x.columns[shown[n]].right);
+      text += padded(paint ? colored(whole, part) : part, width(part),
+                     last && !x.columns[shown[n]].right ? 0 : widths[n], x.columns[shown[n]].right);
       if (!last)
         text += std::string(gap, ' ');
     }

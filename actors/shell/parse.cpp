@@ -48,7 +48,7 @@ private:
   std::optional<parsed> choose() {
     // Flags before the command are common flags, except for the one that names a role.
     while (at < words.size() && words[at].starts_with('-') && words[at].size() > 1) {
-      if (words[at].starts_with("--role") && table.find("--role"))
+      if (starts_node())
         break;
       if (words[at] == "--version" || words[at] == "-V")
         return version_wanted{};
@@ -57,7 +57,7 @@ private:
     }
     if (at == words.size())
       return help_wanted{};
-    if (words[at].starts_with("--role")) {
+    if (starts_node()) {
       found.what = *table.find("--role");
       return {};
     }
@@ -76,6 +76,13 @@ private:
     for (const auto* x : table.shortcuts())
       known.push_back(x->path);
     return usage_error{fmt::format("unknown command '{}'{}; see novacron --help", first, did_you_mean(first, known))};
+  }
+
+  /// `novacron --role=edge` and `novacron --name=edge-1` run a node: flags of its own instead of a command.
+  bool starts_node() const {
+    const auto* node = table.find("--role");
+    const auto name = words[at].substr(0, words[at].find('='));
+    return node && std::ranges::any_of(node->flags, [&](const flag& x) { return "--" + x.name == name; });
   }
 
   std::optional<parsed> choose_verb(const std::string& noun) {
@@ -272,8 +279,8 @@ private:
       least += x.optional ? 0 : 1;
     if (found.arguments.size() < least) {
       const auto& missing = wanted[found.arguments.size()];
-      return usage_error{fmt::format("{} needs {}; usage: novacron {}", found.what.path, missing.name,
-                                     usage(found.what))};
+      return usage_error{
+          fmt::format("{} needs {}; usage: novacron {}", found.what.path, missing.name, usage(found.what))};
     }
     const auto many = !wanted.empty() && (wanted.back().rest || wanted.back().many);
     if (!many && found.arguments.size() > wanted.size())

@@ -59,7 +59,9 @@ int order(session& with, std::string_view method, const std::string& path, const
   return 0;
 }
 
-std::string below(const char* noun, const std::string& name) { return fmt::format("/v1/{}/{}", noun, url_encode(name)); }
+std::string below(const char* noun, const std::string& name) {
+  return fmt::format("/v1/{}/{}", noun, url_encode(name));
+}
 
 std::string with_node(const std::string& path, const std::string& node) {
   return node.empty() ? path : path + "?node=" + url_encode(node);
@@ -86,8 +88,12 @@ int drain(const invocation& what, session& with, bool drained) {
                fmt::format("nothing runs on {}", node), what.milliseconds("timeout", wait_default_ms), with);
   return 0;
 }
-int node_drain(const invocation& what, session& with) { return drain(what, with, true); }
-int node_undrain(const invocation& what, session& with) { return drain(what, with, false); }
+int node_drain(const invocation& what, session& with) {
+  return drain(what, with, true);
+}
+int node_undrain(const invocation& what, session& with) {
+  return drain(what, with, false);
+}
 int node_delete(const invocation& what, session& with) {
   return order(with, "DELETE", below("nodes", what.argument(0)), {}, fmt::format("{} is forgotten", what.argument(0)));
 }
@@ -169,11 +175,16 @@ int end_all(const invocation& what, session& with, bool forget) {
           fmt::format("{} is {}", name, forget ? "being deleted" : "stopping"));
   for (const auto& name : what.arguments)
     if (what.has("wait"))
-      wait_until([&] { return has_ended(name, with); }, name + " has ended", what.milliseconds("timeout", wait_default_ms), with);
+      wait_until([&] { return has_ended(name, with); }, name + " has ended",
+                 what.milliseconds("timeout", wait_default_ms), with);
   return 0;
 }
-int stop(const invocation& what, session& with) { return end_all(what, with, false); }
-int forget(const invocation& what, session& with) { return end_all(what, with, true); }
+int stop(const invocation& what, session& with) {
+  return end_all(what, with, false);
+}
+int forget(const invocation& what, session& with) {
+  return end_all(what, with, true);
+}
 
 int explain(const invocation& what, session& with) {
   const auto body = with.fabric().get(below("workloads", what.argument(0)) + ":explain");
@@ -222,9 +233,15 @@ int instance_order(const invocation& what, session& with, const char* verb, cons
   return order(with, "POST", below("instances", what.argument(0)) + ":" + verb, json::object(),
                fmt::format("{} {}", what.argument(0), said));
 }
-int instance_pause(const invocation& what, session& with) { return instance_order(what, with, "pause", "is paused"); }
-int instance_resume(const invocation& what, session& with) { return instance_order(what, with, "resume", "goes on"); }
-int instance_restart(const invocation& what, session& with) { return instance_order(what, with, "restart", "is restarted"); }
+int instance_pause(const invocation& what, session& with) {
+  return instance_order(what, with, "pause", "is paused");
+}
+int instance_resume(const invocation& what, session& with) {
+  return instance_order(what, with, "resume", "goes on");
+}
+int instance_restart(const invocation& what, session& with) {
+  return instance_order(what, with, "restart", "is restarted");
+}
 
 int instance_resize(const invocation& what, session& with) {
   auto wanted = v1::Resources{};
@@ -237,7 +254,8 @@ int instance_resize(const invocation& what, session& with) {
   if (what.has("memory")) {
     const auto memory = parse_bytes(what.get("memory"));
     if (!memory)
-      throw failure{exit_code::usage, fmt::format("--memory is '{}', but must be {}", what.get("memory"), bytes_wanted)};
+      throw failure{exit_code::usage,
+                    fmt::format("--memory is '{}', but must be {}", what.get("memory"), bytes_wanted)};
     wanted.set_memory_bytes(*memory);
   }
   if (!wanted.cpu_milli() && !wanted.memory_bytes())
@@ -249,7 +267,8 @@ int instance_resize(const invocation& what, session& with) {
 // images
 
 int image_list(const invocation& what, session& with) {
-  return list<v1::ImageList>(with, with_node("/v1/images", what.get("node")), [&](const auto& x) { return image_table(x, with.now()); });
+  return list<v1::ImageList>(with, with_node("/v1/images", what.get("node")),
+                             [&](const auto& x) { return image_table(x, with.now()); });
 }
 int image_import(const invocation& what, session& with) {
   auto path = std::filesystem::path{what.argument(0)};
@@ -280,7 +299,8 @@ int ask(const invocation& what, session& with) {
   const auto limit = what.milliseconds("timeout", 10'000);
   const auto text = what.argument(2).empty() ? std::string{"{}"} : what.argument(2);
   if (!json::accept(text))
-    throw failure{exit_code::usage, fmt::format("'{}' is no JSON; write it in single quotes, as in '{{\"name\": \"web\"}}'", text)};
+    throw failure{exit_code::usage,
+                  fmt::format("'{}' is no JSON; write it in single quotes, as in '{{\"name\": \"web\"}}'", text)};
   const auto body = json{{"message", what.argument(1)}, {"json", text}, {"timeout_ms", limit}};
   const auto answer = read<v1::Answer>(
       with.fabric().post(actor_path(what.argument(0), with) + ":ask", body.dump(), std::chrono::milliseconds{limit}));
@@ -294,9 +314,12 @@ int ask(const invocation& what, session& with) {
 // ledger
 
 int ledger_show(const invocation&, session& with) {
-  return show<v1::LedgerStatus>(with, "/v1/ledger", "ledger", [&](const auto& x) { print(with.out, ledger_page(x), with.output); });
+  return show<v1::LedgerStatus>(with, "/v1/ledger", "ledger",
+                                [&](const auto& x) { print(with.out, ledger_page(x), with.output); });
 }
-int ledger_members(const invocation&, session& with) { return list<v1::LedgerStatus>(with, "/v1/ledger", member_table); }
+int ledger_members(const invocation&, session& with) {
+  return list<v1::LedgerStatus>(with, "/v1/ledger", member_table);
+}
 int ledger_records(const invocation& what, session& with) {
   const auto body = with.fabric().get("/v1/ledger/records?prefix=" + url_encode(what.argument(0)));
   return emit(with, body, [&] { print(with.out, record_table(body), with.output); });
@@ -304,40 +327,51 @@ int ledger_records(const invocation& what, session& with) {
 int applied(session& with, const std::string& answer, const std::string& said) {
   const auto x = read<v1::LedgerApplied>(answer);
   if (!x.applied())
-    throw failure{exit_code::conflict, "nothing was changed" + (x.key().empty() ? "" : ": " + x.key() + " is not as expected")};
+    throw failure{exit_code::conflict,
+                  "nothing was changed" + (x.key().empty() ? "" : ": " + x.key() + " is not as expected")};
   return emit(with, answer, [&] { with.err << fmt::format("{}, at index {}\n", said, x.index()); });
 }
 int ledger_add(const invocation& what, session& with) {
   const auto body = json{{"node", what.argument(0)}, {"address", what.argument(1)}};
-  return applied(with, with.fabric().order("POST", "/v1/ledger/members", body.dump()), what.argument(0) + " keeps the ledger now");
+  return applied(with, with.fabric().order("POST", "/v1/ledger/members", body.dump()),
+                 what.argument(0) + " keeps the ledger now");
 }
 int ledger_remove(const invocation& what, session& with) {
-  return applied(with, with.fabric().order("DELETE", below("ledger/members", what.argument(0))), what.argument(0) + " left the ledger");
+  return applied(with, with.fabric().order("DELETE", below("ledger/members", what.argument(0))),
+                 what.argument(0) + " left the ledger");
 }
 int ledger_snapshot(const invocation&, session& with) {
   return applied(with, with.fabric().post("/v1/ledger:snapshot", "{}", bulk_patience), "the log is compacted");
 }
 int ledger_file(const invocation& what, session& with, const char* verb, const char* said) {
   const auto path = std::filesystem::absolute(what.argument(0)).lexically_normal().string();
-  return applied(with, with.fabric().post(fmt::format("/v1/ledger:{}", verb), json{{"path", path}}.dump(), bulk_patience),
+  return applied(with,
+                 with.fabric().post(fmt::format("/v1/ledger:{}", verb), json{{"path", path}}.dump(), bulk_patience),
                  fmt::format("{} {}", said, path));
 }
-int ledger_backup(const invocation& what, session& with) { return ledger_file(what, with, "backup", "the ledger is in"); }
-int ledger_restore(const invocation& what, session& with) { return ledger_file(what, with, "restore", "the ledger is as in"); }
+int ledger_backup(const invocation& what, session& with) {
+  return ledger_file(what, with, "backup", "the ledger is in");
+}
+int ledger_restore(const invocation& what, session& with) {
+  return ledger_file(what, with, "restore", "the ledger is as in");
+}
 
 // trust and logs
 
 int token_create(const invocation& what, session& with) {
   for (const auto* needed : {"name", "role"})
     if (!what.has(needed))
-      throw failure{exit_code::usage, fmt::format("token create needs --{}; a token is for one node of one role", needed)};
-  const auto body = json{{"name", what.get("name")}, {"role", what.get("role")}, {"life_ms", what.milliseconds("life", 3'600'000)}};
+      throw failure{exit_code::usage,
+                    fmt::format("token create needs --{}; a token is for one node of one role", needed)};
+  const auto body =
+      json{{"name", what.get("name")}, {"role", what.get("role")}, {"life_ms", what.milliseconds("life", 3'600'000)}};
   const auto answer = with.fabric().post("/v1/tokens", body.dump());
   return emit(with, answer, [&] {
     const auto x = read<v1::JoinToken>(answer);
     with.out << harmless(x.token()) << '\n';
     if (!with.output.quiet)
-      with.err << fmt::format("good once, for {}, until {}; it is not shown again\n", what.get("name"), print_time(x.expires_ms()));
+      with.err << fmt::format("good once, for {}, until {}; it is not shown again\n", what.get("name"),
+                              print_time(x.expires_ms()));
   });
 }
 int token_list(const invocation&, session& with) {
@@ -348,7 +382,8 @@ int certificate_revoke(const invocation& what, session& with) {
                fmt::format("{} is refused from now on", what.argument(0)));
 }
 int log_level(const invocation& what, session& with) {
-  return order(with, "POST", "/v1/log", {{"level", what.argument(0)}, {"actor", what.get("actor")}, {"node", what.get("node")}},
+  return order(with, "POST", "/v1/log",
+               {{"level", what.argument(0)}, {"actor", what.get("actor")}, {"node", what.get("node")}},
                fmt::format("logging {} and above", what.argument(0)));
 }
 
@@ -356,24 +391,59 @@ using function = int (*)(const invocation&, session&);
 
 const std::map<std::string, function, std::less<>>& functions() {
   static const auto all = std::map<std::string, function, std::less<>>{
-      {"actor list", actor_list},       {"actor show", actor_show},         {"actor trace", trace},
-      {"ask", ask},                     {"certificate revoke", certificate_revoke},
-      {"delete", forget},               {"drain", node_drain},              {"events", events},
-      {"exec", exec},                   {"explain placement", explain},     {"image delete", image_delete},
-      {"image import", image_import},   {"image list", image_list},         {"instance exec", exec},
-      {"instance list", instance_list}, {"instance logs", logs},            {"instance pause", instance_pause},
-      {"instance resize", instance_resize}, {"instance restart", instance_restart}, {"instance resume", instance_resume},
-      {"instance show", instance_show}, {"ledger add", ledger_add},         {"ledger backup", ledger_backup},
-      {"ledger members", ledger_members}, {"ledger records", ledger_records}, {"ledger remove", ledger_remove},
-      {"ledger restore", ledger_restore}, {"ledger show", ledger_show},     {"ledger snapshot", ledger_snapshot},
-      {"log-level", log_level},         {"logs", logs},                     {"node delete", node_delete},
-      {"node drain", node_drain},       {"node links", node_links},         {"node list", node_list},
-      {"node show", node_show},         {"node undrain", node_undrain},     {"plan", plan},
-      {"ps", instance_list},            {"run", run},                       {"stop", stop},
-      {"token create", token_create},   {"token list", token_list},         {"top", top},
-      {"undrain", node_undrain},        {"watch", watch},                   {"workload create", run},
-      {"workload delete", forget},      {"workload explain", explain},      {"workload list", workload_list},
-      {"workload plan", plan},          {"workload show", workload_show},   {"workload stop", stop},
+      {"actor list", actor_list},
+      {"actor show", actor_show},
+      {"actor trace", trace},
+      {"ask", ask},
+      {"certificate revoke", certificate_revoke},
+      {"delete", forget},
+      {"drain", node_drain},
+      {"events", events},
+      {"exec", exec},
+      {"explain placement", explain},
+      {"image delete", image_delete},
+      {"image import", image_import},
+      {"image list", image_list},
+      {"instance exec", exec},
+      {"instance list", instance_list},
+      {"instance logs", logs},
+      {"instance pause", instance_pause},
+      {"instance resize", instance_resize},
+      {"instance restart", instance_restart},
+      {"instance resume", instance_resume},
+      {"instance show", instance_show},
+      {"ledger add", ledger_add},
+      {"ledger backup", ledger_backup},
+      {"ledger members", ledger_members},
+      {"ledger records", ledger_records},
+      {"ledger remove", ledger_remove},
+      {"ledger restore", ledger_restore},
+      {"ledger show", ledger_show},
+      {"ledger snapshot", ledger_snapshot},
+      {"log-level", log_level},
+      {"logs", logs},
+      {"node delete", node_delete},
+      {"node drain", node_drain},
+      {"node links", node_links},
+      {"node list", node_list},
+      {"node show", node_show},
+      {"node undrain", node_undrain},
+      {"plan", plan},
+      {"ps", instance_list},
+      {"run", run},
+      {"stop", stop},
+      {"token create", token_create},
+      {"token list", token_list},
+      {"top", top},
+      {"undrain", node_undrain},
+      {"watch", watch},
+      {"workload create", run},
+      {"workload delete", forget},
+      {"workload explain", explain},
+      {"workload list", workload_list},
+      {"workload plan", plan},
+      {"workload show", workload_show},
+      {"workload stop", stop},
   };
   return all;
 }

@@ -38,7 +38,9 @@ std::set<std::string> keys(const process_commands& hooks) {
   return paths;
 }
 
-const char* variable(const char* name) { return std::getenv(name); }
+const char* variable(const char* name) {
+  return std::getenv(name);
+}
 
 std::string read_all(const std::string& file) {
   auto from = std::ifstream{};
@@ -72,7 +74,8 @@ std::vector<std::string> files(const std::string& begun) {
 
 } // namespace
 
-program::program(const process_commands& hooks, surface where) : hooks{hooks}, where{std::move(where)}, table{keys(hooks)} {}
+program::program(const process_commands& hooks, surface where)
+    : hooks{hooks}, where{std::move(where)}, table{keys(hooks)} {}
 
 int program::complain(const std::string& text, exit_code code) {
   if (where.color)
@@ -95,7 +98,8 @@ int program::run(const std::vector<std::string>& words) {
   const auto start = steady_clock::now();
   const auto code = run_parsed(std::get<invocation>(parsed));
   if (timing)
-    where.err << "took " << print_seconds(std::chrono::duration<double>(steady_clock::now() - start).count()) << std::endl;
+    where.err << "took " << print_seconds(std::chrono::duration<double>(steady_clock::now() - start).count())
+              << std::endl;
   return code;
 }
 
@@ -186,7 +190,8 @@ client& program::fabric(const invocation& what) {
   const auto timeout = option(what, "timeout");
   const auto key = option(what, "connect") + "\n" + option(what, "trust-dir") + "\n" + timeout;
   if (!open || key != open_for) {
-    open = std::make_unique<client>(make_client(what, milliseconds{parse_duration(timeout).value_or(timeout_default_ms)}));
+    open =
+        std::make_unique<client>(make_client(what, milliseconds{parse_duration(timeout).value_or(timeout_default_ms)}));
     open_for = key;
   }
   return *open;
@@ -203,7 +208,11 @@ session program::make_session(const invocation& what) {
           .output = output,
           .terminal = where.terminal,
           .fabric = [this, what]() -> client& { return fabric(what); },
-          .now = [] { return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); },
+          .now =
+              [] {
+                return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+                    .count();
+              },
           .pause = interrupt::pause,
           .read_file = read_all,
           .again =
@@ -219,7 +228,10 @@ std::pair<std::string, std::string> program::whereabouts() {
   try {
     auto quick = make_client({}, 1s);
     const auto x = nlohmann::json::parse(quick.get("/v1/version"), nullptr, false);
-    const auto text = [&](const char* name) { return x.is_object() && x.contains(name) && x[name].is_string() ? harmless(x[name].get<std::string>()) : std::string{}; };
+    const auto text = [&](const char* name) {
+      return x.is_object() && x.contains(name) && x[name].is_string() ? harmless(x[name].get<std::string>())
+                                                                      : std::string{};
+    };
     return {text("node"), text("fabric")};
   } catch (const failure&) {
     return {};
@@ -230,7 +242,8 @@ std::vector<std::string> program::names(kind is, const std::string& context) {
   if (is == kind::file)
     return files(context);
   const auto key = fmt::format("{}/{}", static_cast<int>(is), is == kind::message ? context : "");
-  if (const auto known = memory.find(key); known != memory.end() && steady_clock::now() - known->second.when < completion_memory)
+  if (const auto known = memory.find(key);
+      known != memory.end() && steady_clock::now() - known->second.when < completion_memory)
     return known->second.names;
   auto found = std::vector<std::string>{};
   try {

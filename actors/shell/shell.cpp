@@ -40,10 +40,12 @@ int dot_command(program& within, const std::vector<std::string>& words) {
     return 0;
   }
   if (verb == ".timing" || verb == ".mode")
-    return within.complain(fmt::format("{} takes {}", verb, verb == ".timing" ? "on or off" : "table, wide, json, yaml or name"),
-                           exit_code::usage);
-  return within.complain(fmt::format("unknown command '{}'{}", verb, did_you_mean(verb, {".mode", ".timing", ".help", ".quit"})),
-                         exit_code::usage);
+    return within.complain(
+        fmt::format("{} takes {}", verb, verb == ".timing" ? "on or off" : "table, wide, json, yaml or name"),
+        exit_code::usage);
+  return within.complain(
+      fmt::format("unknown command '{}'{}", verb, did_you_mean(verb, {".mode", ".timing", ".help", ".quit"})),
+      exit_code::usage);
 }
 
 int run_one(program& within, std::vector<std::string> words) {

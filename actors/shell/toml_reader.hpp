@@ -59,7 +59,8 @@ public:
                                  path.ends_with('.') ? path.substr(0, path.size() - 1) : path, wanted));
   }
   void miss(const toml::table& t, const std::string& where, std::string_view name, std::string_view wanted) {
-    errors.push_back(fmt::format("{}:{}: {}{} is missing: {}", file, std::max(1u, t.source().begin.line), where, name, wanted));
+    errors.push_back(
+        fmt::format("{}:{}: {}{} is missing: {}", file, std::max(1u, t.source().begin.line), where, name, wanted));
   }
 
   template <class Take>
@@ -132,7 +133,8 @@ public:
   void map(const place& at, Map& into) {
     table(at, [&](const toml::table& t, const std::string& where) {
       for (const auto& [name, node] : t)
-        text({node, where + std::string{name.str()}}, [&](std::string v) { into[std::string{name.str()}] = std::move(v); });
+        text({node, where + std::string{name.str()}},
+             [&](std::string v) { into[std::string{name.str()}] = std::move(v); });
     });
   }
   template <class Map>

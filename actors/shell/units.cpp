@@ -63,10 +63,10 @@ constexpr auto sizes = std::array<unit, 17>{{{"", 1},
                                              {"B", 1},
                                              {"kB", k},
                                              {"KB", k},
-                                             {"MB", k * k},
-                                             {"GB", k * k * k},
-                                             {"TB", k * k * k * k},
-                                             {"PB", k * k * k * k * k},
+                                             {"MB", k* k},
+                                             {"GB", k* k* k},
+                                             {"TB", k* k* k* k},
+                                             {"PB", k* k* k* k* k},
                                              {"KiB", ki},
                                              {"MiB", ki* ki},
                                              {"GiB", ki* ki* ki},
@@ -76,8 +76,7 @@ constexpr auto sizes = std::array<unit, 17>{{{"", 1},
                                              {"Mi", ki* ki},
                                              {"Gi", ki* ki* ki},
                                              {"Ti", ki* ki* ki* ki}}};
-constexpr auto times =
-    std::array<unit, 5>{{{"ms", 1}, {"s", k}, {"m", 60 * k}, {"h", 3600 * k}, {"d", 24 * 3600 * k}}};
+constexpr auto times = std::array<unit, 5>{{{"ms", 1}, {"s", k}, {"m", 60 * k}, {"h", 3600 * k}, {"d", 24 * 3600 * k}}};
 
 constexpr auto bytes_max = static_cast<wide>(std::uint64_t{1} << 63);
 /// Chosen: whoever writes more than a century means something else.
@@ -169,7 +168,9 @@ std::string print_bytes(std::uint64_t bytes) {
   return trimmed(value, 1) + names[unit];
 }
 
-std::string print_milli(std::uint64_t milli) { return trimmed(static_cast<double>(milli) / 1000, 3); }
+std::string print_milli(std::uint64_t milli) {
+  return trimmed(static_cast<double>(milli) / 1000, 3);
+}
 
 std::string print_age(std::int64_t milliseconds) {
   const auto seconds = std::max<std::int64_t>(0, milliseconds / 1000);
@@ -194,8 +195,8 @@ std::string print_time(std::int64_t unix_milliseconds) {
   const auto seconds = static_cast<std::time_t>(unix_milliseconds / 1000);
   auto parts = std::tm{};
   ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, unix_milliseconds % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, unix_milliseconds % 1000);
 }
 
 } // namespace novacron::shell

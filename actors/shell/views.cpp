@@ -26,7 +26,9 @@ std::string last_word(const Enum& name, std::string_view prefix) {
   return text;
 }
 
-std::string age(std::int64_t since, std::int64_t now) { return since == 0 ? std::string{} : print_age(now - since); }
+std::string age(std::int64_t since, std::int64_t now) {
+  return since == 0 ? std::string{} : print_age(now - since);
+}
 
 template <class Map>
 std::string pairs(const Map& labels) {
@@ -37,7 +39,9 @@ std::string pairs(const Map& labels) {
   return fmt::format("{}", fmt::join(parts, ","));
 }
 
-std::string of(const std::string& part, const std::string& whole) { return part + "/" + whole; }
+std::string of(const std::string& part, const std::string& whole) {
+  return part + "/" + whole;
+}
 
 std::string resources(const v1::Resources& x) {
   auto parts = std::vector<std::string>{};
@@ -54,7 +58,9 @@ std::string resources(const v1::Resources& x) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string number(std::uint64_t x) { return x ? std::to_string(x) : std::string{}; }
+std::string number(std::uint64_t x) {
+  return x ? std::to_string(x) : std::string{};
+}
 
 void add_below(const std::string& parent, int depth, const std::multimap<std::string, const v1::ActorView*>& children,
                std::set<std::string>& seen, table& out) {
@@ -91,42 +97,73 @@ std::string json_of(const google::protobuf::Message& x) {
   return text;
 }
 
-std::string word(v1::Phase x) { return last_word(v1::Phase_Name(x), "PHASE_"); }
-std::string word(v1::WorkloadKind x) { return last_word(v1::WorkloadKind_Name(x), "WORKLOAD_KIND_"); }
+std::string word(v1::Phase x) {
+  return last_word(v1::Phase_Name(x), "PHASE_");
+}
+std::string word(v1::WorkloadKind x) {
+  return last_word(v1::WorkloadKind_Name(x), "WORKLOAD_KIND_");
+}
 
 table node_table(const v1::NodeList& x, std::int64_t now) {
-  auto out = table{.columns = {{"NAME"}, {"ROLE"}, {"STATE"}, {"ZONE"}, {"INSTANCES", false, true}, {"CPU", false, true},
-                               {"MEMORY", false, true}, {"GPU", false, true}, {"REASON"}, {"REGION", true}, {"VERSION", true},
-                               {"HEARD", true}, {"JOINED", true}, {"LABELS", true}},
+  auto out = table{.columns = {{"NAME"},
+                               {"ROLE"},
+                               {"STATE"},
+                               {"ZONE"},
+                               {"INSTANCES", false, true},
+                               {"CPU", false, true},
+                               {"MEMORY", false, true},
+                               {"GPU", false, true},
+                               {"REASON"},
+                               {"REGION", true},
+                               {"VERSION", true},
+                               {"HEARD", true},
+                               {"JOINED", true},
+                               {"LABELS", true}},
                    .rows = {},
                    .noun = "node"};
   for (const auto& n : x.nodes()) {
     const auto& facts = n.record().facts();
     const auto& capacity = facts.capacity();
-    const auto gpu = capacity.gpu_milli() ? of(print_milli(n.reserved().gpu_milli()), print_milli(capacity.gpu_milli())) : "";
+    const auto gpu =
+        capacity.gpu_milli() ? of(print_milli(n.reserved().gpu_milli()), print_milli(capacity.gpu_milli())) : "";
     out.rows.push_back({facts.name(), facts.role(), n.state(), facts.zone(), std::to_string(n.instances()),
                         of(print_milli(n.reserved().cpu_milli()), print_milli(capacity.cpu_milli())),
-                        of(print_bytes(n.reserved().memory_bytes()), print_bytes(capacity.memory_bytes())), gpu, n.reason(),
-                        facts.region(), facts.version(), age(n.last_heard_ms(), now), age(n.record().joined_ms(), now),
-                        pairs(facts.labels())});
+                        of(print_bytes(n.reserved().memory_bytes()), print_bytes(capacity.memory_bytes())), gpu,
+                        n.reason(), facts.region(), facts.version(), age(n.last_heard_ms(), now),
+                        age(n.record().joined_ms(), now), pairs(facts.labels())});
   }
   return out;
 }
 
 table link_table(const v1::LinkList& x) {
-  auto out = table{.columns = {{"PEER"}, {"ROLE"}, {"STATE"}, {"ROUND TRIP", false, true}, {"WAITING", false, true},
-                               {"RECONNECTS", false, true}, {"REASON"}, {"ADDRESS", true}},
+  auto out = table{.columns = {{"PEER"},
+                               {"ROLE"},
+                               {"STATE"},
+                               {"ROUND TRIP", false, true},
+                               {"WAITING", false, true},
+                               {"RECONNECTS", false, true},
+                               {"REASON"},
+                               {"ADDRESS", true}},
                    .rows = {},
                    .noun = "link"};
   for (const auto& l : x.links())
-    out.rows.push_back({l.peer(), l.role(), l.state(), l.round_trip_seconds() > 0 ? print_seconds(l.round_trip_seconds()) : "",
+    out.rows.push_back({l.peer(), l.role(), l.state(),
+                        l.round_trip_seconds() > 0 ? print_seconds(l.round_trip_seconds()) : "",
                         std::to_string(l.outstanding()), std::to_string(l.reconnects()), l.reason(), l.address()});
   return out;
 }
 
 table workload_table(const v1::WorkloadList& x, std::int64_t now) {
-  auto out = table{.columns = {{"NAME"}, {"KIND"}, {"PHASE"}, {"RUNNING", false, true}, {"AGE", false, true}, {"REASON"},
-                               {"IMAGE", true}, {"GENERATION", true, true}, {"PRIORITY", true, true}, {"LABELS", true}},
+  auto out = table{.columns = {{"NAME"},
+                               {"KIND"},
+                               {"PHASE"},
+                               {"RUNNING", false, true},
+                               {"AGE", false, true},
+                               {"REASON"},
+                               {"IMAGE", true},
+                               {"GENERATION", true, true},
+                               {"PRIORITY", true, true},
+                               {"LABELS", true}},
                    .rows = {},
                    .noun = "workload"};
   for (const auto& w : x.workloads()) {
@@ -140,13 +177,23 @@ table workload_table(const v1::WorkloadList& x, std::int64_t now) {
 }
 
 table instance_table(const google::protobuf::RepeatedPtrField<v1::InstanceStatus>& x, std::int64_t now) {
-  auto out = table{.columns = {{"NAME"}, {"NODE"}, {"PHASE"}, {"HEALTH"}, {"RESTARTS", false, true}, {"AGE", false, true},
-                               {"ADDRESS"}, {"REASON"}, {"EPOCH", true, true}, {"EXIT", true, true}, {"CPU TIME", true, true},
+  auto out = table{.columns = {{"NAME"},
+                               {"NODE"},
+                               {"PHASE"},
+                               {"HEALTH"},
+                               {"RESTARTS", false, true},
+                               {"AGE", false, true},
+                               {"ADDRESS"},
+                               {"REASON"},
+                               {"EPOCH", true, true},
+                               {"EXIT", true, true},
+                               {"CPU TIME", true, true},
                                {"MEMORY", true, true}},
                    .rows = {},
                    .noun = "instance"};
   for (const auto& i : x) {
-    const auto ended = i.phase() == v1::PHASE_COMPLETED || i.phase() == v1::PHASE_FAILED || i.phase() == v1::PHASE_STOPPED;
+    const auto ended =
+        i.phase() == v1::PHASE_COMPLETED || i.phase() == v1::PHASE_FAILED || i.phase() == v1::PHASE_STOPPED;
     out.rows.push_back({i.name(), i.node(), word(i.phase()), i.health(), std::to_string(i.restarts()),
                         age(i.started_ms(), now), i.address(), i.reason(), number(i.epoch()),
                         ended ? std::to_string(i.exit_code()) : "",
@@ -157,15 +204,23 @@ table instance_table(const google::protobuf::RepeatedPtrField<v1::InstanceStatus
 }
 
 table image_table(const v1::ImageList& x, std::int64_t now) {
-  auto out = table{.columns = {{"NAME"}, {"NODE"}, {"SIZE", false, true}, {"AGE", false, true}, {"DIGEST"}}, .rows = {}, .noun = "image"};
+  auto out = table{.columns = {{"NAME"}, {"NODE"}, {"SIZE", false, true}, {"AGE", false, true}, {"DIGEST"}},
+                   .rows = {},
+                   .noun = "image"};
   for (const auto& i : x.images())
     out.rows.push_back({i.name(), i.node(), print_bytes(i.size_bytes()), age(i.imported_ms(), now), i.digest()});
   return out;
 }
 
 table actor_table(const v1::ActorList& x) {
-  auto out = table{.columns = {{"NAME"}, {"STATE"}, {"MAILBOX", false, true}, {"PER SECOND", false, true},
-                               {"MESSAGES", false, true}, {"RESTARTS", false, true}, {"LAST FAILURE"}, {"NODE", true}},
+  auto out = table{.columns = {{"NAME"},
+                               {"STATE"},
+                               {"MAILBOX", false, true},
+                               {"PER SECOND", false, true},
+                               {"MESSAGES", false, true},
+                               {"RESTARTS", false, true},
+                               {"LAST FAILURE"},
+                               {"NODE", true}},
                    .rows = {},
                    .noun = "actor"};
   auto names = std::set<std::string>{};
@@ -180,37 +235,52 @@ table actor_table(const v1::ActorList& x) {
 }
 
 table token_table(const v1::TokenList& x, std::int64_t now) {
-  auto out = table{.columns = {{"ID"}, {"NODE"}, {"ROLE"}, {"STATE"}, {"EXPIRES", false, true}}, .rows = {}, .noun = "token"};
+  auto out =
+      table{.columns = {{"ID"}, {"NODE"}, {"ROLE"}, {"STATE"}, {"EXPIRES", false, true}}, .rows = {}, .noun = "token"};
   for (const auto& t : x.tokens()) {
     const auto over = t.expires_ms() <= now;
-    out.rows.push_back({t.id(), t.name(), t.role(), t.used() ? "used" : over ? "expired" : "good",
+    out.rows.push_back({t.id(), t.name(), t.role(),
+                        t.used() ? "used"
+                        : over   ? "expired"
+                                 : "good",
                         t.used() || over ? "" : "in " + print_age(t.expires_ms() - now)});
   }
   return out;
 }
 
 table member_table(const v1::LedgerStatus& x) {
-  auto out = table{.columns = {{"NODE"}, {"ROLE"}, {"LEADS"}, {"ADDRESS"}, {"ID", true, true}}, .rows = {}, .noun = "node"};
+  auto out =
+      table{.columns = {{"NODE"}, {"ROLE"}, {"LEADS"}, {"ADDRESS"}, {"ID", true, true}}, .rows = {}, .noun = "node"};
   for (const auto& m : x.members())
     out.rows.push_back({m.node(), m.role(), m.node() == x.leader() ? "yes" : "", m.address(), std::to_string(m.id())});
   return out;
 }
 
 table plan_table(const v1::Plan& x) {
-  auto out = table{.columns = {{"INSTANCE"}, {"ACTION"}, {"NODE"}, {"FROM"}, {"SCORE", false, true}, {"REASON"}}, .rows = {}, .noun = "instance"};
+  auto out = table{.columns = {{"INSTANCE"}, {"ACTION"}, {"NODE"}, {"FROM"}, {"SCORE", false, true}, {"REASON"}},
+                   .rows = {},
+                   .noun = "instance"};
   for (const auto& s : x.steps())
-    out.rows.push_back({s.instance(), s.action(), s.node(), s.from(), s.score() != 0 ? fmt::format("{:.3f}", s.score()) : "",
-                        s.reason()});
+    out.rows.push_back({s.instance(), s.action(), s.node(), s.from(),
+                        s.score() != 0 ? fmt::format("{:.3f}", s.score()) : "", s.reason()});
   return out;
 }
 
 table event_table(const google::protobuf::RepeatedPtrField<v1::Event>& x) {
-  auto out = table{.columns = {{"NUMBER", false, true}, {"TIME"}, {"NOUN"}, {"NAME"}, {"VERB"}, {"PHASE"}, {"NODE"}, {"REASON"}, {"EPOCH", true, true}},
+  auto out = table{.columns = {{"NUMBER", false, true},
+                               {"TIME"},
+                               {"NOUN"},
+                               {"NAME"},
+                               {"VERB"},
+                               {"PHASE"},
+                               {"NODE"},
+                               {"REASON"},
+                               {"EPOCH", true, true}},
                    .rows = {},
                    .noun = "event"};
   for (const auto& e : x)
-    out.rows.push_back({std::to_string(e.number()), print_time(e.time_ms()), e.noun(), e.name(), e.verb(), word(e.phase()),
-                        e.node(), e.reason(), number(e.epoch())});
+    out.rows.push_back({std::to_string(e.number()), print_time(e.time_ms()), e.noun(), e.name(), e.verb(),
+                        word(e.phase()), e.node(), e.reason(), number(e.epoch())});
   return out;
 }
 
@@ -279,7 +349,8 @@ lines instance_page(const v1::InstanceStatus& x, std::int64_t now) {
           {"generation", std::to_string(x.generation())},
           {"restarts", std::to_string(x.restarts())},
           {"exit code", std::to_string(x.exit_code())},
-          {"started", x.started_ms() ? fmt::format("{} ({} ago)", print_time(x.started_ms()), age(x.started_ms(), now)) : ""},
+          {"started",
+           x.started_ms() ? fmt::format("{} ({} ago)", print_time(x.started_ms()), age(x.started_ms(), now)) : ""},
           {"used", resources(x.used())},
           {"cpu time", x.cpu_usec() ? print_seconds(static_cast<double>(x.cpu_usec()) / 1e6) : ""}};
 }
@@ -327,7 +398,8 @@ void print(std::ostream& out, const v1::Explanation& x, const output_options& op
       auto features = std::vector<std::string>{};
       for (const auto& [name, value] : std::map<std::string, double>(s.features().begin(), s.features().end()))
         features.push_back(fmt::format("{}={:.3g}", name, value));
-      scores.rows.push_back({"  " + s.node(), fmt::format("{:.3f}", s.score()), fmt::format("{}", fmt::join(features, " "))});
+      scores.rows.push_back(
+          {"  " + s.node(), fmt::format("{:.3f}", s.score()), fmt::format("{}", fmt::join(features, " "))});
     }
     auto refusals = table{.columns = {{"  NODE"}, {"REFUSED FOR"}, {"DETAIL"}}, .rows = {}, .noun = {}};
     for (const auto& r : i.refusals())

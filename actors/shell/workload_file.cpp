@@ -41,10 +41,13 @@ public:
         {"read_only_root", [&](auto at) { from.yes_no(at, [&](auto v) { program.set_read_only_root(v); }); }},
         {"mounts", [&](auto at) { from.tables(at, [&](auto& t, auto p) { mount(t, p, *program.add_mounts()); }); }},
         {"replicas", [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_replicas(narrow(v)); }); }},
-        {"priority", [&](auto at) { from.whole(at, -1'000'000, 1'000'000, [&](auto v) { x.set_priority(static_cast<int>(v)); }); }},
+        {"priority",
+         [&](auto at) { from.whole(at, -1'000'000, 1'000'000, [&](auto v) { x.set_priority(static_cast<int>(v)); }); }},
         {"labels", [&](auto at) { from.map(at, *x.mutable_labels()); }},
-        {"resources", [&](auto at) { from.table(at, [&](auto& t, auto p) { resources(t, p, *x.mutable_resources()); }); }},
-        {"placement", [&](auto at) { from.table(at, [&](auto& t, auto p) { placement(t, p, *x.mutable_placement()); }); }},
+        {"resources",
+         [&](auto at) { from.table(at, [&](auto& t, auto p) { resources(t, p, *x.mutable_resources()); }); }},
+        {"placement",
+         [&](auto at) { from.table(at, [&](auto& t, auto p) { placement(t, p, *x.mutable_placement()); }); }},
         {"restart", [&](auto at) { from.table(at, [&](auto& t, auto p) { restart(t, p, *x.mutable_restart()); }); }},
         {"on_disconnect", [&](auto at) { on_disconnect(at, *x.mutable_on_disconnect()); }},
         {"health", [&](auto at) { from.table(at, [&](auto& t, auto p) { health(t, p, *x.mutable_health()); }); }},
@@ -71,8 +74,10 @@ private:
     auto found = std::string{};
     from.text(at, [&](std::string v) {
       const auto letters = "abcdefghijklmnopqrstuvwxyz0123456789-";
-      if (v.empty() || v.size() > name_length_max || v.find_first_not_of(letters) != v.npos || v.front() == '-' || v.back() == '-')
-        from.complain(at, fmt::format("1 to {} of a-z, 0-9 and '-', not beginning or ending with '-'", name_length_max));
+      if (v.empty() || v.size() > name_length_max || v.find_first_not_of(letters) != v.npos || v.front() == '-' ||
+          v.back() == '-')
+        from.complain(at,
+                      fmt::format("1 to {} of a-z, 0-9 and '-', not beginning or ending with '-'", name_length_max));
       else
         found = std::move(v);
     });
@@ -108,9 +113,10 @@ private:
   }
 
   void mount(const toml::table& t, const std::string& where, v1::Mount& x) {
-    from.read(t, where, {{"source", [&](auto at) { path(at, [&](auto v) { x.set_source(std::move(v)); }); }},
-                         {"target", [&](auto at) { path(at, [&](auto v) { x.set_target(std::move(v)); }); }},
-                         {"read_only", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_read_only(v); }); }}});
+    from.read(t, where,
+              {{"source", [&](auto at) { path(at, [&](auto v) { x.set_source(std::move(v)); }); }},
+               {"target", [&](auto at) { path(at, [&](auto v) { x.set_target(std::move(v)); }); }},
+               {"read_only", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_read_only(v); }); }}});
     for (const auto* name : {"source", "target"})
       if (!t.contains(name))
         from.miss(t, where, name, "an absolute path");
@@ -118,16 +124,18 @@ private:
 
   template <class Take>
   void path(toml_reader::place at, Take take) {
-    from.text(at, [&](std::string v) { v.starts_with('/') ? take(std::move(v)) : from.complain(at, "an absolute path"); });
+    from.text(at,
+              [&](std::string v) { v.starts_with('/') ? take(std::move(v)) : from.complain(at, "an absolute path"); });
   }
 
   void resources(const toml::table& t, const std::string& where, v1::Resources& x) {
-    from.read(t, where, {{"cpu", [&](auto at) { from.milli(at, [&](auto v) { x.set_cpu_milli(v); }); }},
-                         {"memory", [&](auto at) { from.bytes(at, [&](auto v) { x.set_memory_bytes(v); }); }},
-                         {"disk", [&](auto at) { from.bytes(at, [&](auto v) { x.set_disk_bytes(v); }); }},
-                         {"gpu", [&](auto at) { from.milli(at, [&](auto v) { x.set_gpu_milli(v); }); }},
-                         {"gpu_model", [&](auto at) { from.text(at, [&](auto v) { x.set_gpu_model(std::move(v)); }); }},
-                         {"extra", [&](auto at) { from.counts(at, *x.mutable_extra()); }}});
+    from.read(t, where,
+              {{"cpu", [&](auto at) { from.milli(at, [&](auto v) { x.set_cpu_milli(v); }); }},
+               {"memory", [&](auto at) { from.bytes(at, [&](auto v) { x.set_memory_bytes(v); }); }},
+               {"disk", [&](auto at) { from.bytes(at, [&](auto v) { x.set_disk_bytes(v); }); }},
+               {"gpu", [&](auto at) { from.milli(at, [&](auto v) { x.set_gpu_milli(v); }); }},
+               {"gpu_model", [&](auto at) { from.text(at, [&](auto v) { x.set_gpu_model(std::move(v)); }); }},
+               {"extra", [&](auto at) { from.counts(at, *x.mutable_extra()); }}});
   }
 
   void placement(const toml::table& t, const std::string& where, v1::PlacementRules& x) {
@@ -143,20 +151,24 @@ private:
 
   void spread(const toml::table& t, const std::string& where, v1::SpreadRule& x) {
     x.set_max_skew(1);
-    from.read(t, where, {{"key", [&](auto at) { from.text(at, [&](auto v) { x.set_key(std::move(v)); }); }},
-                         {"max_skew", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_max_skew(narrow(v)); }); }}});
+    from.read(
+        t, where,
+        {{"key", [&](auto at) { from.text(at, [&](auto v) { x.set_key(std::move(v)); }); }},
+         {"max_skew", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_max_skew(narrow(v)); }); }}});
     if (!t.contains("key"))
       from.miss(t, where, "key", "\"zone\", \"region\", \"node\" or a node label");
   }
 
   void restart(const toml::table& t, const std::string& where, v1::RestartPolicy& x) {
-    static const auto when = std::vector<std::pair<std::string, v1::RestartWhen>>{{"always", v1::RESTART_WHEN_ALWAYS},
-                                                                                  {"on_failure", v1::RESTART_WHEN_ON_FAILURE},
-                                                                                  {"never", v1::RESTART_WHEN_NEVER}};
-    from.read(t, where, {{"when", [&](auto at) { from.choose(at, when, [&](auto v) { x.set_when(v); }); }},
-                         {"limit", [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_limit(narrow(v)); }); }},
-                         {"delay", [&](auto at) { from.duration(at, [&](auto v) { x.set_delay_ms(v); }); }},
-                         {"delay_max", [&](auto at) { from.duration(at, [&](auto v) { x.set_delay_max_ms(v); }); }}});
+    static const auto when =
+        std::vector<std::pair<std::string, v1::RestartWhen>>{{"always", v1::RESTART_WHEN_ALWAYS},
+                                                             {"on_failure", v1::RESTART_WHEN_ON_FAILURE},
+                                                             {"never", v1::RESTART_WHEN_NEVER}};
+    from.read(t, where,
+              {{"when", [&](auto at) { from.choose(at, when, [&](auto v) { x.set_when(v); }); }},
+               {"limit", [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_limit(narrow(v)); }); }},
+               {"delay", [&](auto at) { from.duration(at, [&](auto v) { x.set_delay_ms(v); }); }},
+               {"delay_max", [&](auto at) { from.duration(at, [&](auto v) { x.set_delay_max_ms(v); }); }}});
     if (x.delay_max_ms() && x.delay_max_ms() < x.delay_ms())
       from.complain(t, where + "delay_max", "at least restart.delay");
   }
@@ -181,13 +193,14 @@ private:
     x.set_timeout_ms(1'000);
     x.set_failures(3);
     x.set_grace_ms(5'000);
-    from.read(t, where, {{"command", [&](auto at) { from.texts(at, [&](auto v) { x.add_command(std::move(v)); }); }},
-                         {"http", [&](auto at) { path(at, [&](auto v) { x.set_http_path(std::move(v)); }); }},
-                         {"port", [&](auto at) { from.whole(at, 1, port_max, [&](auto v) { x.set_port(narrow(v)); }); }},
-                         {"interval", [&](auto at) { positive(at, [&](auto v) { x.set_interval_ms(v); }); }},
-                         {"timeout", [&](auto at) { positive(at, [&](auto v) { x.set_timeout_ms(v); }); }},
-                         {"failures", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_failures(narrow(v)); }); }},
-                         {"grace", [&](auto at) { from.duration(at, [&](auto v) { x.set_grace_ms(v); }); }}});
+    from.read(t, where,
+              {{"command", [&](auto at) { from.texts(at, [&](auto v) { x.add_command(std::move(v)); }); }},
+               {"http", [&](auto at) { path(at, [&](auto v) { x.set_http_path(std::move(v)); }); }},
+               {"port", [&](auto at) { from.whole(at, 1, port_max, [&](auto v) { x.set_port(narrow(v)); }); }},
+               {"interval", [&](auto at) { positive(at, [&](auto v) { x.set_interval_ms(v); }); }},
+               {"timeout", [&](auto at) { positive(at, [&](auto v) { x.set_timeout_ms(v); }); }},
+               {"failures", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_failures(narrow(v)); }); }},
+               {"grace", [&](auto at) { from.duration(at, [&](auto v) { x.set_grace_ms(v); }); }}});
     const auto command = t.contains("command");
     if (command ? t.contains("http") || t.contains("port") : !t.contains("port"))
       from.complain(t, where, "either `command`, or `port` with or without `http`");
@@ -201,8 +214,9 @@ private:
   void network(const toml::table& t, const std::string& where, v1::NetworkRules& x) {
     static const auto modes =
         std::vector<std::pair<std::string, std::string>>{{"bridge", "bridge"}, {"host", "host"}, {"none", "none"}};
-    from.read(t, where, {{"mode", [&](auto at) { from.choose(at, modes, [&](auto v) { x.set_mode(v); }); }},
-                         {"ports", [&](auto at) { from.tables(at, [&](auto& p, auto w) { port(p, w, *x.add_ports()); }); }}});
+    from.read(t, where,
+              {{"mode", [&](auto at) { from.choose(at, modes, [&](auto v) { x.set_mode(v); }); }},
+               {"ports", [&](auto at) { from.tables(at, [&](auto& p, auto w) { port(p, w, *x.add_ports()); }); }}});
     auto taken = std::set<std::uint32_t>{};
     for (const auto& p : x.ports())
       if (p.host() && !taken.insert(p.host()).second)
@@ -212,17 +226,20 @@ private:
   }
 
   void port(const toml::table& t, const std::string& where, v1::PortMap& x) {
-    from.read(t, where, {{"host", [&](auto at) { from.whole(at, 0, port_max, [&](auto v) { x.set_host(narrow(v)); }); }},
-                         {"inside", [&](auto at) { from.whole(at, 1, port_max, [&](auto v) { x.set_inside(narrow(v)); }); }}});
+    from.read(t, where,
+              {{"host", [&](auto at) { from.whole(at, 0, port_max, [&](auto v) { x.set_host(narrow(v)); }); }},
+               {"inside", [&](auto at) { from.whole(at, 1, port_max, [&](auto v) { x.set_inside(narrow(v)); }); }}});
     if (!t.contains("inside"))
       from.miss(t, where, "inside", "a port from 1 to 65535");
   }
 
   void batch(const toml::table& t, const std::string& where, v1::BatchRules& x) {
-    from.read(t, where, {{"completions", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_completions(narrow(v)); }); }},
-                         {"parallelism", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_parallelism(narrow(v)); }); }},
-                         {"retries", [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_retries(narrow(v)); }); }},
-                         {"deadline", [&](auto at) { from.duration(at, [&](auto v) { x.set_deadline_ms(v); }); }}});
+    from.read(
+        t, where,
+        {{"completions", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_completions(narrow(v)); }); }},
+         {"parallelism", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_parallelism(narrow(v)); }); }},
+         {"retries", [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_retries(narrow(v)); }); }},
+         {"deadline", [&](auto at) { from.duration(at, [&](auto v) { x.set_deadline_ms(v); }); }}});
   }
 
   toml_reader& from;

@@ -5,9 +5,9 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <random>
+#include <tuple>
 #include <unordered_set>
 
 namespace novacron::ledger {
@@ -25,24 +25,33 @@ public:
   }
 
   verdict::kind run() {
-    auto at = head_.next;
+    auto* at = head_.next;
+    // Of the operations whose outcome nobody knows, the next to try once `at` is an end.
+    auto unknown = std::size_t{0};
     while (returns_ > 0) {
       if (++steps_ > steps_max_)
         return verdict::kind::undecided;
-      if (at && at->call) {
-        if (auto next = now_; step(*operations_[at->operation], next) && first_visit(at->operation, next)) {
-          place(*at, std::move(next));
-          at = head_.next;
-        } else {
-          at = at->next;
-        }
-        continue;
+      if (at == head_.next && unknown == 0 && absorb()) {
+        at = head_.next;
+      } else if (at->call) {
+        at = try_place(at->operation, at) ? head_.next : at->next;
+        unknown = 0;
+      } else if (place_unknown(unknown, *at)) {
+        at = head_.next;
+        unknown = 0;
+      } else {
+        // An operation ended unplaced and nothing helps: something that was placed before was wrong.
+        remember_farthest(*at);
+        if (placed_.empty())
+          return verdict::kind::violated;
+        auto last = take_back();
+        while (last.absorbed && !placed_.empty())
+          last = take_back();
+        if (last.absorbed)
+          return verdict::kind::violated;
+        at = last.at ? last.at->next : first_end();
+        unknown = last.at ? 0 : last.unknown + 1;
       }
-      // An end of an unplaced operation, or nothing more to place: something placed before was wrong.
-      remember_farthest(at);
-      if (placed_.empty())
-        return verdict::kind::violated;
-      at = take_back()->next;
     }
     return verdict::kind::linearizable;
   }
@@ -64,8 +73,12 @@ private:
   };
 
   struct step_taken {
+    /// Null for one of the unknown.
     event* at;
+    std::size_t unknown;
     content before;
+    /// There was no choice.
+    bool absorbed = false;
   };
 
   struct memory {
@@ -100,11 +113,15 @@ private:
     };
     auto moments = std::vector<moment>{};
     for (auto i = std::size_t{0}; i < operations_.size(); ++i) {
-      moments.push_back({operations_[i]->begin, true, i});
       // What may happen any time later never ends, and need not be placed at all.
-      if (operations_[i]->how != operation::result::unknown)
-        moments.push_back({operations_[i]->end, false, i});
+      if (operations_[i]->how == operation::result::unknown) {
+        unknown_.push_back(i);
+        continue;
+      }
+      moments.push_back({operations_[i]->begin, true, i});
+      moments.push_back({operations_[i]->end, false, i});
     }
+    unknown_placed_.resize(unknown_.size());
     // At the same time a begin counts as before an end: the two overlap.
     std::sort(moments.begin(), moments.end(), [](const moment& a, const moment& b) {
       return std::tuple{a.time, !a.call, a.operation} < std::tuple{b.time, !b.call, b.operation};
@@ -155,35 +172,97 @@ private:
     set_.high ^= marks_[operation].high;
   }
 
-  void place(event& e, content next) {
-    placed_.push_back({&e, std::move(now_)});
-    now_ = std::move(next);
-    flip(e.operation);
-    unlink(e);
-    if (e.match) {
-      unlink(*e.match);
-      --returns_;
+  /// What changes nothing and is possible now may as well happen now: no other order needs to be tried.
+  bool absorb() {
+    for (auto* e = head_.next; e && e->call; e = e->next) {
+      const auto& x = *operations_[e->operation];
+      auto next = now_;
+      const auto changes = x.what != operation::kind::read && (x.what != operation::kind::cas || x.how == operation::result::ok);
+      if (changes || !step(x, next))
+        continue;
+      put(e, std::move(next));
+      placed_.back().absorbed = true;
+      return true;
     }
+    return false;
   }
 
-  event* take_back() {
+  void put(event* at, content next) {
+    placed_.push_back({at, 0, std::exchange(now_, std::move(next))});
+    flip(at->operation);
+    unlink(*at);
+    unlink(*at->match);
+    --returns_;
+  }
+
+  bool try_place(std::size_t operation, event* at) {
+    auto next = now_;
+    if (!step(*operations_[operation], next) || !first_visit(operation, next))
+      return false;
+    put(at, std::move(next));
+    return true;
+  }
+
+  /// Tries the unknown from `from` on. Only where it makes possible what is not possible now: anywhere else it could
+  /// as well happen later or never, so nothing is missed and 2^n orders are saved.
+  bool place_unknown(std::size_t from, const event& end) {
+    for (auto u = from; u < unknown_.size(); ++u) {
+      const auto& x = *operations_[unknown_[u]];
+      auto next = now_;
+      if (unknown_placed_[u] || x.begin > operations_[end.operation]->end || !step(x, next) || !helps(next) ||
+          !first_visit(unknown_[u], next))
+        continue;
+      placed_.push_back({nullptr, u, std::exchange(now_, std::move(next))});
+      flip(unknown_[u]);
+      unknown_placed_[u] = true;
+      return true;
+    }
+    return false;
+  }
+
+  bool helps(const content& next) const {
+    auto enabled_by = [&](const operation& x) {
+      auto before = now_;
+      auto after = next;
+      return !step(x, before) && step(x, after);
+    };
+    for (const auto* e = head_.next; e && e->call; e = e->next)
+      if (enabled_by(*operations_[e->operation]))
+        return true;
+    for (auto u = std::size_t{0}; u < unknown_.size(); ++u)
+      if (!unknown_placed_[u] && operations_[unknown_[u]]->what == operation::kind::cas && enabled_by(*operations_[unknown_[u]]))
+        return true;
+    return false;
+  }
+
+  event* first_end() {
+    auto* e = head_.next;
+    while (e->call)
+      e = e->next;
+    return e;
+  }
+
+  step_taken take_back() {
     auto last = std::move(placed_.back());
     placed_.pop_back();
     now_ = std::move(last.before);
-    flip(last.at->operation);
-    if (last.at->match) {
+    if (last.at) {
+      flip(last.at->operation);
       relink(*last.at->match);
+      relink(*last.at);
       ++returns_;
+    } else {
+      flip(unknown_[last.unknown]);
+      unknown_placed_[last.unknown] = false;
     }
-    relink(*last.at);
-    return last.at;
+    return last;
   }
 
-  void remember_farthest(const event* at) {
-    if (placed_.size() < farthest_ || !at)
+  void remember_farthest(const event& at) {
+    if (placed_.size() < farthest_)
       return;
     farthest_ = placed_.size();
-    stuck_ = operations_[at->operation];
+    stuck_ = operations_[at.operation];
     held_ = now_;
   }
 
@@ -192,6 +271,8 @@ private:
   std::uint64_t steps_max_;
   event head_;
   std::vector<event> events_;
+  std::vector<std::size_t> unknown_;
+  std::vector<bool> unknown_placed_;
   std::size_t returns_ = 0;
   std::vector<memory> marks_;
   memory set_{0, 0};

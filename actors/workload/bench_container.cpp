@@ -74,7 +74,7 @@ struct bench {
 
   ~bench() {
     caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
-    agent = {};
+    agent = agent_actor{};
     system.reset();
     driver.reset();
     auto error = std::error_code{};
@@ -117,7 +117,7 @@ struct bench {
     output.set_instance("start.0");
     output.set_wait_ms(20'000);
     const auto begin = clock::now();
-    self->send(agent, wanted);
+    caf::anon_send(agent, wanted);
     const auto chunk = ask<wire::LogChunk>(self, output);
     const auto took = seconds(clock::now() - begin);
     if (chunk.data() != "up\n") {

@@ -155,7 +155,7 @@ std::string bundle_config(const wire::WorkloadSpec& spec, const process_argument
         {"env", env},
         {"cwd", process.workdir},
         {"capabilities", capabilities},
-        {"rlimits", json::array({{{"type", "RLIMIT_NOFILE"}, {"soft", 65536}, {"hard", 65536}}})},
+        {"rlimits", json::array({{{"type", "RLIMIT_NOFILE"}, {"soft", options.files_max}, {"hard", options.files_max}}})},
         {"noNewPrivileges", true}}},
       {"root", {{"path", options.root}, {"readonly", program.read_only_root()}}},
       {"hostname", options.hostname},

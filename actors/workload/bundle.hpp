@@ -21,6 +21,8 @@ struct bundle_options {
   /// Whether the container shares the host's network; decides nothing else, the shim enters the namespace.
   bool host_network = false;
   int stop_signal = 15;
+  /// Open files per process; must not be above what this host allows.
+  std::uint64_t files_max = 65536;
 };
 
 /// What the first process is started with: the image's wishes, the workload's, and who the instance is (NOVACRON_*).

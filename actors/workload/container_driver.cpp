@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,6 +49,12 @@ std::uint32_t tag_of(const std::string& text) {
   for (const unsigned char x : text)
     sum = (sum ^ x) * 16777619u;
   return sum;
+}
+
+/// What Docker gives, unless we may not have that many ourselves.
+std::uint64_t open_files_max() {
+  auto limit = rlimit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? std::min<std::uint64_t>(limit.rlim_max, 65536) : 1024;
 }
 
 /// Tries an overlay in a mount namespace of a thread that ends with it.
@@ -267,7 +274,8 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
                                       .user = *user,
                                       .pids_max = settings_.pids_max,
                                       .host_network = what.spec().network().mode() == "host",
-                                      .stop_signal = stop_signal_of(image.config)};
+                                      .stop_signal = stop_signal_of(image.config),
+                                      .files_max = open_files_max()};
   host::replace_file(place.config(), bundle_config(what.spec(), process, options));
   const auto lock = std::lock_guard{guard_};
   auto& x = held_[name];

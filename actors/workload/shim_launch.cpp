@@ -1,5 +1,6 @@
 #include "actors/workload/shim_launch.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -24,6 +25,11 @@ shim_launch::shim_launch() : fd_{::memfd_create("novacron-shim", MFD_CLOEXEC | e
   const auto size = static_cast<std::size_t>(novacron_shim_end - novacron_shim_begin);
   if (fd_ < 0 || ::write(fd_, novacron_shim_begin, size) != static_cast<ssize_t>(size))
     throw std::system_error{errno, std::system_category(), "cannot lay out the shim in memory"};
+  // Out of the way of the descriptors that a child is given.
+  const auto high = ::fcntl(fd_, F_DUPFD_CLOEXEC, 64);
+  if (high < 0)
+    throw std::system_error{errno, std::system_category(), "cannot lay out the shim in memory"};
+  ::close(std::exchange(fd_, high));
 }
 
 shim_launch::~shim_launch() { ::close(fd_); }

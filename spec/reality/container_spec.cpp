@@ -141,7 +141,7 @@ struct site {
     CHECK(eventually([&] { return report().instances().empty(); }));
     caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
     self.reset();
-    agent = {};
+    agent = agent_actor{};
     system.reset();
     driver.reset();
     CHECK(eventually([&] { return leftovers(place.data()).empty(); }, 10s));
@@ -169,7 +169,8 @@ struct site {
   wire::NodeReport report() { return ask<wire::NodeReport>(wire::ReportRequest{}); }
 
   wire::InstanceStatus status(const std::string& name) {
-    for (const auto& each : report().instances())
+    const auto all = report();
+    for (const auto& each : all.instances())
       if (each.name() == name)
         return each;
     return {};

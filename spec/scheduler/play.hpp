@@ -25,6 +25,8 @@ struct fake_node {
   std::map<std::string, wire::WorkloadSpec> specs;
   /// How often something was started here.
   int starts = 0;
+  /// Something ended since its last report.
+  bool news = false;
 
   bool runs(const std::string& name) const {
     const auto found = has.find(name);
@@ -107,9 +109,10 @@ public:
   void pass(int seconds) {
     for (auto i = 0; i < seconds; ++i) {
       stage.pass(std::chrono::seconds{1});
+      ++seconds_;
       for (auto& [name, node] : nodes) {
-        const auto changed = work(node);
-        if (node.connected && (changed || ++beats_ % 2 == 0))
+        const auto changed = work(node) || std::exchange(node.news, false);
+        if (node.connected && (changed || seconds_ % 2 == 0))
           send_report(name);
       }
       stage.settle();
@@ -246,6 +249,7 @@ private:
       const auto wanted = node.assigned.find(at->first);
       const auto stays = wanted != node.assigned.end() && wanted->second.epoch() == at->second.epoch() &&
                          wanted->second.generation() == at->second.generation();
+      node.news = node.news || !stays;
       at = stays ? std::next(at) : node.has.erase(at);
     }
   }
@@ -290,7 +294,7 @@ private:
   static std::string workload_of(const std::string& instance) { return instance.substr(0, instance.rfind('.')); }
 
   std::map<std::string, caf::actor> agents_;
-  std::uint64_t beats_ = 0;
+  std::uint64_t seconds_ = 0;
 };
 
 } // namespace novacron::spec

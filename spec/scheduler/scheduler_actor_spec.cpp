@@ -310,15 +310,17 @@ SCENARIO("another leader changes nothing that runs") {
 SCENARIO("a lost answer of the ledger is asked for again and counts once") {
   auto here = play{};
   here.add_node("edge-1");
-  REQUIRE(here.submit(play::service("web", 2)));
-  here.pass(4);
-  here.book.answers_lost = 1;
-  here.cut("edge-1");
-  CHECK_FALSE(here.forget("edge-1"));
-  here.pass(30);
-  here.connect("edge-1");
-  here.pass(10);
+  here.book.answers_lost = 2;
+  auto order = wire::Submit{};
+  *order.mutable_spec() = play::service("web", 2);
+  caf::anon_send(here.boss(), order);
+  here.pass(20);
+  CHECK(here.book.answers_lost == 0);
   CHECK(here.running("web") == 2);
+  CHECK(here.nodes.at("edge-1").starts == 2);
+  REQUIRE(here.submit(play::service("db")));
+  here.pass(4);
+  CHECK(here.running("db") == 1);
 }
 
 SCENARIO("readers of events wait for them and miss none") {

@@ -28,8 +28,8 @@ struct fake_request {
 
 /// A good answer with JSON.
 inline std::string answer(const std::string& json, int status = 200, const std::string& type = "application/json") {
-  return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Type: " + type + "\r\nContent-Length: " + std::to_string(json.size()) +
-         "\r\n\r\n" + json;
+  return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Type: " + type +
+         "\r\nContent-Length: " + std::to_string(json.size()) + "\r\n\r\n" + json;
 }
 
 class fake_fabric {
@@ -90,7 +90,9 @@ private:
       const auto end = bytes.find("\r\n\r\n");
       if (end == bytes.npos)
         continue;
-      auto x = fake_request{.line = bytes.substr(0, bytes.find(" HTTP/1.1")), .head = bytes.substr(0, end), .body = bytes.substr(end + 4)};
+      auto x = fake_request{.line = bytes.substr(0, bytes.find(" HTTP/1.1")),
+                            .head = bytes.substr(0, end),
+                            .body = bytes.substr(end + 4)};
       const auto length = x.head.find("Content-Length: ");
       if (length != x.head.npos && x.body.size() < std::stoul(x.head.substr(length + 16)))
         continue;

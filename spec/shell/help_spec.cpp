@@ -21,7 +21,9 @@ std::vector<std::string> names(kind is, const std::string& context) {
   switch (is) {
     case kind::node: return {"cloud-1", "edge-1", "edge-2"};
     case kind::actor: return {"cloud-1/scheduler"};
-    case kind::message: return context == "cloud-1/scheduler" ? std::vector<std::string>{"Submit", "DrainNode"} : std::vector<std::string>{};
+    case kind::message:
+      return context == "cloud-1/scheduler" ? std::vector<std::string>{"Submit", "DrainNode"}
+                                            : std::vector<std::string>{};
     case kind::file: return {"web.toml", "work/"};
     default: return {};
   }
@@ -36,7 +38,9 @@ std::vector<std::string> offered(const std::vector<std::string>& words, const st
 
 using texts = std::vector<std::string>;
 
-bool has(const texts& all, const std::string& x) { return std::ranges::find(all, x) != all.end(); }
+bool has(const texts& all, const std::string& x) {
+  return std::ranges::find(all, x) != all.end();
+}
 
 /// Runs a checker of scripts if this host has it.
 void check_script(const std::string& shell) {
@@ -118,12 +122,14 @@ SCENARIO("actors, messages and the fields of a message are completed") {
   CHECK(drain("") == texts{"{"});
   CHECK(drain("{") == texts{"{\"order\": {", "{\"node\": \"", "{\"drained\": "});
   CHECK(drain("{\"no") == texts{"{\"node\": \""});
-  CHECK(drain("{\"node\": \"edge-1\", ") == texts{"{\"node\": \"edge-1\", \"order\": {", "{\"node\": \"edge-1\", \"drained\": "});
+  CHECK(drain("{\"node\": \"edge-1\", ") ==
+        texts{"{\"node\": \"edge-1\", \"order\": {", "{\"node\": \"edge-1\", \"drained\": "});
   CHECK(drain("{\"drained\": t") == texts{"{\"drained\": true"});
   CHECK(drain("{\"order\": {\"cl") == texts{"{\"order\": {\"client\": \""});
   const auto submit = [](const std::string& json) { return offered({"ask", "cloud-1/scheduler", "Submit"}, json); };
   CHECK(submit("{\"spec\": {\"kind\": \"WORKLOAD_KIND_B") == texts{"{\"spec\": {\"kind\": \"WORKLOAD_KIND_BATCH\""});
-  CHECK(submit("{\"spec\": {\"placement\": {\"spread\": [{\"k") == texts{"{\"spec\": {\"placement\": {\"spread\": [{\"key\": \""});
+  CHECK(submit("{\"spec\": {\"placement\": {\"spread\": [{\"k") ==
+        texts{"{\"spec\": {\"placement\": {\"spread\": [{\"key\": \""});
   CHECK(submit("{\"spec\": {\"labels\": {\"x").empty());
   CHECK(submit("{\"nothing\": {\"x").empty());
   CHECK(submit("]]}}{{::,,\"\\").empty());

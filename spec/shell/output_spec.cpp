@@ -47,15 +47,18 @@ SCENARIO("tables fit the terminal") {
 SCENARIO("no name can drive the terminal") {
   CHECK(harmless("a\x1b[31mb\n\tc\x7f") == "a [31mb  c ");
   CHECK(harmless("Zürich \xC2\x9B ok") == "Zürich   ok");
-  CHECK(printed({.columns = {{"N"}}, .rows = {{"\x1b]0;owned\x07"}}, .noun = {}}, {}).find('\x1b') == std::string::npos);
+  CHECK(printed({.columns = {{"N"}}, .rows = {{"\x1b]0;owned\x07"}}, .noun = {}}, {}).find('\x1b') ==
+        std::string::npos);
 }
 
 SCENARIO("YAML says what JSON says") {
-  CHECK(to_yaml(R"({"nodes":[{"name":"edge-1","n":1,"on":true,"l":{}},{"name":"b"}],"index":"7","e":[]})") ==
-        "nodes:\n  - name: edge-1\n    n: 1\n    \"on\": true\n    l: {}\n  - name: b\nindex: \"7\"\ne: []\n");
+  CHECK(to_yaml(R"({"nodes":[{"name":"edge-1","m":1,"on":true,"l":{}},{"name":"b"}],"index":"7","e":[]})") ==
+        "nodes:\n  - name: edge-1\n    m: 1\n    \"on\": true\n    l: {}\n  - name: b\nindex: \"7\"\ne: []\n");
   THEN("whatever could be taken for something else is quoted") {
-    for (const auto* x : {"yes", "no", "null", "1.0", "-", "a: b", "a #b", "", "~", "0x1f", "2026-01-01", "*a", "&a", "!x", "a\nb", "true"})
-      CHECK_MESSAGE(to_yaml("\"" + (std::string{x} == "a\nb" ? std::string{"a\\nb"} : std::string{x}) + "\"").front() == '"', x);
+    for (const auto* x : {"yes", "no", "null", "1.0", "-", "a: b", "a #b", "", "~", "0x1f", "2026-01-01", "*a", "&a",
+                          "!x", "a\nb", "true"})
+      CHECK_MESSAGE(
+          to_yaml("\"" + (std::string{x} == "a\nb" ? std::string{"a\\nb"} : std::string{x}) + "\"").front() == '"', x);
     CHECK(to_yaml("\"web.0\"") == "web.0\n");
   }
   CHECK(to_yaml("[[1,2],[{\"a\":null}]]") == "-\n  - 1\n  - 2\n-\n  - a: null\n");

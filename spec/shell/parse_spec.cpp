@@ -72,6 +72,8 @@ SCENARIO("a process takes its role from a flag") {
   CHECK(x.get("role") == "edge");
   CHECK(x.get("name") == "edge-1");
   CHECK(good({"--role", "edge"}).get("role") == "edge");
+  CHECK(good({"--name=edge-1"}).what.path == "--role");
+  CHECK(bad({"--nmae=edge-1"}).find("unknown flag --nmae") == 0);
   CHECK(bad({"--role=egde"}).find("did you mean 'edge'?") != std::string::npos);
   CHECK(good({"bench", "workload", "--kind=container", "-o", "json"}).get("kind") == "container");
 }
@@ -93,8 +95,10 @@ SCENARIO("a slip of the finger is answered with what was meant") {
   CHECK(bad({"nod", "list"}) == "unknown command 'nod'; did you mean 'node'?; see novacron --help");
   CHECK(bad({"lgos", "web.0"}).find("did you mean 'logs'?") != std::string::npos);
   CHECK(bad({"node", "lst"}).find("did you mean 'list'?") != std::string::npos);
-  CHECK(bad({"logs", "--folow", "web.0"}) == "unknown flag --folow for logs; did you mean --follow?; see novacron logs --help");
-  CHECK(bad({"ps", "-o", "jsno"}).find("must be one of table, wide, json, yaml, name; did you mean 'json'?") != std::string::npos);
+  CHECK(bad({"logs", "--folow", "web.0"}) ==
+        "unknown flag --folow for logs; did you mean --follow?; see novacron logs --help");
+  CHECK(bad({"ps", "-o", "jsno"}).find("must be one of table, wide, json, yaml, name; did you mean 'json'?") !=
+        std::string::npos);
   CHECK(bad({"help", "node", "lst"}).find("did you mean 'node list'?") != std::string::npos);
   THEN("what resembles nothing gets no suggestion") {
     CHECK(bad({"xyzzy"}) == "unknown command 'xyzzy'; see novacron --help");

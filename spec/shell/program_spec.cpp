@@ -37,7 +37,8 @@ std::string problem_json(const std::string& detail) {
 } // namespace
 
 SCENARIO("lists show what the fabric says") {
-  const auto body = std::string{R"({"nodes":[{"record":{"facts":{"name":"edge-1","role":"edge"}},"state":"ready"}],"index":"7"})"};
+  const auto body =
+      std::string{R"({"nodes":[{"record":{"facts":{"name":"edge-1","role":"edge"}},"state":"ready"}],"index":"7"})"};
   auto fabric = fake_fabric{[&](const auto&) { return answer(body); }};
   CHECK(run_on(fabric, {"node", "list", "-q"}).out == "edge-1\n");
   CHECK(run_on(fabric, {"node", "list", "-o", "name"}).out == "node/edge-1\n");
@@ -50,7 +51,8 @@ SCENARIO("lists show what the fabric says") {
 
 SCENARIO("a problem becomes an exit code and a sentence") {
   const auto code_of = [](int status) {
-    auto fabric = fake_fabric{[&](const auto&) { return answer(problem_json("no node edge-9"), status, "application/problem+json"); }};
+    auto fabric = fake_fabric{
+        [&](const auto&) { return answer(problem_json("no node edge-9"), status, "application/problem+json"); }};
     const auto x = run_on(fabric, {"node", "show", "edge-9"});
     CHECK(x.out.empty());
     CHECK(x.err.find("novacron: no node edge-9") == 0);
@@ -70,7 +72,8 @@ SCENARIO("a problem becomes an exit code and a sentence") {
 SCENARIO("what is no fabric is told from one that is not there") {
   const auto nobody = run_with({"--connect=/nonexistent/api.sock", "ps"});
   CHECK(nobody.code == 6);
-  CHECK(nobody.err.find("no fabric found at /nonexistent/api.sock; start one with `novacron dev`") != std::string::npos);
+  CHECK(nobody.err.find("no fabric found at /nonexistent/api.sock; start one with `novacron dev`") !=
+        std::string::npos);
   auto silent = fake_fabric{[](const auto&) { return "..."; }};
   const auto late = run_on(silent, {"ps", "--timeout=50ms"});
   CHECK(late.code == 5);
@@ -93,7 +96,8 @@ SCENARIO("TLS without a certificate says what is missing") {
 }
 
 SCENARIO("a workload is submitted with an identity, so that it is done once") {
-  auto fabric = fake_fabric{[](const auto&) { return answer(R"({"name":"web","generation":"1","effect":"created"})", 201); }};
+  auto fabric =
+      fake_fabric{[](const auto&) { return answer(R"({"name":"web","generation":"1","effect":"created"})", 201); }};
   const auto file = std::filesystem::path{fabric.path()}.parent_path() / "web.toml";
   std::ofstream{file} << "name = \"web\"\nimage = \"web:1\"\n";
   const auto x = run_on(fabric, {"run", file.string()});
@@ -118,8 +122,8 @@ SCENARIO("waiting ends when all run, when it failed, or when time is up") {
   auto instances = std::string{R"([{"name":"web.0","phase":"PHASE_RUNNING","generation":"2"}])"};
   auto fabric = fake_fabric{[&](const fake_request& x) {
     return answer(x.line.starts_with("PUT") ? R"({"name":"web","generation":"2","effect":"changed"})"
-                                            : R"({"record":{"spec":{"name":"web"},"generation":"2"},"phase":")" + phase +
-                                                  R"(","desired":1,"instances":)" + instances + "}");
+                                            : R"({"record":{"spec":{"name":"web"},"generation":"2"},"phase":")" +
+                                                  phase + R"(","desired":1,"instances":)" + instances + "}");
   }};
   const auto file = (std::filesystem::path{fabric.path()}.parent_path() / "web.toml").string();
   std::ofstream{file} << "name = \"web\"\nimage = \"web:1\"\n";
@@ -135,7 +139,8 @@ SCENARIO("waiting ends when all run, when it failed, or when time is up") {
 }
 
 SCENARIO("a plan that cannot be is a precondition that does not hold") {
-  auto fabric = fake_fabric{[](const auto&) { return answer(R"({"summary":"12 nodes: 7 lack memory, 5 wrong zone","feasible":false})"); }};
+  auto fabric = fake_fabric{
+      [](const auto&) { return answer(R"({"summary":"12 nodes: 7 lack memory, 5 wrong zone","feasible":false})"); }};
   const auto file = (std::filesystem::path{fabric.path()}.parent_path() / "web.toml").string();
   std::ofstream{file} << "name = \"web\"\nimage = \"web:1\"\n";
   const auto x = run_on(fabric, {"plan", file});
@@ -163,7 +168,9 @@ SCENARIO("following goes on where it was after the fabric was away") {
       case 1: return answer(R"({"data":"b25lCg==","next_offset":"4"})");
       case 2: return std::string{};
       case 3: return std::string{};
-      default: CHECK(x.line.find("offset=4&") != std::string::npos); return answer(R"({"data":"dHdvCg==","next_offset":"8","ended":true})");
+      default:
+        CHECK(x.line.find("offset=4&") != std::string::npos);
+        return answer(R"({"data":"dHdvCg==","next_offset":"8","ended":true})");
     }
   }};
   const auto x = run_on(fabric, {"logs", "-f", "web.0"});
@@ -174,15 +181,17 @@ SCENARIO("following goes on where it was after the fabric was away") {
 
 SCENARIO("a message reaches an actor that is named by its last part") {
   auto fabric = fake_fabric{[](const fake_request& x) {
-    return answer(x.line == "GET /v1/actors" ? R"({"actors":[{"name":"cloud-1/scheduler"},{"name":"edge-1/agent"},{"name":"edge-2/agent"}]})"
-                                             : R"({"message":"Done","json":"{\"index\":\"3\"}","seconds":0.001})");
+    return answer(x.line == "GET /v1/actors"
+                      ? R"({"actors":[{"name":"cloud-1/scheduler"},{"name":"edge-1/agent"},{"name":"edge-2/agent"}]})"
+                      : R"({"message":"Done","json":"{\"index\":\"3\"}","seconds":0.001})");
   }};
   const auto x = run_on(fabric, {"ask", "scheduler", "DrainNode", R"({"node": "edge-1"})"});
   CHECK(x.code == 0);
   CHECK(x.out == "{\n  \"index\": \"3\"\n}\n");
   CHECK(fabric.asked().back().line == "POST /v1/actors/cloud-1/scheduler:ask");
   CHECK(run_on(fabric, {"ask", "scheduler", "DrainNode", "-o", "json"}).out == "{\"index\":\"3\"}\n");
-  CHECK(run_on(fabric, {"ask", "agent", "ReportRequest"}).err.find("edge-1/agent or edge-2/agent; say which") != std::string::npos);
+  CHECK(run_on(fabric, {"ask", "agent", "ReportRequest"}).err.find("edge-1/agent or edge-2/agent; say which") !=
+        std::string::npos);
   CHECK(run_on(fabric, {"ask", "nobody", "ReportRequest"}).code == 3);
   CHECK(run_on(fabric, {"ask", "scheduler", "DrainNode", "{node}"}).code == 2);
 }
@@ -222,7 +231,8 @@ SCENARIO("commands of the process go through their hooks") {
   CHECK(seen == "doctor");
   CHECK(run_with({"--version"}, hooks).out == "novacron 1.2.3 (abc)\ncuda: no\n");
   CHECK(run_with({"version", "-o", "json"}, hooks).out == "{\"version\":\"1.2.3 (abc)\",\"build\":[\"cuda: no\"]}\n");
-  const auto broken = process_commands{.run = {{"doctor", [](const invocation&) -> int { throw std::runtime_error{"no"}; }}}};
+  const auto broken =
+      process_commands{.run = {{"doctor", [](const invocation&) -> int { throw std::runtime_error{"no"}; }}}};
   CHECK(run_with({"doctor"}, broken).code == 1);
 }
 

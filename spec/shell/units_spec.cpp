@@ -24,7 +24,8 @@ SCENARIO("sizes are read exactly, or not at all") {
     CHECK(!parse_bytes("99999999999999999999"));
   }
   THEN("what is no size is refused") {
-    for (const auto* x : {"", "MiB", "-1", "+1", "1 MiB", "64Mb", "64mib", "1.", ".5", "1e3", "0x10", "0.5", "0.0001kB", "1.5.1", "64MiB "})
+    for (const auto* x : {"", "MiB", "-1", "+1", "1 MiB", "64Mb", "64mib", "1.", ".5", "1e3", "0x10", "0.5", "0.0001kB",
+                          "1.5.1", "64MiB "})
       CHECK_MESSAGE(!parse_bytes(x), x);
   }
 }
@@ -57,7 +58,8 @@ SCENARIO("amounts of processors are read in thousandths") {
   CHECK(parse_milli("250m") == 250);
   CHECK(parse_milli("0.001") == 1);
   CHECK(parse_milli("1000000") == 1'000'000'000);
-  for (const auto* x : {"", "0.0001", "0.5m", "1000000.001", "-1", "nan", "inf", "1e3", "2 cores", "9999999999999999999"})
+  for (const auto* x :
+       {"", "0.0001", "0.5m", "1000000.001", "-1", "nan", "inf", "1e3", "2 cores", "9999999999999999999"})
     CHECK_MESSAGE(!parse_milli(x), x);
 }
 

@@ -14,7 +14,8 @@ SCENARIO("a line of the shell becomes commands and words") {
 }
 
 SCENARIO("quotes keep words together") {
-  CHECK(split("exec web.0 sh -c 'echo \"a;b\" # c'").commands == lines{{"exec", "web.0", "sh", "-c", "echo \"a;b\" # c"}});
+  CHECK(split("exec web.0 sh -c 'echo \"a;b\" # c'").commands ==
+        lines{{"exec", "web.0", "sh", "-c", "echo \"a;b\" # c"}});
   CHECK(split(R"(a "b \"c\" \n" d\ e)").commands == lines{{"a", R"(b "c" \n)", "d e"}});
   CHECK(split("a '' b").commands == lines{{"a", "", "b"}});
   CHECK(split("a'b c'd").commands == lines{{"ab cd"}});

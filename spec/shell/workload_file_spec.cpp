@@ -107,7 +107,8 @@ ports = [{ host = 8080, inside = 80 }, { inside = 81 }]
 }
 
 SCENARIO("a batch workload counts completions") {
-  const auto x = one(minimal + "kind = \"batch\"\nbatch = { completions = 4, parallelism = 2, retries = 3, deadline = \"10m\" }");
+  const auto x =
+      one(minimal + "kind = \"batch\"\nbatch = { completions = 4, parallelism = 2, retries = 3, deadline = \"10m\" }");
   CHECK(x.replicas() == 0);
   CHECK(x.batch().completions() == 4);
   CHECK(x.batch().deadline_ms() == 600'000);
@@ -118,7 +119,8 @@ SCENARIO("a batch workload counts completions") {
 }
 
 SCENARIO("several workloads fit in one file") {
-  const auto found = parse_workloads("[[workload]]\nname = \"a\"\nimage = \"i\"\n[[workload]]\nname = \"b\"\nimage = \"i\"\n", "x");
+  const auto found =
+      parse_workloads("[[workload]]\nname = \"a\"\nimage = \"i\"\n[[workload]]\nname = \"b\"\nimage = \"i\"\n", "x");
   REQUIRE(found.workloads.size() == 2);
   CHECK(found.workloads[1].name() == "b");
   CHECK(error("[[workload]]\nname = \"a\"\nimage = \"i\"\n[[workload]]\nname = \"a\"\nimage = \"i\"\n") ==
@@ -128,18 +130,21 @@ SCENARIO("several workloads fit in one file") {
 SCENARIO("an error names file, line, key, value, and what is accepted") {
   CHECK(error(minimal + "[resources]\nmemory = \"64Mb\"") ==
         "web.toml:4: resources.memory is \"64Mb\", but must be a size such as \"64MiB\" or \"1.5GB\"");
-  CHECK(error(minimal + "replica = 2") ==
-        "web.toml:3: replica is not a key; did you mean 'replicas'?; known are name, kind, image, command, env, workdir, user, "
-        "read_only_root, mounts, replicas, priority, labels, resources, placement, restart, on_disconnect, health, network, batch, "
-        "stop_grace");
+  CHECK(error(minimal + "replica = 2") == "web.toml:3: replica is not a key; did you mean 'replicas'?; known are name, "
+                                          "kind, image, command, env, workdir, user, "
+                                          "read_only_root, mounts, replicas, priority, labels, resources, placement, "
+                                          "restart, on_disconnect, health, network, batch, "
+                                          "stop_grace");
   CHECK(error(minimal + "kind = \"contaner\"") ==
-        "web.toml:3: kind is \"contaner\", but must be one of \"container\", \"sandbox\", \"vm\", \"function\", \"batch\"; did you mean 'container'?");
-  CHECK(error(minimal + "replicas = \"two\"") == "web.toml:3: replicas is \"two\", but must be a whole number from 0 to 100000");
+        "web.toml:3: kind is \"contaner\", but must be one of \"container\", \"sandbox\", \"vm\", \"function\", "
+        "\"batch\"; did you mean 'container'?");
+  CHECK(error(minimal + "replicas = \"two\"") ==
+        "web.toml:3: replicas is \"two\", but must be a whole number from 0 to 100000");
   CHECK(error(minimal + "command = \"serve\"") == "web.toml:3: command is \"serve\", but must be a list of texts");
   CHECK(error(minimal + "command = [1]") == "web.toml:3: command[0] is 1, but must be a text in quotes");
   CHECK(error(minimal + "env = { A = 1 }") == "web.toml:3: env.A is 1, but must be a text in quotes");
-  CHECK(error(minimal + "network = { ports = [{ host = 8080 }] }").find("network.ports[0].inside is missing: a port from 1 to 65535") !=
-        std::string::npos);
+  CHECK(error(minimal + "network = { ports = [{ host = 8080 }] }")
+            .find("network.ports[0].inside is missing: a port from 1 to 65535") != std::string::npos);
   CHECK(error(minimal + "stop_grace = 10") ==
         "web.toml:3: stop_grace is 10, but must be a duration such as \"500ms\", \"30s\" or \"1h30m\"");
   CHECK(error("image = \"i\"") == "web.toml:1: name is missing: the workload's name, such as \"web\"");
@@ -174,7 +179,9 @@ SCENARIO("both sides of every bound") {
   CHECK(!ok("on_disconnect = \"stop_after soon\""));
   CHECK(!ok("restart = { delay = \"1m\", delay_max = \"1s\" }"));
   CHECK(!ok("mounts = [{ source = \"data\", target = \"/x\" }]"));
-  const auto named = [](const std::string& name) { return parse_workloads("image = \"i\"\nname = \"" + name + "\"", "x").errors.empty(); };
+  const auto named = [](const std::string& name) {
+    return parse_workloads("image = \"i\"\nname = \"" + name + "\"", "x").errors.empty();
+  };
   CHECK(named(std::string(57, 'a')));
   CHECK(!named(std::string(58, 'a')));
   for (const auto* x : {"", "-a", "a-", "A", "a b", "a/b", "a.b", "../a"})
