@@ -95,7 +95,7 @@ node::join_error::kind trouble_with(const node::join_request& what) {
   try {
     node::join(what);
   } catch (const node::join_error& error) {
-    MESSAGE(error.what());
+    MESSAGE(std::string{error.what()});
     return error.what_kind;
   }
   FAIL("it was let in");
