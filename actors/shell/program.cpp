@@ -250,27 +250,27 @@ std::vector<std::string> program::names(kind is, const std::string& context) {
     auto quick = make_client({}, completion_timeout);
     switch (is) {
       case kind::node:
-        for (const auto& x : read<v1::NodeList>(quick.get("/v1/nodes")).nodes())
+        for (const auto all = read<v1::NodeList>(quick.get("/v1/nodes")); const auto& x : all.nodes())
           found.push_back(x.record().facts().name());
         break;
       case kind::workload:
-        for (const auto& x : read<v1::WorkloadList>(quick.get("/v1/workloads")).workloads())
+        for (const auto all = read<v1::WorkloadList>(quick.get("/v1/workloads")); const auto& x : all.workloads())
           found.push_back(x.record().spec().name());
         break;
       case kind::instance:
-        for (const auto& x : read<v1::WorkloadView>(quick.get("/v1/instances")).instances())
+        for (const auto all = read<v1::WorkloadView>(quick.get("/v1/instances")); const auto& x : all.instances())
           found.push_back(x.name());
         break;
       case kind::image:
-        for (const auto& x : read<v1::ImageList>(quick.get("/v1/images")).images())
+        for (const auto all = read<v1::ImageList>(quick.get("/v1/images")); const auto& x : all.images())
           found.push_back(x.name());
         break;
       case kind::actor:
-        for (const auto& x : read<v1::ActorList>(quick.get("/v1/actors")).actors())
+        for (const auto all = read<v1::ActorList>(quick.get("/v1/actors")); const auto& x : all.actors())
           found.push_back(x.name());
         break;
       case kind::message:
-        for (const auto& x : read<v1::ActorList>(quick.get("/v1/actors")).actors())
+        for (const auto all = read<v1::ActorList>(quick.get("/v1/actors")); const auto& x : all.actors())
           if (x.name() == context || x.name().ends_with("/" + context))
             found.insert(found.end(), x.accepts().begin(), x.accepts().end());
         break;
