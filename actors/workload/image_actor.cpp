@@ -8,7 +8,7 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <set>
+#include <utility>
 
 namespace novacron::workload {
 
@@ -197,11 +197,16 @@ struct pull_job {
 
 using told = std::function<void(const caf::error&)>;
 
-struct fetch_job {
+/// A blob as one pull wants it.
+struct wish {
   descriptor blob;
   std::size_t peer = 0;
-  std::vector<told> waiting;
-  bool running = false;
+  told tell;
+};
+
+/// A blob on its way, as the first of those who wait for it wanted it.
+struct fetch_job {
+  std::vector<wish> waiting;
 };
 
 struct image_state {
@@ -222,7 +227,18 @@ void run_step(pointer self, const std::string& name, const image_pull::step& ste
 
 void start_fetches(pointer self);
 
-/// The fetch has come to its end, good or bad: everyone who waited is told.
+/// Fetches a blob once, however many pulls want it.
+void want_blob(pointer self, wish wanted) {
+  auto& st = self->state;
+  const auto digest = wanted.blob.digest;
+  const auto [job, fresh] = st.fetches.try_emplace(digest);
+  job->second.waiting.push_back(std::move(wanted));
+  if (fresh)
+    st.queue.push_back(digest);
+}
+
+/// The fetch has come to its end, good or bad: everyone who waited is told. Who wanted it in another way than it was
+/// tried, because another peer failed before, gets a try of their own.
 void end_fetch(pointer self, const std::string& digest, const caf::error& problem) {
   auto job = self->state.fetches.extract(digest);
   if (!job)
@@ -230,8 +246,12 @@ void end_fetch(pointer self, const std::string& digest, const caf::error& proble
   --self->state.running;
   if (problem)
     self->send(self->state.quick, drop_blob{digest});
-  for (const auto& tell : job.mapped().waiting)
-    tell(problem);
+  const auto tried = std::pair{job.mapped().waiting.front().peer, job.mapped().waiting.front().blob.size};
+  for (auto& wanted : job.mapped().waiting)
+    if (problem && std::pair{wanted.peer, wanted.blob.size} != tried)
+      want_blob(self, std::move(wanted));
+    else
+      wanted.tell(problem);
   start_fetches(self);
 }
 
@@ -265,22 +285,13 @@ void start_fetches(pointer self) {
   while (st.running < st.settings.fetches_max && !st.queue.empty()) {
     const auto digest = st.queue.front();
     st.queue.pop_front();
-    auto& job = st.fetches.at(digest);
+    const auto& first = st.fetches.at(digest).waiting.front();
     ++st.running;
-    job.running = true;
-    self->request(st.quick, st.settings.unpack_patience, begin_blob{digest, job.blob.size})
-      .then([=, blob = job.blob, peer = job.peer](std::uint64_t offset) { fetch_piece(self, blob, peer, offset); },
+    self->request(st.quick, st.settings.unpack_patience, begin_blob{digest, first.blob.size})
+      .then([=, blob = first.blob, peer = first.peer](
+              std::uint64_t offset) { fetch_piece(self, blob, peer, offset); },
             [=](caf::error& problem) { end_fetch(self, digest, problem); });
   }
-}
-
-/// Fetches a blob once, however many pulls want it.
-void want_blob(pointer self, const descriptor& blob, std::size_t peer, told tell) {
-  auto& st = self->state;
-  const auto [job, fresh] = st.fetches.try_emplace(blob.digest, fetch_job{blob, peer, {}, false});
-  job->second.waiting.push_back(std::move(tell));
-  if (fresh)
-    st.queue.push_back(blob.digest);
 }
 
 void end_pull(pointer self, const std::string& name, const caf::expected<wire::Image>& outcome) {
@@ -326,16 +337,18 @@ struct runner {
   void operator()(const image_pull::fetch& x) const {
     self->state.pulls.at(name).blobs_left = x.blobs.size();
     for (const auto& blob : x.blobs)
-      want_blob(self, blob, x.peer, [*this](const caf::error& problem) {
-        if (!is_due())
-          return;
-        if (problem)
-          return fail_step(self, name, problem);
-        auto& job = self->state.pulls.at(name);
-        if (--job.blobs_left == 0)
-          run_step(self, name, job.plan.fetched());
-      });
+      want_blob(self, {blob, x.peer, [*this](const caf::error& problem) { arrived(problem); }});
     start_fetches(self);
+  }
+
+  void arrived(const caf::error& problem) const {
+    if (!is_due())
+      return;
+    if (problem)
+      return fail_step(self, name, problem);
+    auto& job = self->state.pulls.at(name);
+    if (--job.blobs_left == 0)
+      run_step(self, name, job.plan.fetched());
   }
 
   void operator()(const image_pull::admit& x) const {
