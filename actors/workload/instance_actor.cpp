@@ -620,6 +620,9 @@ wire::Done restart(self_pointer self) {
 instance_actor::behavior_type behave(self_pointer self, instance_order order) {
   auto& s = self->state;
   s.order = std::move(order);
+  self->set_down_handler([self](const caf::down_msg&) { self->quit(); });
+  if (s.order.agent)
+    self->monitor(s.order.agent);
   s.what = s.order.former.instance;
   s.status = s.order.former.status;
   s.status.set_name(s.what.name());
