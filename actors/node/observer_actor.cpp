@@ -76,7 +76,8 @@ void list_accepted(const caf::strong_actor_ptr& actor, wire::ActorView& view) {
   auto accepted = std::set<std::string>{};
   for (const auto& signature : signatures) {
     constexpr auto prefix = std::string_view{"novacron::v1::"};
-    const auto inputs = signature.substr(0, signature.find("->"));
+    // "caf::replies_to<...>::with<...>": what comes after "with" is what it answers.
+    const auto inputs = signature.substr(0, signature.find("::with<"));
     for (auto at = inputs.find(prefix); at != inputs.npos; at = inputs.find(prefix, at + 1)) {
       const auto begin = at + prefix.size();
       const auto end = inputs.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", begin);
