@@ -38,6 +38,8 @@ public:
   parsed read() {
     if (auto done = choose())
       return std::move(*done);
+    if (wants_help)
+      return help_wanted{found.what.path};
     while (at < words.size())
       if (auto done = take_word())
         return std::move(*done);

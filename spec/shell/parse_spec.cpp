@@ -88,6 +88,7 @@ SCENARIO("help is asked for in many ways") {
   CHECK(topic({"node", "--help"}) == "node");
   CHECK(topic({"node", "list", "--help"}) == "node list");
   CHECK(topic({"logs", "-h"}) == "logs");
+  CHECK(topic({"--help", "logs"}) == "logs");
   CHECK(std::holds_alternative<version_wanted>(parse(commands, {"--version"})));
 }
 
