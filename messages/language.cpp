@@ -4,11 +4,14 @@
 
 #include <caf/actor_system_config.hpp>
 #include <caf/all.hpp>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
 #include <array>
+#include <typeindex>
 #include <typeinfo>
+#include <unordered_map>
 
 namespace novacron {
 namespace {
@@ -18,7 +21,8 @@ struct word {
   std::uint8_t allowed;
   const google::protobuf::Descriptor* (*descriptor)();
   caf::expected<caf::message> (*from_json)(std::string_view);
-  const google::protobuf::Message* (*look)(const caf::message&);
+  const google::protobuf::Message* (*look)(const caf::type_erased_tuple&);
+  const std::type_info* type;
 };
 
 template <class T>
@@ -30,13 +34,14 @@ caf::expected<caf::message> parse(std::string_view json) {
 }
 
 template <class T>
-const google::protobuf::Message* look(const caf::message& x) {
-  return x.size() > 0 && x.match_element<T>(0) ? &x.get_as<T>(0) : nullptr;
+const google::protobuf::Message* look(const caf::type_erased_tuple& x) {
+  return &x.get_as<T>(0);
 }
 
-constexpr auto words = std::array{
+const auto words = std::array{
 #define NOVACRON_WORD(message, permitted)                                                                              \
-  word{#message, permitted, &v1::message::descriptor, &parse<v1::message>, &look<v1::message>},
+  word{#message, permitted, &v1::message::descriptor, &parse<v1::message>, &look<v1::message>,   \
+       &typeid(v1::message)},
   NOVACRON_MESSAGES(NOVACRON_WORD)
 #undef NOVACRON_WORD
 };
@@ -53,13 +58,19 @@ const word* find(std::string_view name) {
   return at != sorted.end() && at->name == name ? &*at : nullptr;
 }
 
-const google::protobuf::Message* content(const caf::message& x, const word** which) {
-  for (const auto& candidate : words)
-    if (const auto* found = candidate.look(x)) {
-      *which = &candidate;
-      return found;
-    }
-  return nullptr;
+/// The word that `x` says, null when it is not of our language.
+const word* find(const caf::type_erased_tuple& x) {
+  static const auto by_type = [] {
+    auto all = std::unordered_map<std::type_index, const word*>{};
+    for (const auto& candidate : words)
+      all.emplace(*candidate.type, &candidate);
+    return all;
+  }();
+  if (x.size() == 0)
+    return nullptr;
+  const auto* type = x.type(0).second;
+  const auto at = type ? by_type.find(*type) : by_type.end();
+  return at == by_type.end() ? nullptr : at->second;
 }
 
 std::string fault_message(std::uint8_t code, const caf::message& context) {
@@ -84,6 +95,25 @@ sender sender_of_role(std::string_view role) {
 bool permitted(std::string_view name, sender who) {
   const auto* found = find(name);
   return found && (found->allowed & who) != 0;
+}
+
+bool permitted(const caf::type_erased_tuple& x, sender who) {
+  const auto* found = find(x);
+  return found && (found->allowed & who) != 0;
+}
+
+std::optional<claim> claim_of(const caf::type_erased_tuple& x) {
+  if (x.size() > 0 && x.match_element<v1::NodeReport>(0))
+    return claim{x.get_as<v1::NodeReport>(0).node(), ""};
+  if (x.size() > 0 && x.match_element<v1::CertificateRequest>(0)) {
+    const auto& asked = x.get_as<v1::CertificateRequest>(0);
+    return claim{asked.name(), asked.role()};
+  }
+  if (x.size() > 0 && x.match_element<v1::CertificateRenewal>(0)) {
+    const auto& asked = x.get_as<v1::CertificateRenewal>(0);
+    return claim{asked.name(), asked.role()};
+  }
+  return {};
 }
 
 std::vector<std::string> message_names() {
@@ -121,15 +151,14 @@ caf::expected<caf::message> make_message(std::string_view name, std::string_view
   return found->from_json(json);
 }
 
-std::string name_of(const caf::message& x) {
-  const word* which = nullptr;
-  return content(x, &which) ? std::string{which->name} : std::string{};
+std::string name_of(const caf::type_erased_tuple& x) {
+  const auto* which = find(x);
+  return which ? std::string{which->name} : std::string{};
 }
 
-std::string json_of(const caf::message& x) {
-  const word* which = nullptr;
-  const auto* found = content(x, &which);
-  return found ? to_json(*found) : "null";
+std::string json_of(const caf::type_erased_tuple& x) {
+  const auto* which = find(x);
+  return which ? to_json(*which->look(x)) : "null";
 }
 
 fault_text explain(const caf::error& x) {
@@ -148,6 +177,8 @@ fault_text explain(const caf::error& x) {
 }
 
 void add_language(caf::actor_system_config& settings) {
+  // A peer's broken bytes become a fault; Protobuf need not also write about them to standard error.
+  google::protobuf::SetLogHandler(nullptr);
   settings.add_message_types<caf::id_block::novacron>();
   settings.add_error_category(caf::atom("novacron"), [](std::uint8_t code, caf::atom_value, const caf::message& context) {
     return fault_message(code, context);

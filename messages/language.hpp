@@ -4,10 +4,13 @@
 
 #include "messages/fault.hpp"
 
+#include <caf/expected.hpp>
 #include <caf/message.hpp>
+#include <caf/type_erased_tuple.hpp>
 #include <google/protobuf/message.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +30,16 @@ sender sender_of_role(std::string_view role);
 /// Whether the table of trust lets `who` say the message called `name` (its short name) to a node from outside.
 bool permitted(std::string_view name, sender who);
 
+/// Whether the table of trust lets `who` send `x` to a node from outside; what is not of our language never is.
+bool permitted(const caf::type_erased_tuple& x, sender who);
+
+/// The node in whose name `x` speaks, and its role if it says one: a worker may only speak for itself.
+struct claim {
+  std::string node;
+  std::string role;
+};
+std::optional<claim> claim_of(const caf::type_erased_tuple& x);
+
 /// The short names of all messages, in the order of the list.
 std::vector<std::string> message_names();
 
@@ -43,10 +56,10 @@ std::string from_json(std::string_view json, google::protobuf::Message& x);
 caf::expected<caf::message> make_message(std::string_view name, std::string_view json);
 
 /// The short name of what `x` holds, "" for what is not of our language.
-std::string name_of(const caf::message& x);
+std::string name_of(const caf::type_erased_tuple& x);
 
 /// The content of a message of our language as JSON; "null" for an empty one or one of another language.
-std::string json_of(const caf::message& x);
+std::string json_of(const caf::type_erased_tuple& x);
 
 /// Registers the language, and how its faults are worded, with an actor system.
 void add_language(caf::actor_system_config& settings);

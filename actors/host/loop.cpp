@@ -10,6 +10,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace novacron::host {
@@ -22,7 +23,9 @@ struct loop::state {
   std::mutex guard;
   /// Held while a callback of a watched fd runs, so that `forget` can wait for its end.
   std::recursive_mutex running;
-  std::map<int, std::pair<std::uint64_t, std::shared_ptr<ready>>> watched;
+  /// By fd, the ticket under which epoll reports it; a ticket tells a reused descriptor from the one that was watched.
+  std::map<int, std::uint64_t> tickets;
+  std::map<std::uint64_t, std::shared_ptr<ready>> watched;
   std::multimap<monotonic::time_point, task> timers;
   std::vector<task> posted;
   std::uint64_t ticket = 0;
@@ -65,10 +68,8 @@ struct loop::state {
     auto what = std::shared_ptr<ready>{};
     {
       const auto lock = std::lock_guard{guard};
-      // The ticket tells a closed and reused descriptor from the one that was watched.
-      for (const auto& [fd, entry] : watched)
-        if (entry.first == event.data.u64)
-          what = entry.second;
+      if (const auto entry = watched.find(event.data.u64); entry != watched.end())
+        what = entry->second;
     }
     if (what)
       (*what)(event.events);
@@ -114,18 +115,26 @@ loop::~loop() {
 
 void loop::watch(int fd, std::uint32_t events, ready what) {
   const auto lock = std::lock_guard{state_->guard};
-  const auto known = state_->watched.contains(fd);
+  const auto known = state_->tickets.find(fd);
   auto event = epoll_event{.events = events, .data = {.u64 = ++state_->ticket}};
-  if (::epoll_ctl(state_->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
+  const auto action = known == state_->tickets.end() ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  if (::epoll_ctl(state_->epoll, action, fd, &event) != 0)
     throw std::system_error{errno, std::system_category(), "cannot watch a descriptor"};
-  state_->watched[fd] = {state_->ticket, std::make_shared<ready>(std::move(what))};
+  if (known != state_->tickets.end())
+    state_->watched.erase(known->second);
+  state_->tickets[fd] = state_->ticket;
+  state_->watched[state_->ticket] = std::make_shared<ready>(std::move(what));
 }
 
 void loop::forget(int fd) {
   const auto busy = std::lock_guard{state_->running};
   const auto lock = std::lock_guard{state_->guard};
-  if (state_->watched.erase(fd) > 0)
-    ::epoll_ctl(state_->epoll, EPOLL_CTL_DEL, fd, nullptr);
+  const auto known = state_->tickets.find(fd);
+  if (known == state_->tickets.end())
+    return;
+  ::epoll_ctl(state_->epoll, EPOLL_CTL_DEL, fd, nullptr);
+  state_->watched.erase(known->second);
+  state_->tickets.erase(known);
 }
 
 void loop::post(task what) {

@@ -151,6 +151,9 @@ void converge(self_pointer self) {
   auto wanted = assigned_set{};
   auto by_name = std::map<std::string, const wire::Instance*>{};
   for (const auto& each : s.assigned.instances()) {
+    // What has come to its end is listed so that its output is kept; it must not run once more.
+    if (each.outcome() != wire::PHASE_UNSPECIFIED && !s.copies.contains(each.name()))
+      continue;
     wanted[each.name()] = {each.epoch(), each.generation()};
     by_name[each.name()] = &each;
   }

@@ -45,7 +45,6 @@ struct blob_file {
   owned_fd file;
   digester hash;
   std::uint64_t size = 0;
-  std::string problem;
 
   void write(const void* bytes, std::size_t count) {
     write_all(file.get(), {static_cast<const char*>(bytes), count}, "a layer");
@@ -203,7 +202,11 @@ void write_tar(const std::filesystem::path& rootfs, layer_file& layer, const pac
   const auto names = utf8_names{};
   const auto root = open_directory(rootfs);
   const auto tar = new_writer();
-  archive_write_set_format_pax_restricted(tar.get());
+  // The restricted kind is smaller, and cuts times to seconds.
+  if (options.modified)
+    archive_write_set_format_pax_restricted(tar.get());
+  else
+    archive_write_set_format_pax(tar.get());
   archive_write_set_bytes_per_block(tar.get(), 65536);
   archive_write_set_bytes_in_last_block(tar.get(), 1);
   check(tar.get(), archive_write_open(tar.get(), &layer, nullptr, write_layer, nullptr), "a layer");

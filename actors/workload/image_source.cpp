@@ -81,7 +81,7 @@ void image_source::read_archive(int file) {
   archive_read_support_filter_zstd(source.get());
   archive_read_support_format_tar(source.get());
   if (archive_read_open_fd(source.get(), file, 65536) != ARCHIVE_OK)
-    throw image_error{image_problem::corrupt, where_ + ": " + complaint_of(source.get())};
+    throw image_error{image_problem::bad_request, where_ + ": " + complaint_of(source.get())};
   for (auto count = std::size_t{0};; ++count) {
     archive_entry* entry = nullptr;
     const auto status = archive_read_next_header(source.get(), &entry);

@@ -16,6 +16,8 @@
 namespace novacron::workload {
 namespace {
 
+/// A root and a layer may have the same digest: pins tell them apart.
+const auto root_prefix = std::string{"root "};
 constexpr auto size_annotation = "io.novacron.size-bytes";
 constexpr auto time_annotation = "io.novacron.imported-ms";
 // Chosen: a node that was away for a week starts its downloads anew.
@@ -213,15 +215,19 @@ std::optional<std::string> image_store::state::resolve(const std::string& name_o
   }
   if (const auto at = name_or_digest.rfind("@sha256:"); at != name_or_digest.npos)
     return resolve(name_or_digest.substr(at + 1));
-  for (const auto& name : {name_or_digest, name_or_digest + ":latest"})
-    if (const auto found = images.find(name); found != images.end())
-      return found->second.digest;
+  const auto* record = record_of(name_or_digest);
+  return record == nullptr ? std::nullopt : std::optional{record->digest};
+}
+
+const image_record* image_store::state::record_of(const std::string& name) const {
   constexpr auto latest = std::string_view{":latest"};
-  if (name_or_digest.ends_with(latest))
-    if (const auto found = images.find(name_or_digest.substr(0, name_or_digest.size() - latest.size()));
-        found != images.end())
-      return found->second.digest;
-  return {};
+  for (const auto& candidate : {name, name + std::string{latest}})
+    if (const auto found = images.find(candidate); found != images.end())
+      return &found->second;
+  if (!name.ends_with(latest))
+    return nullptr;
+  const auto found = images.find(name.substr(0, name.size() - latest.size()));
+  return found == images.end() ? nullptr : &found->second;
 }
 
 image_description image_store::state::description_of(const std::string& manifest_digest) const {
@@ -275,7 +281,7 @@ std::filesystem::path image_store::state::ensure_root(const std::string& manifes
   const auto description = description_of(manifest_digest);
   const auto chain = chain_of(description.diff_ids);
   const auto path = directory / "rootfs" / digits_of(chain);
-  pins.add(chain);
+  pins.add(root_prefix + chain);
   {
     auto lock = std::unique_lock{guard};
     unpacked.wait(lock, [&] { return !unpacking.contains(chain); });
@@ -338,25 +344,25 @@ std::size_t image_store::state::collect() {
     for (const auto& [holder, digest] : held)
       manifests.insert(digest);
     for (const auto& [digest, pins] : pinned)
-      needed.insert(std::string{digits_of(digest)});
+      needed.insert(digest);
     for (const auto& digest : manifests) {
-      needed.insert(std::string{digits_of(digest)});
+      needed.insert(digest);
       const auto manifest = read_manifest(blob_text(digest), "blob " + digest);
       const auto config = read_description(blob_text(manifest.config.digest), "blob " + manifest.config.digest);
-      needed.insert(std::string{digits_of(manifest.config.digest)});
-      needed.insert(std::string{digits_of(chain_of(config.diff_ids))});
+      needed.insert(manifest.config.digest);
+      needed.insert(root_prefix + chain_of(config.diff_ids));
       for (const auto& layer : manifest.layers)
-        needed.insert(std::string{digits_of(layer.digest)});
+        needed.insert(layer.digest);
     }
     for_each_name(blobs.get(), [&](const std::string& name) {
-      if (!needed.contains(name)) {
+      if (!needed.contains("sha256:" + name)) {
         remove_tree(blobs.get(), name);
         known.erase("sha256:" + name);
         ++count;
       }
     });
     for_each_name(roots.get(), [&](const std::string& name) {
-      if (!is_hex_name(name) || needed.contains(name))
+      if (!is_hex_name(name) || needed.contains(root_prefix + "sha256:" + name))
         return;
       const auto old = fresh_name("old-");
       if (::renameat(roots.get(), name.c_str(), roots.get(), old.c_str()) == 0)
@@ -421,11 +427,9 @@ std::vector<image_record> image_store::list() const {
 
 std::optional<image_record> image_store::find(const std::string& name_or_digest) const {
   const auto lock = std::lock_guard{state_->guard};
+  if (const auto* record = state_->record_of(name_or_digest))
+    return *record;
   const auto digest = state_->resolve(name_or_digest);
-  if (!digest)
-    return {};
-  if (const auto exact = state_->images.find(name_or_digest); exact != state_->images.end())
-    return exact->second;
   for (const auto& [name, image] : state_->images)
     if (image.digest == *digest)
       return image;
@@ -449,8 +453,10 @@ bool image_store::remove(const std::string& name) {
   {
     const auto lock = std::lock_guard{state_->guard};
     const auto former = state_->images;
-    if (state_->images.erase(name) == 0 && state_->images.erase(name + ":latest") == 0)
+    const auto* record = state_->record_of(name);
+    if (record == nullptr)
       return false;
+    state_->images.erase(std::string{record->name});
     try {
       state_->save_index();
     } catch (const image_error&) {

@@ -56,6 +56,8 @@ struct image_store::state {
 
   /// The digest that `name_or_digest` means; the guard is held.
   std::optional<std::string> resolve(const std::string& name_or_digest) const;
+  /// By name, also when only one of the two says ":latest".
+  const image_record* record_of(const std::string& name) const;
   void hold(const std::string& holder, const std::string& digest);
   image_description description_of(const std::string& manifest_digest) const;
 

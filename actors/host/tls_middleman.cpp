@@ -1,0 +1,305 @@
+#include "actors/host/tls_middleman.hpp"
+
+#include <caf/all.hpp>
+#include <caf/io/basp_broker.hpp>
+#include <caf/io/middleman.hpp>
+#include <caf/io/middleman_actor_impl.hpp>
+#include <caf/io/network/default_multiplexer.hpp>
+#include <caf/io/network/doorman_impl.hpp>
+#include <caf/io/network/stream_impl.hpp>
+#include <openssl/err.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+
+namespace novacron::host {
+namespace {
+
+namespace network = caf::io::network;
+
+using multiplexer = network::default_multiplexer;
+
+struct free_session {
+  void operator()(SSL* x) const { SSL_free(x); }
+};
+using session_ptr = std::unique_ptr<SSL, free_session>;
+
+/// A connection on its way through the handshake; owns its socket until that is handed on.
+struct guest {
+  int fd = -1;
+  session_ptr session;
+  ~guest() {
+    session.reset();
+    if (fd >= 0)
+      ::close(fd);
+  }
+};
+using guest_ptr = std::shared_ptr<guest>;
+
+enum class progress { done, wants_read, wants_write, failed };
+
+progress shake(SSL* session) {
+  ERR_clear_error();
+  const auto result = SSL_do_handshake(session);
+  if (result == 1)
+    return progress::done;
+  switch (SSL_get_error(session, result)) {
+    case SSL_ERROR_WANT_READ: return progress::wants_read;
+    case SSL_ERROR_WANT_WRITE: return progress::wants_write;
+    default: return progress::failed;
+  }
+}
+
+/// Reads and writes an established session for CAF's stream.
+class tls_policy {
+public:
+  explicit tls_policy(session_ptr session) : session_{std::move(session)} {}
+
+  network::rw_state read_some(std::size_t& result, network::native_socket, void* into, std::size_t size) {
+    return result_of(SSL_read_ex(session_.get(), into, size, &result), result);
+  }
+
+  network::rw_state write_some(std::size_t& result, network::native_socket, const void* from, std::size_t size) {
+    if (size == 0) {
+      result = 0;
+      return network::rw_state::indeterminate;
+    }
+    return result_of(SSL_write_ex(session_.get(), from, size, &result), result);
+  }
+
+  /// What OpenSSL has decrypted already does not wake the multiplexer again.
+  bool must_read_more(network::native_socket, std::size_t threshold) {
+    return static_cast<std::size_t>(SSL_pending(session_.get())) >= threshold;
+  }
+
+private:
+  network::rw_state result_of(int ok, std::size_t& result) {
+    if (ok == 1)
+      return network::rw_state::success;
+    result = 0;
+    const auto reason = SSL_get_error(session_.get(), ok);
+    ERR_clear_error();
+    return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE ? network::rw_state::indeterminate
+                                                                           : network::rw_state::failure;
+  }
+
+  session_ptr session_;
+};
+
+/// CAF's view of an established connection.
+class tls_scribe : public caf::io::scribe {
+public:
+  tls_scribe(multiplexer& mpx, guest& connection)
+    : scribe(network::conn_hdl_from_socket(connection.fd)),
+      stream_{mpx, std::exchange(connection.fd, -1), std::move(connection.session)} {}
+
+  void configure_read(caf::io::receive_policy::config config) override {
+    stream_.configure_read(config);
+    if (!std::exchange(launched_, true))
+      stream_.start(this);
+  }
+  void ack_writes(bool) override {}
+  std::vector<char>& wr_buf() override { return stream_.wr_buf(); }
+  std::vector<char>& rd_buf() override { return stream_.rd_buf(); }
+  void graceful_shutdown() override {
+    stream_.graceful_shutdown();
+    detach(&stream_.backend(), false);
+  }
+  void flush() override { stream_.flush(this); }
+  std::string addr() const override {
+    auto address = network::remote_addr_of_fd(stream_.fd());
+    return address ? *address : std::string{};
+  }
+  std::uint16_t port() const override {
+    auto number = network::remote_port_of_fd(stream_.fd());
+    return number ? *number : std::uint16_t{0};
+  }
+  void add_to_loop() override { stream_.activate(this); }
+  void remove_from_loop() override { stream_.passivate(); }
+
+private:
+  bool launched_ = false;
+  network::stream_impl<tls_policy> stream_;
+};
+
+/// A connected, non-blocking socket, -1 when there is none within `patience`: a silent partition must not hold up
+/// the middleman for the kernel's two minutes.
+int dial(const std::string& host, std::uint16_t port, std::chrono::nanoseconds patience) {
+  const auto hints = addrinfo{.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
+    return -1;
+  const auto addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>{found, &::freeaddrinfo};
+  for (const auto* at = found; at; at = at->ai_next) {
+    const auto fd = ::socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    auto wait = pollfd{fd, POLLOUT, 0};
+    const auto limit = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(patience).count());
+    auto problem = 0;
+    auto size = socklen_t{sizeof problem};
+    const auto connecting = fd >= 0 && (::connect(fd, at->ai_addr, at->ai_addrlen) == 0 || errno == EINPROGRESS);
+    if (connecting && ::poll(&wait, 1, limit) > 0
+        && ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &size) == 0 && problem == 0)
+      return fd;
+    if (fd >= 0)
+      ::close(fd);
+  }
+  return -1;
+}
+
+/// Takes new connections through the handshake, off the multiplexer's thread.
+class reception : public std::enable_shared_from_this<reception> {
+public:
+  reception(loop& loop, tls_hooks hooks) : loop_{loop}, hooks_{std::move(hooks)} {}
+
+  using welcome = std::function<void(guest_ptr)>;
+
+  std::chrono::nanoseconds patience() const { return hooks_.patience; }
+
+  /// Calls `then` on the loop's thread when `fd` belongs to a peer that proved itself.
+  void receive(int fd, welcome then) {
+    auto visitor = std::make_shared<guest>();
+    visitor->fd = fd;
+    if (busy_.fetch_add(1) >= hooks_.handshakes_max)
+      return turn_away("too many handshakes");
+    visitor->session.reset(hooks_.session(true));
+    if (!visitor->session)
+      return turn_away("no certificate of our own");
+    SSL_set_fd(visitor->session.get(), fd);
+    SSL_set_accept_state(visitor->session.get());
+    auto open = std::make_shared<std::atomic<bool>>(true);
+    auto self = shared_from_this();
+    loop_.after(hooks_.patience, [self, fd, open] {
+      if (open->exchange(false)) {
+        self->loop_.forget(fd);
+        self->turn_away("too slow");
+      }
+    });
+    loop_.post([self, visitor, open, then = std::move(then)] { self->advance(visitor, open, then); });
+  }
+
+  /// The client's side: blocks the calling thread, which belongs to the middleman alone.
+  session_ptr introduce(int fd) {
+    auto session = session_ptr{hooks_.session(false)};
+    if (!session)
+      return nullptr;
+    SSL_set_fd(session.get(), fd);
+    SSL_set_connect_state(session.get());
+    const auto deadline = std::chrono::steady_clock::now() + hooks_.patience;
+    for (auto state = shake(session.get()); state != progress::done; state = shake(session.get())) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      auto wait = pollfd{fd, static_cast<short>(state == progress::wants_write ? POLLOUT : POLLIN), 0};
+      if (state == progress::failed || left.count() <= 0 || ::poll(&wait, 1, static_cast<int>(left.count())) <= 0) {
+        hooks_.refused(state == progress::failed ? hooks_.why(session.get()) : "too slow");
+        return nullptr;
+      }
+    }
+    return session;
+  }
+
+private:
+  void advance(const guest_ptr& visitor, const std::shared_ptr<std::atomic<bool>>& open, const welcome& then) {
+    if (!*open)
+      return;
+    const auto state = shake(visitor->session.get());
+    if (state == progress::wants_read || state == progress::wants_write) {
+      loop_.watch(visitor->fd, state == progress::wants_read ? EPOLLIN : EPOLLOUT,
+                  [self = shared_from_this(), visitor, open, then](std::uint32_t) { self->advance(visitor, open, then); });
+      return;
+    }
+    if (!open->exchange(false))
+      return;
+    loop_.forget(visitor->fd);
+    if (state == progress::failed)
+      return turn_away(hooks_.why(visitor->session.get()));
+    --busy_;
+    then(visitor);
+  }
+
+  void turn_away(const std::string& why) {
+    --busy_;
+    hooks_.refused(why);
+  }
+
+  loop& loop_;
+  tls_hooks hooks_;
+  std::atomic<std::size_t> busy_ = 0;
+};
+using reception_ptr = std::shared_ptr<reception>;
+
+class tls_doorman : public network::doorman_impl {
+public:
+  tls_doorman(multiplexer& mpx, network::native_socket socket, reception_ptr reception)
+    : network::doorman_impl(mpx, socket), reception_{std::move(reception)} {}
+
+  bool new_connection() override {
+    if (detached())
+      return false;
+    auto& mpx = acceptor_.backend();
+    const auto fd = acceptor_.accepted_socket();
+    network::nonblocking(fd, true);
+    network::tcp_nodelay(fd, true);
+    auto self = caf::intrusive_ptr<tls_doorman>{this};
+    reception_->receive(fd, [self, &mpx](guest_ptr visitor) { mpx.post([self, &mpx, visitor] { self->admit(mpx, *visitor); }); });
+    return true;
+  }
+
+private:
+  void admit(multiplexer& mpx, guest& visitor) {
+    if (detached())
+      return;
+    auto connection = caf::make_counted<tls_scribe>(mpx, visitor);
+    const auto handle = connection->hdl();
+    parent()->add_scribe(std::move(connection));
+    doorman::new_connection(&mpx, handle);
+  }
+
+  reception_ptr reception_;
+};
+
+class tls_middleman : public caf::io::middleman_actor_impl {
+public:
+  tls_middleman(caf::actor_config& config, caf::actor broker, reception_ptr reception)
+    : middleman_actor_impl(config, std::move(broker)), reception_{std::move(reception)} {}
+
+  const char* name() const override { return "tls_middleman"; }
+
+protected:
+  caf::expected<caf::io::scribe_ptr> connect(const std::string& host, std::uint16_t port) override {
+    auto connection = guest{};
+    connection.fd = dial(host, port, reception_->patience());
+    if (connection.fd < 0)
+      return caf::sec::cannot_connect_to_node;
+    network::tcp_nodelay(connection.fd, true);
+    connection.session = reception_->introduce(connection.fd);
+    if (!connection.session)
+      return caf::sec::cannot_connect_to_node;
+    return caf::make_counted<tls_scribe>(mpx(), connection);
+  }
+
+  caf::expected<caf::io::doorman_ptr> open(std::uint16_t port, const char* address, bool reuse) override {
+    auto fd = network::new_tcp_acceptor_impl(port, address, reuse);
+    if (!fd)
+      return std::move(fd.error());
+    return caf::make_counted<tls_doorman>(mpx(), *fd, reception_);
+  }
+
+private:
+  multiplexer& mpx() { return static_cast<multiplexer&>(system().middleman().backend()); }
+
+  reception_ptr reception_;
+};
+
+} // namespace
+
+caf::io::middleman_actor spawn_tls_middleman(caf::actor_system& system, loop& loop, tls_hooks hooks) {
+  auto broker = system.middleman().named_broker<caf::io::basp_broker>(caf::atom("BASP"));
+  return system.spawn<tls_middleman, caf::detached + caf::hidden>(std::move(broker),
+                                                                  std::make_shared<reception>(loop, std::move(hooks)));
+}
+
+} // namespace novacron::host

@@ -1,0 +1,284 @@
+#include "actors/node/link_actor.hpp"
+
+#include "actors/host/log.hpp"
+
+#include <fmt/format.h>
+
+namespace novacron::node {
+
+/// A link's reminders to itself. They never leave the process.
+struct dial_now {};
+struct beat_now {
+  /// Of the connection it belongs to; an old one is ignored.
+  std::uint64_t connection = 0;
+};
+
+} // namespace novacron::node
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::dial_now)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::beat_now)
+
+namespace novacron::node {
+namespace {
+
+constexpr auto introduction_patience = std::chrono::seconds{10};
+
+struct state {
+  static inline const char* name = "link";
+  std::string peer;
+  caf::optional<address> where;
+  /// Our door as the peer gets to see it.
+  caf::actor door;
+  std::shared_ptr<const neighbourhood> around;
+  std::mt19937_64 chance;
+  backoff pauses;
+  caf::optional<acquaintance> far;
+  std::uint64_t connection = 0;
+  bool dialling = false;
+  instant heard;
+  wire::LinkStatus status;
+};
+
+using pointer = caf::stateful_actor<state>*;
+
+void dial_later(pointer self) {
+  if (!self->state.where || self->state.dialling || self->state.far)
+    return;
+  self->state.dialling = true;
+  self->delayed_send(self, self->state.pauses.next(self->state.chance), dial_now{});
+}
+
+void tell_watchers(pointer self, caf::message news) {
+  for (const auto& watcher : self->state.around->watchers)
+    self->send(watcher, news);
+}
+
+void connect_way(pointer self, const std::shared_ptr<channel>& way) {
+  if (!self->state.far)
+    return way->cut(self->state.status.reason().empty() ? "not connected" : self->state.status.reason());
+  auto question = wire::Resolve{};
+  question.set_name(way->title);
+  const auto connection = self->state.connection;
+  self->request(self->state.far->door, self->state.around->pulse.patience, question)
+    .then(
+      [=](const caf::actor& found) {
+        if (connection == self->state.connection)
+          way->aim(caf::actor_cast<caf::strong_actor_ptr>(found));
+      },
+      [=](caf::error& problem) {
+        if (connection == self->state.connection)
+          way->cut(explain(problem).text);
+      });
+}
+
+void lose(pointer self, const std::string& why) {
+  auto& st = self->state;
+  if (!st.far)
+    return;
+  host::log_warn("link", "lost {}: {}", st.peer, why);
+  st.far = caf::none;
+  ++st.connection;
+  st.status.set_state("down");
+  st.status.set_reason(why);
+  for (const auto& way : st.around->names->ways_to(st.peer))
+    way->cut(why);
+  st.around->names->departed(st.peer);
+  auto news = wire::NodeDeparted{};
+  news.set_name(st.peer);
+  news.set_reason(why);
+  tell_watchers(self, caf::make_message(std::move(news)));
+  dial_later(self);
+}
+
+void beat(pointer self) {
+  auto& st = self->state;
+  const auto connection = st.connection;
+  const auto sent = self->clock().now();
+  auto question = wire::Beat{};
+  question.set_number(connection);
+  self->request(st.far->door, st.around->pulse.patience, question)
+    .then(
+      [=](const wire::Beat& x) {
+        if (connection != self->state.connection)
+          return;
+        if (self->state.around->follows && !x.leader().empty())
+          self->state.around->names->lead(x.leader());
+        const auto now = self->clock().now();
+        self->state.heard = now;
+        self->state.status.set_round_trip_seconds(std::chrono::duration<double>(now - sent).count());
+      },
+      [=](caf::error& problem) {
+        if (connection == self->state.connection && problem == fault::denied)
+          lose(self, "the peer does not know us any more");
+      });
+  self->delayed_send(self, st.around->pulse.beat, beat_now{connection});
+}
+
+void gain(pointer self, const acquaintance& peer) {
+  auto& st = self->state;
+  if (st.far && st.far->door == peer.door)
+    return;
+  if (st.far && st.far->system != peer.system)
+    lose(self, "replaced by a new connection");
+  const auto first = st.connection == 0;
+  st.far = peer;
+  ++st.connection;
+  st.pauses.succeeded();
+  st.heard = self->clock().now();
+  st.status.set_state("up");
+  st.status.set_role(peer.facts.role());
+  st.status.clear_reason();
+  if (!first)
+    st.status.set_reconnects(st.status.reconnects() + 1);
+  self->monitor(peer.door);
+  host::log_info("link", "connected to {}", st.peer);
+  for (const auto& way : st.around->names->ways_to(st.peer))
+    connect_way(self, way);
+  st.around->names->arrived(peer.facts);
+  auto news = wire::NodeArrived{};
+  *news.mutable_facts() = peer.facts;
+  tell_watchers(self, caf::make_message(std::move(news)));
+  beat(self);
+}
+
+void give_up(pointer self, const std::string& why) {
+  auto& st = self->state;
+  st.dialling = false;
+  st.status.set_state("connecting");
+  st.status.set_reason(why);
+  // Said once per outage and then now and again: an edge may be alone for days.
+  if (st.pauses.failures() <= 1 || st.pauses.failures() % 60 == 0)
+    host::log_warn("link", "cannot reach {} yet: {}", st.peer, why);
+  for (const auto& way : st.around->names->ways_to(st.peer))
+    if (!st.far)
+      way->cut(why);
+  dial_later(self);
+}
+
+void reject(pointer self, const finding& found) {
+  self->state.around->refused(std::string{host::to_string(found.why)}, found.text);
+  self->state.status.set_state("refused");
+  give_up(self, found.text);
+}
+
+void present_proof(pointer self, const acquaintance& peer, const wire::Proof& proof) {
+  // Our own door must know the peer before the peer is told that it may come in.
+  self->send(handle_of(*self->state.around->names->open("door")), admitted{peer, self->state.peer});
+  self->state.peer = peer.facts.name();
+  self->state.status.set_peer(peer.facts.name());
+  self->request(peer.door, introduction_patience, proof)
+    .then(
+      [=](const wire::Welcome& welcome) {
+        self->state.dialling = false;
+        auto known = peer;
+        known.facts = welcome.facts();
+        gain(self, known);
+      },
+      [=](caf::error& problem) { give_up(self, "refused: " + explain(problem).text); });
+}
+
+void introduce(pointer self, const caf::node_id& system, const caf::actor& door) {
+  auto& st = self->state;
+  const auto nonce = host::random_bytes(32);
+  const auto between = conversation{caf::to_string(self->node()), caf::to_string(system)};
+  const auto hello = say_hello(st.around->own_papers(), st.around->facts.name(), st.around->facts.role(), nonce);
+  self->request(door, introduction_patience, hello, st.door)
+    .then(
+      [=](const wire::Challenge& challenge) {
+        auto& st = self->state;
+        const auto own = st.around->own_papers();
+        const auto known = st.peer.find(':') == st.peer.npos;
+        auto found = judge(challenge, known ? st.peer : challenge.name(), nonce, own, st.around->wall_clock(),
+                           *st.around->denied, between);
+        if (!known && found.why == host::refusal::none && sender_of_role(found.who.role) != cloud)
+          found = {host::refusal::wrong_role, found.who, "at this address is no controller"};
+        if (found.why != host::refusal::none)
+          return reject(self, found);
+        auto peer = acquaintance{{}, found.who.serial, system, door};
+        peer.facts.set_name(found.who.name);
+        peer.facts.set_role(found.who.role);
+        auto proof = prove(challenge, own, between);
+        *proof.mutable_facts() = st.around->facts;
+        present_proof(self, peer, proof);
+      },
+      [=](caf::error& problem) { give_up(self, "refused: " + explain(problem).text); });
+}
+
+void dial(pointer self) {
+  auto& st = self->state;
+  if (st.far) {
+    st.dialling = false;
+    return;
+  }
+  self->request(st.around->transport, std::chrono::seconds{30}, caf::connect_atom_v, st.where->host, st.where->port)
+    .then(
+      [=](const caf::node_id& system, const caf::strong_actor_ptr& door, const std::set<std::string>&) {
+        if (door)
+          introduce(self, system, caf::actor_cast<caf::actor>(door));
+        else
+          give_up(self, "nobody answers the door there");
+      },
+      [=](caf::error& problem) {
+        const auto& at = *self->state.where;
+        give_up(self, fmt::format("cannot connect to {}:{} ({})", at.host, at.port, explain(problem).text));
+      });
+}
+
+wire::LinkStatus describe(pointer self) {
+  auto status = self->state.status;
+  status.set_outstanding(0);
+  for (const auto& way : self->state.around->names->ways_to(self->state.peer))
+    status.set_outstanding(status.outstanding() + way->outstanding());
+  return status;
+}
+
+caf::behavior link(pointer self, std::string peer, caf::optional<address> where, caf::actor door,
+                   std::shared_ptr<const neighbourhood> around) {
+  auto& st = self->state;
+  st.chance.seed(around->seed ^ std::hash<std::string>{}(peer));
+  st.pauses = backoff{around->pulse};
+  st.peer = std::move(peer);
+  st.where = std::move(where);
+  st.door = std::move(door);
+  st.around = std::move(around);
+  st.status.set_peer(st.peer);
+  st.status.set_state(st.where ? "connecting" : "waiting");
+  if (st.where) {
+    st.status.set_address(fmt::format("{}:{}", st.where->host, st.where->port));
+    st.dialling = true;
+    self->send(self, dial_now{});
+  }
+  self->set_down_handler([=](const caf::down_msg& news) {
+    if (self->state.far && self->state.far->door.address() == news.source)
+      lose(self, "the connection broke");
+  });
+  return {
+    [=](dial_now) { dial(self); },
+    [=](const dialled_in& x) { gain(self, x.peer); },
+    [=](const new_way& x) { connect_way(self, x.way); },
+    [=](link_question) { return link_answer{describe(self)}; },
+    [=](beat_now x) {
+      if (x.connection != self->state.connection)
+        return;
+      for (const auto& way : self->state.around->names->ways_to(self->state.peer)) {
+        way->expire();
+        // The peer may have started that actor only now.
+        if (!way->connected())
+          connect_way(self, way);
+      }
+      if (self->clock().now() - self->state.heard > self->state.around->pulse.patience)
+        lose(self, "it fell silent");
+      else
+        beat(self);
+    },
+  };
+}
+
+} // namespace
+
+caf::actor spawn_link(caf::actor_system& system, std::string peer, caf::optional<address> where, caf::actor door,
+                      std::shared_ptr<const neighbourhood> around) {
+  return system.spawn(link, std::move(peer), std::move(where), std::move(door), std::move(around));
+}
+
+} // namespace novacron::node

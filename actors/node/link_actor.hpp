@@ -1,0 +1,76 @@
+#pragma once
+
+/// One link per peer: it dials (or waits to be dialled), watches the peer's pulse, and connects the ways to its actors.
+
+#include "actors/node/directory.hpp"
+#include "actors/node/introduction.hpp"
+#include "actors/node/pulse.hpp"
+
+#include <caf/io/middleman_actor.hpp>
+
+namespace novacron::node {
+
+/// What the door and its links share. Everything it points to outlives them.
+struct neighbourhood {
+  directory* names = nullptr;
+  /// How to reach an address; the simulation has its own.
+  caf::io::middleman_actor transport;
+  std::function<papers()> own_papers;
+  std::function<host::wall_time()> wall_clock;
+  host::deny_list* denied = nullptr;
+  wire::NodeFacts facts;
+  /// Told of NodeArrived and NodeDeparted.
+  std::vector<caf::actor> watchers;
+  /// Told of each peer that was not let in, and why.
+  std::function<void(const std::string& why, const std::string& text)> refused;
+  pulse_config pulse;
+  std::uint64_t seed = 0;
+  /// True on nodes without a ledger: they learn from their peers who leads.
+  bool follows = false;
+};
+
+struct address {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+/// A peer that was authenticated: by which actor system it speaks, and its door.
+struct acquaintance {
+  wire::NodeFacts facts;
+  std::string serial;
+  caf::node_id system;
+  caf::actor door;
+};
+
+/// Link to door: a dialled peer proved itself and may resolve names here.
+struct admitted {
+  acquaintance peer;
+  /// What the link was called when it dialled: the peer's name, or its address when only that was known.
+  std::string dialled;
+};
+/// Door to link: the peer dialled us.
+struct dialled_in {
+  acquaintance peer;
+};
+/// Directory to link: connect this way too.
+struct new_way {
+  std::shared_ptr<channel> way;
+};
+/// Asks a link how it is.
+struct link_question {};
+struct link_answer {
+  wire::LinkStatus status;
+};
+
+/// `where` is nothing for a peer that only dials in. A `peer` that is an address ("10.0.0.1:7100") stands for whichever
+/// controller is found there.
+caf::actor spawn_link(caf::actor_system& system, std::string peer, caf::optional<address> where, caf::actor door,
+                      std::shared_ptr<const neighbourhood> around);
+
+} // namespace novacron::node
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::admitted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::dialled_in)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::new_way)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::link_question)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::link_answer)

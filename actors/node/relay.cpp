@@ -1,0 +1,218 @@
+#include "actors/node/relay.hpp"
+
+#include <algorithm>
+
+namespace novacron::node {
+namespace {
+
+/// Answers a request that will not be handed on. What is no request needs no answer.
+void answer(const caf::strong_actor_ptr& asker, caf::message_id question, caf::strong_actor_ptr from, caf::error why,
+            caf::execution_unit* where) {
+  if (asker && question.is_request())
+    asker->enqueue(caf::make_mailbox_element(std::move(from), question.response_id(), {}, std::move(why)), where);
+}
+
+std::string origin_of(const caf::mailbox_element& x) {
+  if (!x.sender)
+    return "";
+  const auto* from = dynamic_cast<const post*>(caf::actor_cast<caf::abstract_actor*>(x.sender));
+  return from ? from->title : caf::to_string(caf::actor_cast<caf::actor_addr>(x.sender));
+}
+
+} // namespace
+
+void traffic::count(const caf::mailbox_element& x, const caf::actor_clock& clock) {
+  messages_.fetch_add(1, std::memory_order_relaxed);
+  if (limit_.load(std::memory_order_relaxed) == 0)
+    return;
+  auto one = entry{0, caf::timespan{clock.now().time_since_epoch()}, origin_of(x), name_of(x.content()), json_of(x.content())};
+  const auto lock = std::lock_guard{guard_};
+  one.number = ++recorded_;
+  kept_.push_back(std::move(one));
+  if (kept_.size() > limit_)
+    kept_.pop_front();
+}
+
+void traffic::record(std::size_t limit) {
+  const auto lock = std::lock_guard{guard_};
+  limit_ = limit;
+  while (kept_.size() > limit)
+    kept_.pop_front();
+}
+
+std::vector<traffic::entry> traffic::recorded_after(std::uint64_t number) const {
+  const auto lock = std::lock_guard{guard_};
+  auto found = std::vector<entry>{};
+  std::ranges::copy_if(kept_, std::back_inserter(found), [&](const auto& x) { return x.number > number; });
+  return found;
+}
+
+void relay::retire() {
+  cleanup(caf::exit_reason::user_shutdown, nullptr);
+}
+
+// -- post ------------------------------------------------------------------------------------------------------------
+
+post::post(caf::actor_config& config, std::string title) : relay{config}, title{std::move(title)} {}
+
+void post::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
+  seen.count(*what, home_system().clock());
+  if (const auto to = target())
+    to->enqueue(std::move(what), where);
+  else
+    answer(what->sender, what->mid, ctrl(), caf::make_error(fault::unavailable, title + " is not running"), where);
+}
+
+void post::aim(caf::strong_actor_ptr target) {
+  const auto lock = std::lock_guard{guard_};
+  target_ = std::move(target);
+}
+
+caf::strong_actor_ptr post::target() const {
+  const auto lock = std::lock_guard{guard_};
+  return target_;
+}
+
+void post::describe(condition x) {
+  const auto lock = std::lock_guard{guard_};
+  condition_ = std::move(x);
+}
+
+post::condition post::described() const {
+  const auto lock = std::lock_guard{guard_};
+  return condition_;
+}
+
+// -- channel ---------------------------------------------------------------------------------------------------------
+
+channel::channel(caf::actor_config& config, std::string peer, std::string title, limits bounds)
+  : relay{config}, peer{std::move(peer)}, title{std::move(title)}, bounds_{bounds} {}
+
+void channel::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
+  if (what->mid.is_response())
+    return hand_back(std::move(what), where);
+  // Exit and monitoring messages of the runtime are about this node's actors, and stay here.
+  if (name_of(what->content()).empty())
+    return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::bad_request, "not a message of the fabric"), where);
+  auto to = caf::strong_actor_ptr{};
+  auto refusal = caf::error{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    if (!target_) {
+      refusal = caf::make_error(fault::unreachable, peer + ": " + why_cut_);
+    } else if (what->mid.is_request() && waiting_.size() >= bounds_.outstanding_max) {
+      refusal = caf::make_error(fault::overloaded, peer + ": too many requests without an answer");
+    } else {
+      to = target_;
+      if (what->mid.is_request()) {
+        waiting_.emplace(++next_, waiting{std::move(what->sender), what->mid, home_system().clock().now()});
+        what->sender = ctrl();
+        what->mid = caf::make_message_id(next_);
+      }
+    }
+  }
+  if (to)
+    to->enqueue(std::move(what), where);
+  else
+    answer(what->sender, what->mid, ctrl(), std::move(refusal), where);
+}
+
+void channel::hand_back(caf::mailbox_element_ptr found, caf::execution_unit* where) {
+  auto whom = waiting{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    const auto at = waiting_.find(found->mid.request_id().integer_value());
+    if (at == waiting_.end())
+      return; // too late: it was given up
+    whom = std::move(at->second);
+    waiting_.erase(at);
+  }
+  if (!whom.asker)
+    return;
+  found->sender = ctrl();
+  found->mid = whom.question.response_id();
+  whom.asker->enqueue(std::move(found), where);
+}
+
+void channel::fail(const waiting& whom, caf::error why) {
+  answer(whom.asker, whom.question, ctrl(), std::move(why), nullptr);
+}
+
+void channel::aim(caf::strong_actor_ptr target) {
+  const auto lock = std::lock_guard{guard_};
+  target_ = std::move(target);
+}
+
+void channel::cut(std::string why) {
+  auto given_up = std::map<std::uint64_t, waiting>{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    target_ = nullptr;
+    why_cut_ = why;
+    given_up.swap(waiting_);
+  }
+  for (const auto& [number, whom] : given_up)
+    fail(whom, caf::make_error(fault::unreachable, peer + ": " + why));
+}
+
+void channel::expire() {
+  auto given_up = std::vector<waiting>{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    const auto oldest = home_system().clock().now() - bounds_.age_max;
+    // Numbers rise with time, so the old ones stand first.
+    while (!waiting_.empty() && waiting_.begin()->second.since <= oldest) {
+      given_up.push_back(std::move(waiting_.begin()->second));
+      waiting_.erase(waiting_.begin());
+    }
+  }
+  for (const auto& whom : given_up)
+    fail(whom, caf::make_error(fault::timeout, peer + " did not answer"));
+}
+
+std::size_t channel::outstanding() const {
+  const auto lock = std::lock_guard{guard_};
+  return waiting_.size();
+}
+
+bool channel::connected() const {
+  const auto lock = std::lock_guard{guard_};
+  return target_ != nullptr;
+}
+
+// -- gate ------------------------------------------------------------------------------------------------------------
+
+gate::gate(caf::actor_config& config, caf::actor inside, claim who, refused tell)
+  : relay{config}, inside_{std::move(inside)}, who_{std::move(who)}, tell_{std::move(tell)} {}
+
+void gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
+  if (!lets_through(what->content())) {
+    const auto said = name_of(what->content());
+    tell_(said.empty() ? "a message of no known kind" : said);
+    return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, said + " is not for this role to say"), where);
+  }
+  auto to = caf::strong_actor_ptr{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    to = caf::actor_cast<caf::strong_actor_ptr>(inside_);
+  }
+  if (to)
+    to->enqueue(std::move(what), where);
+  else
+    answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, "this way in was closed"), where);
+}
+
+bool gate::lets_through(const caf::type_erased_tuple& what) const {
+  const auto kind = sender_of_role(who_.role);
+  if (!permitted(what, kind))
+    return false;
+  const auto said = kind == cloud ? std::nullopt : claim_of(what);
+  return !said || (said->node == who_.node && (said->role.empty() || said->role == who_.role));
+}
+
+void gate::close() {
+  const auto lock = std::lock_guard{guard_};
+  inside_ = nullptr;
+}
+
+} // namespace novacron::node

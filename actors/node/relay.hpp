@@ -1,0 +1,173 @@
+#pragma once
+
+/// Stable addresses: a relay stands for an actor that may be restarted, be on another node, or be gone for a while.
+///
+/// A relay is an actor without a mailbox: what it is sent, it hands on in the sender's own thread, so that it costs
+/// no hop. Rooms hold relays and never the handles behind them. See doc/decisions/0001.
+
+#include "messages/language.hpp"
+
+#include <caf/all.hpp>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace novacron::node {
+
+/// What passed through a relay, for `actor list` and `actor trace`.
+class traffic {
+public:
+  struct entry {
+    std::uint64_t number = 0;
+    caf::timespan time{};
+    std::string from;
+    std::string message;
+    std::string json;
+  };
+
+  void count(const caf::mailbox_element& x, const caf::actor_clock& clock);
+
+  std::uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
+
+  /// Begins to keep the content of up to `limit` messages; 0 ends it.
+  void record(std::size_t limit);
+
+  /// What was kept after `number`.
+  std::vector<entry> recorded_after(std::uint64_t number) const;
+
+private:
+  std::atomic<std::uint64_t> messages_ = 0;
+  std::atomic<std::size_t> limit_ = 0;
+  mutable std::mutex guard_;
+  std::deque<entry> kept_;
+  std::uint64_t recorded_ = 0;
+};
+
+/// What all relays share: they are actors that never run.
+class relay : public caf::monitorable_actor {
+public:
+  using monitorable_actor::monitorable_actor;
+  const char* name() const override { return "relay"; }
+  /// The end of a relay is the end of its node's rooms: whoever monitors it is told.
+  void retire();
+};
+
+/// The address of a local actor across its restarts. While there is none, requests are answered `fault::unavailable`.
+class post : public relay {
+public:
+  post(caf::actor_config& config, std::string title);
+
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) override;
+
+  void aim(caf::strong_actor_ptr target);
+  caf::strong_actor_ptr target() const;
+
+  /// How its actor is doing, for people.
+  struct condition {
+    /// "running", "restarting", "failed"; "absent" when nobody ever started it here.
+    std::string state = "absent";
+    std::uint32_t restarts = 0;
+    std::string last_failure;
+  };
+  void describe(condition x);
+  condition described() const;
+
+  const std::string title;
+  traffic seen;
+
+private:
+  mutable std::mutex guard_;
+  caf::strong_actor_ptr target_;
+  condition condition_;
+};
+
+/// The way out to an actor on a peer, across reconnects. It bounds the requests that are under way, and fails them at
+/// once when the connection breaks: CAF itself would let them vanish.
+class channel : public relay {
+public:
+  struct limits {
+    /// Requests that may wait for an answer at the same time.
+    std::size_t outstanding_max = 4096;
+    /// A request without an answer is given up after this, whatever its sender thinks.
+    caf::timespan age_max = std::chrono::minutes{2};
+  };
+
+  channel(caf::actor_config& config, std::string peer, std::string title, limits bounds);
+
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) override;
+
+  /// Connects to the handle that the peer gave for `title`.
+  void aim(caf::strong_actor_ptr target);
+  /// Fails everything under way, and everything that comes, with `why`.
+  void cut(std::string why);
+  /// Gives up requests that are too old.
+  void expire();
+
+  std::size_t outstanding() const;
+  bool connected() const;
+
+  const std::string peer;
+  const std::string title;
+
+private:
+  struct waiting {
+    caf::strong_actor_ptr asker;
+    caf::message_id question;
+    caf::actor_clock::time_point since;
+  };
+
+  void hand_back(caf::mailbox_element_ptr answer, caf::execution_unit* where);
+  void fail(const waiting& whom, caf::error why);
+
+  const limits bounds_;
+  mutable std::mutex guard_;
+  caf::strong_actor_ptr target_;
+  std::string why_cut_ = "not connected yet";
+  std::map<std::uint64_t, waiting> waiting_;
+  std::uint64_t next_ = 0;
+};
+
+/// The way in from an authenticated peer to one local actor: lets through only what the table of trust permits.
+class gate : public relay {
+public:
+  /// Told of each message that was refused.
+  using refused = std::function<void(const std::string& message)>;
+
+  /// `who` is the authenticated peer; it may speak for itself only, unless it is a controller.
+  gate(caf::actor_config& config, caf::actor inside, claim who, refused tell);
+
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) override;
+
+  /// Lets nothing through any more.
+  void close();
+
+private:
+  mutable std::mutex guard_;
+  caf::actor inside_;
+  bool lets_through(const caf::type_erased_tuple& what) const;
+
+  const claim who_;
+  const refused tell_;
+};
+
+/// Makes a relay of any kind in `system`; it lives as long as somebody holds it or a handle to it.
+template <class Relay, class... Arguments>
+std::shared_ptr<Relay> make_relay(caf::actor_system& system, Arguments&&... arguments) {
+  auto config = caf::actor_config{};
+  auto handle = caf::make_actor<Relay, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, config,
+                                                              std::forward<Arguments>(arguments)...);
+  auto* self = static_cast<Relay*>(caf::actor_cast<caf::abstract_actor*>(handle));
+  return {self, [handle](Relay*) {}};
+}
+
+/// The handle that others use for a relay.
+template <class Handle = caf::actor>
+Handle handle_of(relay& x) {
+  return caf::actor_cast<Handle>(caf::strong_actor_ptr{x.ctrl()});
+}
+
+} // namespace novacron::node
