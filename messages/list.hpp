@@ -78,15 +78,23 @@
   X(LedgerSnapshotRequest,  person)                        \
   X(LedgerBackup,           person)                        \
   X(LedgerRestore,          person)                        \
+  /* cache */                                              \
+  X(CacheGet,               nobody)                        \
+  X(CacheValue,             nobody)                        \
+  X(CachePut,               nobody)                        \
+  X(CacheErase,             nobody)                        \
+  X(CacheStatusRequest,     cloud | person)                \
+  X(CacheStatus,            nobody)                        \
   /* trust */                                              \
   X(TokenCreate,            person)                        \
   X(JoinToken,              nobody)                        \
   X(TokenListRequest,       person)                        \
   X(TokenList,              nobody)                        \
-  X(CertificateRequest,     cloud | worker)                \
+  X(CertificateRequest,     cloud)                         \
   X(Certificate,            nobody)                        \
   X(CertificateRevoke,      person)                        \
   X(DenyList,               cloud)                         \
+  X(CertificateRenewal,     cloud | worker)                \
   /* observer */                                           \
   X(ActorListRequest,       cloud | person)                \
   X(ActorList,              nobody)                        \

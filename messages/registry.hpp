@@ -6,6 +6,7 @@
 #include "messages/inspect.hpp"
 #include "messages/list.hpp"
 #include "messages/wire/agent.pb.h"
+#include "messages/wire/cache.pb.h"
 #include "messages/wire/common.pb.h"
 #include "messages/wire/ledger.pb.h"
 #include "messages/wire/node.pb.h"

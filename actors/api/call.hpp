@@ -3,7 +3,6 @@
 /// One request on its way through a route, and all that a route may ask of the world.
 
 #include "actors/api/http.hpp"
-#include "actors/host/metrics.hpp"
 #include "messages/language.hpp"
 #include "messages/registry.hpp"
 #include "messages/vocabulary.hpp"

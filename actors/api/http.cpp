@@ -84,7 +84,7 @@ std::optional<refusal> parse_target(std::string_view target, request& into) {
   return {};
 }
 
-std::optional<refusal> parse_request_line(std::string_view line, head& into, bool& old) {
+std::optional<refusal> parse_request_line(std::string_view line, head& into) {
   const auto first = line.find(' ');
   const auto last = line.rfind(' ');
   if (first == line.npos || first == last)
@@ -95,7 +95,7 @@ std::optional<refusal> parse_request_line(std::string_view line, head& into, boo
     return refusal{400, "the method is not a word"};
   if (version != "HTTP/1.1" && version != "HTTP/1.0")
     return refusal{version.starts_with("HTTP/") ? 505u : 400u, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
-  old = version == "HTTP/1.0";
+  into.old = version == "HTTP/1.0";
   into.asked.method = method;
   return parse_target(line.substr(first + 1, last - first - 1), into.asked);
 }
@@ -118,11 +118,11 @@ std::optional<refusal> parse_header(std::string_view line, request& into) {
 }
 
 /// How long the body is. What could hide a second request in a body is refused.
-std::optional<refusal> parse_framing(head& x, bool old, const limits& bounds) {
+std::optional<refusal> parse_framing(head& x, const limits& bounds) {
   const auto coding = x.asked.header("transfer-encoding");
   const auto has_length = x.asked.headers.contains("content-length");
   if (!coding.empty()) {
-    if (has_length || old)
+    if (has_length || x.old)
       return refusal{400, "a body has either a length or chunks"};
     if (lower(coding) != "chunked")
       return refusal{501, "the only transfer coding spoken here is chunked"};
@@ -140,15 +140,15 @@ std::optional<refusal> parse_framing(head& x, bool old, const limits& bounds) {
   return {};
 }
 
-std::optional<refusal> parse_manners(head& x, bool old) {
+std::optional<refusal> parse_manners(head& x) {
   const auto connection = lower(x.asked.header("connection"));
   const auto says = [&](std::string_view word) { return connection.find(word) != connection.npos; };
-  x.keep_alive = old ? says("keep-alive") : !says("close");
+  x.keep_alive = x.old ? says("keep-alive") : !says("close");
   const auto expect = lower(x.asked.header("expect"));
   if (!expect.empty() && expect != "100-continue")
     return refusal{417, "the only expectation met here is 100-continue"};
-  x.expects_continue = !expect.empty() && !old;
-  if (!old && !x.asked.headers.contains("host"))
+  x.expects_continue = !expect.empty() && !x.old;
+  if (!x.old && !x.asked.headers.contains("host"))
     return refusal{400, "the header Host is missing"};
   return {};
 }
@@ -194,7 +194,6 @@ std::size_t head_end(std::string_view bytes) {
 
 std::variant<head, refusal> parse_head(std::string_view bytes, const limits& bounds) {
   auto x = head{};
-  auto old = false;
   auto lines = std::size_t{0};
   if (bytes.size() > bounds.head_bytes_max)
     return refusal{431, "the head of the request is too large"};
@@ -210,14 +209,14 @@ std::variant<head, refusal> parse_head(std::string_view bytes, const limits& bou
       break;
     if (lines > bounds.headers_max)
       return refusal{431, "there are too many headers"};
-    if (auto wrong = lines++ == 0 ? parse_request_line(line, x, old) : parse_header(line, x.asked))
+    if (auto wrong = lines++ == 0 ? parse_request_line(line, x) : parse_header(line, x.asked))
       return *wrong;
   }
   if (lines == 0)
     return refusal{400, "the request is empty"};
-  if (auto wrong = parse_framing(x, old, bounds))
+  if (auto wrong = parse_framing(x, bounds))
     return *wrong;
-  if (auto wrong = parse_manners(x, old))
+  if (auto wrong = parse_manners(x))
     return *wrong;
   return x;
 }

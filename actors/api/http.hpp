@@ -68,6 +68,8 @@ struct limits {
 struct head {
   request asked;
   bool keep_alive = true;
+  /// HTTP/1.0.
+  bool old = false;
   bool chunked = false;
   bool expects_continue = false;
   std::size_t length = 0;

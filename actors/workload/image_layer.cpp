@@ -355,7 +355,8 @@ void layer_unpacker::place_fifo(archive_entry* entry, int parent, const std::str
   if (may_give_away() && ::fchownat(parent, name.c_str(), who.uid, who.gid, AT_SYMLINK_NOFOLLOW) != 0)
     fail(errno, "set its owner");
   // Nobody else is in here, so that the name still is the fifo.
-  ::fchmodat(parent, name.c_str(), archive_entry_perm(entry) & 07777, 0);
+  if (::fchmodat(parent, name.c_str(), archive_entry_perm(entry) & 07777, 0) != 0)
+    fail(errno, "set its mode");
   ::utimensat(parent, name.c_str(), times_of(modified_of(entry)).data(), AT_SYMLINK_NOFOLLOW);
 }
 

@@ -1,0 +1,633 @@
+#include "actors/state/ledger_server.hpp"
+
+#include "actors/state/backup.hpp"
+#include "actors/state/frame.hpp"
+#include "actors/state/raft_engine.hpp"
+#include "actors/state/records.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <set>
+
+namespace novacron::ledger {
+namespace {
+
+constexpr int exit_again = 75;
+/// Commands that may wait for the disk; more are refused.
+constexpr std::size_t commands_max = 16'384;
+constexpr std::size_t command_bytes_waiting_max = 64u << 20;
+/// One write to the log: large enough for any command, small beside a segment.
+constexpr std::size_t batch_entries_max = 1024;
+constexpr std::size_t batch_bytes_max = 2u << 20;
+/// A client that lets more than this pile up is cut off; it comes back and starts from the whole state.
+constexpr std::size_t unread_bytes_max = 256u << 20;
+constexpr std::uint64_t tick_ms = 50;
+
+class server;
+
+/// One client on the unix socket.
+struct connection {
+  server* owner = nullptr;
+  std::uint64_t number = 0;
+  uv_pipe_t pipe{};
+  std::string in;
+  std::string out;
+  std::size_t writing = 0;
+  bool watching = false;
+  bool closing = false;
+  std::vector<char> block = std::vector<char>(64 * 1024);
+};
+
+/// Whom to answer.
+struct caller {
+  std::uint64_t connection = 0;
+  std::uint64_t call = 0;
+};
+
+struct write_order {
+  uv_write_t request;
+  std::string bytes;
+};
+
+class server {
+public:
+  explicit server(const server_options& options) : options_{options} {}
+
+  int run() {
+    uv_loop_init(&loop_);
+    if (!lock())
+      return complain("another process uses " + options_.directory.string()), exit_again;
+    if (const auto problem = listen(); !problem.empty())
+      return complain(problem), 1;
+    open_engine();
+    begin_loop();
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    return exit_code_;
+  }
+
+private:
+  // --- start and end
+
+  static void complain(const std::string& what) { std::fprintf(stderr, "ledger: %s\n", what.c_str()); }
+
+  /// Two processes on one log would destroy it. One that was just killed may hold it for a moment longer.
+  bool lock() const {
+    const auto fd = ::open((options_.directory / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (auto tries = 0; fd >= 0 && tries < 100; ++tries) {
+      if (::flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+      ::usleep(20'000);
+    }
+    return false;
+  }
+
+  std::string listen() {
+    ::unlink(options_.socket.c_str());
+    uv_pipe_init(&loop_, &listener_, 0);
+    listener_.data = this;
+    const auto mask = ::umask(0177);
+    auto rc = uv_pipe_bind(&listener_, options_.socket.c_str());
+    ::umask(mask);
+    if (rc == 0)
+      rc = uv_listen(reinterpret_cast<uv_stream_t*>(&listener_), 64,
+                     [](uv_stream_t* s, int status) { status == 0 ? static_cast<server*>(s->data)->accept() : void(); });
+    return rc == 0 ? std::string{} : "cannot listen at " + options_.socket.string() + ": " + uv_strerror(rc);
+  }
+
+  void begin_loop() {
+    prepare_.data = check_.data = tick_.data = ended_.data = interrupted_.data = this;
+    uv_prepare_init(&loop_, &prepare_);
+    uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<server*>(h->data)->turn(); });
+    uv_check_init(&loop_, &check_);
+    uv_check_start(&check_, [](uv_check_t* h) { static_cast<server*>(h->data)->turn(); });
+    uv_timer_init(&loop_, &tick_);
+    uv_timer_start(&tick_, [](uv_timer_t* h) { static_cast<server*>(h->data)->tick(); }, tick_ms, tick_ms);
+    for (auto [handle, number] : {std::pair{&ended_, SIGTERM}, std::pair{&interrupted_, SIGINT}}) {
+      uv_signal_init(&loop_, handle);
+      uv_signal_start(handle, [](uv_signal_t* h, int) { static_cast<server*>(h->data)->end(0); }, number);
+    }
+  }
+
+  /// Everything that matters is on disk already: the loop ends as it is.
+  void end(int code) {
+    exit_code_ = code;
+    flush();
+    ::unlink(options_.socket.c_str());
+    uv_stop(&loop_);
+  }
+
+  void open_engine() {
+    fresh_ = std::make_unique<records>();
+    engine_ = std::make_unique<engine>(&loop_, options_,
+                                       engine::hooks{
+                                           .apply = [this](auto index, auto bytes) { apply(index, bytes); },
+                                           .snapshot = [this] { return current().snapshot(); },
+                                           .restore = [this](auto bytes) { return restore(bytes); },
+                                           .doubted = [this] { fail_pending(); },
+                                       });
+    trouble_ = engine_->start();
+    if (!trouble_.empty())
+      complain(trouble_);
+    // A loaded log is the truth at once when it is at least as long as what was known before.
+    adopt_fresh();
+  }
+
+  /// While the log is read again, the records from before it broke are served until the new ones caught up.
+  records& current() { return fresh_ ? *fresh_ : *serving_; }
+
+  void adopt_fresh() {
+    if (fresh_ && (!serving_ || fresh_->index() >= serving_->index()))
+      serving_ = std::move(fresh_);
+  }
+
+  void reopen_engine() {
+    reopening_ = true;
+    fail_pending();
+    engine_->close([this] {
+      // Not from within the library's own callback.
+      uv_timer_init(&loop_, &again_);
+      again_.data = this;
+      uv_timer_start(&again_, [](uv_timer_t* t) { static_cast<server*>(t->data)->reopen_when_possible(); }, 200, 500);
+    });
+  }
+
+  void reopen_when_possible() {
+    engine_.reset();
+    if (disk_low())
+      return;
+    uv_close(reinterpret_cast<uv_handle_t*>(&again_), nullptr);
+    reopening_ = false;
+    open_engine();
+  }
+
+  // --- the state
+
+  void apply(std::uint64_t index, std::string_view bytes) {
+    const auto pending = pending_.find(index);
+    const auto asked = pending == pending_.end() ? caller{} : pending->second.who;
+    if (pending != pending_.end()) {
+      pending_bytes_ -= pending->second.bytes;
+      pending_.erase(pending);
+    }
+    const auto command = parse_command(bytes);
+    if (!command) {
+      complain("entry " + std::to_string(index) + " of the log is no command; it is skipped");
+      current().skip(index);
+      return refuse(asked, fault::bad_request, "the entry is no command");
+    }
+    auto done = current().apply(index, *command);
+    if (done.forgotten)
+      refuse(asked, fault::conflict, "this client has sent so many commands since that the answer is forgotten");
+    else
+      answer(asked, done.answer);
+    if (fresh_)
+      adopt_fresh();
+    else if (done.changed.written_size() + done.changed.removed_size() > 0)
+      tell_watchers(done.changed);
+  }
+
+  bool restore(std::string_view bytes) {
+    if (!current().restore(bytes))
+      return false;
+    if (fresh_)
+      adopt_fresh();
+    for (auto& [number, c] : connections_)
+      if (c->watching)
+        tell_state(*c);
+    return true;
+  }
+
+  void tell_watchers(wire::LedgerChanged& changed) {
+    auto news = wire::LedgerReply{};
+    *news.mutable_changed() = std::move(changed);
+    for (auto& [number, c] : connections_)
+      if (c->watching)
+        put_frame(c->out, news);
+  }
+
+  void tell_state(connection& c) {
+    auto news = wire::LedgerReply{};
+    *news.mutable_entries() = serving().below("");
+    put_frame(c.out, news);
+  }
+
+  void tell_led(connection& c) {
+    auto news = wire::LedgerReply{};
+    auto& led = *news.mutable_led();
+    led.set_leader(leader_);
+    led.set_term(term_);
+    led.set_here(!leader_.empty() && leader_ == options_.node);
+    put_frame(c.out, news);
+  }
+
+  const records& serving() {
+    static const auto nothing = records{};
+    return serving_ ? *serving_ : nothing;
+  }
+
+  // --- each turn of the loop
+
+  void turn() {
+    submit();
+    begin_barrier();
+    follow_leadership();
+    flush();
+  }
+
+  void tick() {
+    low_ = disk_low();
+    if (reopening_)
+      return;
+    if (engine_->broken() && trouble_.empty())
+      return reopen_engine();
+    if (low_ && trouble_.empty())
+      engine_->hand_over();
+  }
+
+  bool disk_low() const {
+    struct statvfs now {};
+    return ::statvfs(options_.directory.c_str(), &now) == 0 && now.f_bavail * now.f_frsize < options_.free_bytes_min;
+  }
+
+  bool usable() const { return !reopening_ && trouble_.empty(); }
+  bool leads() const { return usable() && engine_->leads(); }
+
+  void submit() {
+    while (!waiting_.empty()) {
+      auto entries = std::vector<std::string_view>{};
+      auto size = std::size_t{0};
+      while (entries.size() < waiting_.size() && entries.size() < batch_entries_max && size < batch_bytes_max) {
+        entries.emplace_back(waiting_[entries.size()].second);
+        size += entries.back().size();
+      }
+      auto why = engine::verdict{.ok = false, .kind = fault::unavailable, .text = "the ledger is being opened again"};
+      const auto first = usable() ? engine_->propose(entries, why) : 0;
+      for (auto i = std::size_t{0}; i < entries.size(); ++i) {
+        const auto bytes = waiting_[i].second.size();
+        if (first == 0) {
+          pending_bytes_ -= bytes;
+          refuse(waiting_[i].first, why.kind, why.text);
+        } else {
+          pending_.emplace(first + i, pending{waiting_[i].first, bytes});
+        }
+      }
+      waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(entries.size()));
+    }
+  }
+
+  void fail_pending() {
+    for (const auto& [index, p] : std::exchange(pending_, {})) {
+      pending_bytes_ -= p.bytes;
+      refuse(p.who, fault::unavailable, "leadership was lost on the way; whether it was done is not known");
+    }
+  }
+
+  void begin_barrier() {
+    if (reads_.empty() || barrier_under_way_)
+      return;
+    barrier_under_way_ = true;
+    auto batch = std::exchange(reads_, {});
+    auto done = [this, batch](const engine::verdict& how) {
+      barrier_under_way_ = false;
+      for (const auto& [who, prefix] : batch)
+        how.ok ? answer(who, serving().below(prefix)) : refuse(who, how.kind, how.text);
+    };
+    usable() ? engine_->barrier(done) : done({false, fault::unavailable, "the ledger is being opened again"});
+  }
+
+  void follow_leadership() {
+    const auto leader = usable() ? engine_->leader() : std::string{};
+    const auto term = usable() ? engine_->term() : term_;
+    if (leader == leader_ && term == term_)
+      return;
+    const auto led = leader_ == options_.node;
+    leader_ = leader;
+    term_ = term;
+    // Of a batch the library answers only for its first entry: the others are told here.
+    if (led)
+      fail_pending();
+    for (auto& [number, c] : connections_)
+      if (c->watching)
+        tell_led(*c);
+  }
+
+  // --- clients
+
+  void accept() {
+    auto c = std::make_unique<connection>();
+    c->owner = this;
+    c->number = ++last_connection_;
+    uv_pipe_init(&loop_, &c->pipe, 0);
+    c->pipe.data = c.get();
+    auto* stream = reinterpret_cast<uv_stream_t*>(&c->pipe);
+    uv_accept(reinterpret_cast<uv_stream_t*>(&listener_), stream);
+    uv_read_start(
+        stream,
+        [](uv_handle_t* h, std::size_t, uv_buf_t* b) {
+          auto& block = static_cast<connection*>(h->data)->block;
+          *b = uv_buf_init(block.data(), static_cast<unsigned>(block.size()));
+        },
+        [](uv_stream_t* s, ssize_t count, const uv_buf_t* b) {
+          auto* x = static_cast<connection*>(s->data);
+          count < 0 ? x->owner->drop(*x) : x->owner->received(*x, {b->base, static_cast<std::size_t>(count)});
+        });
+    connections_.emplace(c->number, std::move(c));
+  }
+
+  void drop(connection& c) {
+    if (c.closing)
+      return;
+    c.closing = true;
+    c.watching = false;
+    uv_close(reinterpret_cast<uv_handle_t*>(&c.pipe), [](uv_handle_t* h) {
+      auto* x = static_cast<connection*>(h->data);
+      x->owner->connections_.erase(x->number);
+    });
+  }
+
+  void received(connection& c, std::string_view bytes) {
+    c.in += bytes;
+    auto stream = frames{c.in, call_bytes_max};
+    auto call = wire::LedgerCall{};
+    while (const auto frame = stream.next()) {
+      if (!call.ParseFromArray(frame->data(), static_cast<int>(frame->size())))
+        return drop(c);
+      handle(c, call);
+    }
+    if (stream.bad())
+      return drop(c);
+    c.in.erase(0, stream.taken());
+  }
+
+  void answer_message(const caller& who, wire::LedgerReply& reply) {
+    const auto found = connections_.find(who.connection);
+    if (found == connections_.end() || found->second->closing)
+      return;
+    reply.set_id(who.call);
+    put_frame(found->second->out, reply);
+  }
+
+  void answer(const caller& who, const wire::LedgerApplied& x) {
+    if (who.connection == 0)
+      return restorations_.contains(who.call) ? continue_restoration(who.call) : void();
+    auto reply = wire::LedgerReply{};
+    *reply.mutable_applied() = x;
+    answer_message(who, reply);
+  }
+
+  void answer(const caller& who, wire::LedgerEntries x) {
+    auto reply = wire::LedgerReply{};
+    *reply.mutable_entries() = std::move(x);
+    answer_message(who, reply);
+  }
+
+  void refuse(const caller& who, fault kind, const std::string& text) {
+    if (who.connection == 0) {
+      if (const auto run = restorations_.extract(who.call))
+        refuse(run.mapped().who, kind, text + "; the restoration is not finished");
+      return;
+    }
+    auto reply = wire::LedgerReply{};
+    reply.set_fault(static_cast<std::uint32_t>(kind));
+    reply.set_text(text);
+    reply.set_leader(leader_);
+    answer_message(who, reply);
+  }
+
+  void handle(connection& c, wire::LedgerCall& call) {
+    const auto who = caller{c.number, call.id()};
+    switch (call.what_case()) {
+      case wire::LedgerCall::kCommand: return propose(who, std::move(*call.mutable_command()));
+      case wire::LedgerCall::kRead: return read(who, call.read());
+      case wire::LedgerCall::kWatch:
+        c.watching = true;
+        tell_state(c);
+        return tell_led(c);
+      case wire::LedgerCall::kStatus: return status(who);
+      case wire::LedgerCall::kAdd: return change(who, [&](auto told) { add(call.add(), told); });
+      case wire::LedgerCall::kRemove:
+        return change(who, [&](auto told) { engine_->remove(call.remove().node(), told); });
+      case wire::LedgerCall::kSnapshot: return change(who, [&](auto told) { engine_->snapshot(told); });
+      case wire::LedgerCall::kBackup: return backup(who, call.backup().path());
+      case wire::LedgerCall::kRestore: return restore_backup(who, call.restore());
+      case wire::LedgerCall::WHAT_NOT_SET: return refuse(who, fault::bad_request, "the call asks for nothing");
+    }
+  }
+
+  void propose(const caller& who, std::string bytes) {
+    const auto parsed = parse_command(bytes);
+    if (!parsed)
+      return refuse(who, fault::bad_request, "this is not a command that the ledger takes");
+    if (!leads())
+      return refuse_follower(who);
+    if (low_)
+      return refuse(who, fault::storage, "the disk of the ledger is full: nothing was written");
+    if (pending_.size() + waiting_.size() >= commands_max || pending_bytes_ + bytes.size() > command_bytes_waiting_max)
+      return refuse(who, fault::overloaded, "too many commands wait for the disk");
+    pending_bytes_ += bytes.size();
+    waiting_.emplace_back(who, std::move(bytes));
+  }
+
+  void refuse_follower(const caller& who) {
+    if (!trouble_.empty())
+      return refuse(who, fault::storage, trouble_);
+    if (reopening_)
+      return refuse(who, low_ ? fault::storage : fault::unavailable, "the ledger is being opened again");
+    if (engine_->leader().empty())
+      return refuse(who, fault::unavailable, "nobody leads the ledger right now");
+    refuse(who, fault::not_leader, "another node leads");
+  }
+
+  void read(const caller& who, const wire::LedgerRead& what) {
+    // While this was the only vote nobody else can have written: what is known here is all there is.
+    if (!what.linearizable() || (reopening_ && was_alone_))
+      return answer(who, serving().below(what.prefix()));
+    if (!leads())
+      return refuse_follower(who);
+    was_alone_ = engine_->alone();
+    // A leader without followers that has applied what it has committed needs to ask nobody.
+    if (was_alone_ && engine_->applied() >= engine_->committed())
+      return answer(who, serving().below(what.prefix()));
+    if (reads_.size() >= commands_max)
+      return refuse(who, fault::overloaded, "too many reads wait for the majority");
+    reads_.emplace_back(who, what.prefix());
+  }
+
+  void status(const caller& who) {
+    auto reply = wire::LedgerReply{};
+    auto& s = *reply.mutable_status();
+    s.set_leader(leader_);
+    s.set_term(term_);
+    s.set_applied(serving().index());
+    s.set_records(serving().all().size());
+    s.set_bytes(serving().bytes());
+    if (usable()) {
+      s.set_committed(engine_->committed());
+      s.set_refused(engine_->refused_peers());
+      for (auto& member : engine_->members())
+        *s.add_members() = std::move(member);
+    }
+    s.set_state(!trouble_.empty()                           ? trouble_
+                : low_                                      ? "read-only: disk full"
+                : reopening_                                ? "opening again"
+                : s.members_size() == 0                     ? "waiting to be added"
+                : leader_.empty()                           ? "no leader"
+                                                            : "serving");
+    answer_message(who, reply);
+  }
+
+  template <class F>
+  void change(const caller& who, F&& begin) {
+    if (!leads())
+      return refuse_follower(who);
+    begin([this, who](const engine::verdict& how) {
+      auto applied = wire::LedgerApplied{};
+      applied.set_index(serving().index());
+      applied.set_applied(true);
+      how.ok ? answer(who, applied) : refuse(who, how.kind, how.text);
+    });
+  }
+
+  void add(const wire::LedgerAdd& what, const engine::decided& told) {
+    if (what.node().empty() || what.address().find(':') == std::string::npos)
+      return told({false, fault::bad_request, "a voter needs a name and an address HOST:PORT"});
+    if (options_.address.empty())
+      return told({false, fault::unsupported, "this ledger has no address where voters could reach it"});
+    engine_->add(what.node(), what.address(), told);
+  }
+
+  void backup(const caller& who, const std::string& path) {
+    write_backup(&loop_, path, serving().snapshot(), [this, who, index = serving().index()](const std::string& problem) {
+      auto applied = wire::LedgerApplied{};
+      applied.set_index(index);
+      applied.set_applied(true);
+      problem.empty() ? answer(who, applied) : refuse(who, fault::storage, problem);
+    });
+  }
+
+  void restore_backup(const caller& who, const wire::LedgerRestore& what) {
+    if (!leads())
+      return refuse_follower(who);
+    read_backup(&loop_, what.path(), [this, who, force = what.force()](backup_file file) {
+      if (!file.problem.empty())
+        return refuse(who, fault::bad_request, file.problem);
+      auto plan = plan_restoration(serving(), file.content, file.client, force);
+      if (!plan.refused.empty())
+        return refuse(who, fault::conflict, plan.refused);
+      const auto number = ++last_restoration_;
+      restorations_.emplace(number, restoration_run{who, std::move(plan.commands)});
+      continue_restoration(number);
+    });
+  }
+
+  /// One command after the other, so that a large backup neither floods the log nor the queue.
+  void continue_restoration(std::uint64_t number) {
+    auto& run = restorations_.at(number);
+    if (run.next < run.commands.size())
+      return propose(caller{0, number}, run.commands[run.next++].SerializeAsString());
+    auto applied = wire::LedgerApplied{};
+    applied.set_index(serving().index());
+    applied.set_applied(true);
+    answer(run.who, applied);
+    restorations_.erase(number);
+  }
+
+  void flush() {
+    for (auto& [number, c] : connections_) {
+      if (c->closing || c->out.empty())
+        continue;
+      if (c->writing > 0) {
+        if (c->out.size() + c->writing > unread_bytes_max)
+          drop(*c);
+        continue;
+      }
+      auto* stream = reinterpret_cast<uv_stream_t*>(&c->pipe);
+      auto buffer = uv_buf_init(c->out.data(), static_cast<unsigned>(c->out.size()));
+      const auto sent = uv_try_write(stream, &buffer, 1);
+      if (sent == static_cast<int>(c->out.size())) {
+        c->out.clear();
+        continue;
+      }
+      auto* w = new write_order{{}, c->out.substr(static_cast<std::size_t>(std::max(sent, 0)))};
+      c->out.clear();
+      w->request.data = w;
+      c->writing = w->bytes.size();
+      buffer = uv_buf_init(w->bytes.data(), static_cast<unsigned>(w->bytes.size()));
+      uv_write(&w->request, stream, &buffer, 1, [](uv_write_t* r, int status) {
+        auto* x = static_cast<connection*>(r->handle->data);
+        delete static_cast<write_order*>(r->data);
+        x->writing = 0;
+        if (status != 0)
+          x->owner->drop(*x);
+      });
+    }
+  }
+
+  struct pending {
+    caller who;
+    std::size_t bytes = 0;
+  };
+  /// Its commands are proposed by a caller without connection whose call is the restoration's number.
+  struct restoration_run {
+    caller who;
+    std::vector<wire::LedgerCommand> commands;
+    std::size_t next = 0;
+  };
+
+  server_options options_;
+  uv_loop_t loop_{};
+  uv_pipe_t listener_{};
+  uv_prepare_t prepare_{};
+  uv_check_t check_{};
+  uv_timer_t tick_{};
+  uv_timer_t again_{};
+  uv_signal_t ended_{};
+  uv_signal_t interrupted_{};
+  int exit_code_ = 0;
+
+  std::unique_ptr<engine> engine_;
+  std::unique_ptr<records> serving_;
+  std::unique_ptr<records> fresh_;
+  /// Why the log cannot be used at all; empty when it can.
+  std::string trouble_;
+  bool reopening_ = false;
+  bool was_alone_ = false;
+  bool low_ = false;
+  std::string leader_;
+  std::uint64_t term_ = 0;
+
+  std::map<std::uint64_t, std::unique_ptr<connection>> connections_;
+  std::uint64_t last_connection_ = 0;
+  std::vector<std::pair<caller, std::string>> waiting_;
+  std::map<std::uint64_t, pending> pending_;
+  std::size_t pending_bytes_ = 0;
+  std::vector<std::pair<caller, std::string>> reads_;
+  bool barrier_under_way_ = false;
+  std::map<std::uint64_t, restoration_run> restorations_;
+  std::uint64_t last_restoration_ = 0;
+};
+
+} // namespace
+
+int ledger_server_main(const server_options& options) {
+  // The library writes to sockets of voters that died.
+  ::signal(SIGPIPE, SIG_IGN);
+  auto problem = std::error_code{};
+  std::filesystem::create_directories(options.directory, problem);
+  auto here = std::make_unique<server>(options);
+  const auto code = here->run();
+  // Handles of the library are still open: the process ends with them.
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+} // namespace novacron::ledger
