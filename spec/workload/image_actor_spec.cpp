@@ -47,9 +47,9 @@ struct town {
   }
 
   image_actor node_of(std::shared_ptr<image_store> held, const std::string& name, std::vector<caf::actor> upstream) {
-    const auto made = spawn_image_actor(
-      system, std::move(held),
-      {.node = name, .upstream = std::move(upstream), .piece_bytes = 40'000, .fetches_max = 2});
+    const auto made =
+        spawn_image_actor(system, std::move(held),
+                          {.node = name, .upstream = std::move(upstream), .piece_bytes = 40'000, .fetches_max = 2});
     people.push_back(caf::actor_cast<caf::actor>(made));
     return made;
   }
@@ -59,7 +59,7 @@ struct town {
   std::pair<Answer, fault_text> ask(const image_actor& whom, const Question& question) {
     auto result = std::pair<Answer, fault_text>{};
     self->request(whom, 30s, question)
-      .receive([&](const Answer& x) { result.first = x; }, [&](caf::error& x) { result.second = explain(x); });
+        .receive([&](const Answer& x) { result.first = x; }, [&](caf::error& x) { result.second = explain(x); });
     return result;
   }
 
@@ -80,26 +80,28 @@ struct town {
 caf::behavior middleman(caf::event_based_actor* self, image_actor real, std::shared_ptr<std::atomic<int>> blobs,
                         std::function<bool(int, wire::Blob&)> spoil) {
   return {
-    [=](const wire::ImageLookup& x) { return self->delegate(real, x); },
-    [=](const wire::BlobRequest& x) {
-      const auto number = ++*blobs;
-      auto promise = self->make_response_promise<wire::Blob>();
-      self->request(real, 30s, x)
-        .then(
-          [=](const wire::Blob& blob) mutable {
-            auto changed = blob;
-            if (spoil(number, changed))
-              promise.deliver(std::move(changed));
-            else
-              promise.deliver(caf::make_error(fault::unreachable, "the line is cut"));
-          },
-          [=](caf::error& problem) mutable { promise.deliver(problem); });
-      return promise;
-    },
+      [=](const wire::ImageLookup& x) { return self->delegate(real, x); },
+      [=](const wire::BlobRequest& x) {
+        const auto number = ++*blobs;
+        auto promise = self->make_response_promise<wire::Blob>();
+        self->request(real, 30s, x)
+            .then(
+                [=](const wire::Blob& blob) mutable {
+                  auto changed = blob;
+                  if (spoil(number, changed))
+                    promise.deliver(std::move(changed));
+                  else
+                    promise.deliver(caf::make_error(fault::unreachable, "the line is cut"));
+                },
+                [=](caf::error& problem) mutable { promise.deliver(problem); });
+        return promise;
+      },
   };
 }
 
-bool pass(int, wire::Blob&) { return true; }
+bool pass(int, wire::Blob&) {
+  return true;
+}
 
 } // namespace
 
@@ -187,7 +189,9 @@ SCENARIO("an image that a workload needs is pulled from upstream") {
     first.receive(fine, broken);
     second.receive(fine, broken);
     third.receive(fine, broken);
-    THEN("each piece came once") { CHECK(*blobs == pieces); }
+    THEN("each piece came once") {
+      CHECK(*blobs == pieces);
+    }
   }
   WHEN("the line breaks in the middle") {
     const auto edge = t.node_of(held, "edge", {peer([](int number, wire::Blob&) { return number != 6; })});
