@@ -117,6 +117,8 @@ response service::answer(request asked) {
   const auto shape = request{.method = asked.method};
   auto found = find_route(std::move(asked), world_);
   const auto* through = std::get_if<call>(&found);
+  if (!through && std::get<response>(found).status == 401)
+    settings_.refused("no_certificate");
   auto out = through ? run(*through) : std::move(std::get<response>(found));
   const auto title = through ? through->through->pattern : std::string_view{"none"};
   count(*numbers_, title, shape, out.status, monotonic::now() - start);

@@ -7,6 +7,7 @@
 #include "actors/host/metrics.hpp"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,8 @@ public:
     std::uint16_t port = 0;
     /// For servers, not requiring a certificate (`certificate_required = false`): whoever brings none may only join.
     std::shared_ptr<host::tls_context> tls;
+    /// Told of requests of somebody without the certificate that they need; called on any thread.
+    std::function<void(const char* why)> refused = [](const char*) {};
     server::config served;
   };
 

@@ -165,10 +165,10 @@ public:
     auto visitor = std::make_shared<guest>();
     visitor->fd = fd;
     if (busy_.fetch_add(1) >= hooks_.handshakes_max)
-      return turn_away("too many handshakes");
+      return turn_away("too_many");
     visitor->session.reset(hooks_.session(true));
     if (!visitor->session)
-      return turn_away("no certificate of our own");
+      return turn_away("no_own_certificate");
     SSL_set_fd(visitor->session.get(), fd);
     SSL_set_accept_state(visitor->session.get());
     auto open = std::make_shared<std::atomic<bool>>(true);
@@ -176,7 +176,7 @@ public:
     loop_.after(hooks_.patience, [self, fd, open] {
       if (open->exchange(false)) {
         self->loop_.forget(fd);
-        self->turn_away("too slow");
+        self->turn_away("too_slow");
       }
     });
     loop_.post([self, visitor, open, then = std::move(then)] { self->advance(visitor, open, then); });
@@ -194,7 +194,7 @@ public:
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       auto wait = pollfd{fd, static_cast<short>(state == progress::wants_write ? POLLOUT : POLLIN), 0};
       if (state == progress::failed || left.count() <= 0 || ::poll(&wait, 1, static_cast<int>(left.count())) <= 0) {
-        hooks_.refused(state == progress::failed ? hooks_.why(session.get()) : "too slow");
+        hooks_.refused(state == progress::failed ? hooks_.why(session.get()) : "too_slow");
         return nullptr;
       }
     }

@@ -78,7 +78,8 @@ caf::expected<wire::Certificate> grant(pointer self, const std::string& request,
   }
 }
 
-caf::error refuse(const std::string& text) {
+caf::error refuse(pointer self, const std::string& text) {
+  self->state.around.refused();
   host::log_rarely(host::level::warn, "authority", "refused to let a node join: {}", text);
   return caf::make_error(fault::denied, text);
 }
@@ -167,7 +168,7 @@ void redeem(pointer self, caf::typed_response_promise<wire::Certificate> promise
   auto record = entry == found.entries().end() ? std::nullopt : record_in(*entry);
   if (const auto wrong = objection(record, secret, asked.name(), asked.role(), self->state.around.now());
       !wrong.empty())
-    return void(promise.deliver(refuse(wrong)));
+    return void(promise.deliver(refuse(self, wrong)));
   auto certificate = grant(self, asked.request(), asked.name(), asked.role());
   if (!certificate)
     return void(promise.deliver(certificate.error()));
@@ -179,7 +180,7 @@ void redeem(pointer self, caf::typed_response_promise<wire::Certificate> promise
       .then(
           [=, given = std::move(*certificate)](const wire::LedgerApplied& x) mutable {
             if (!x.applied())
-              return void(promise.deliver(refuse("token " + secret.id + " was used already")));
+              return void(promise.deliver(refuse(self, "token " + secret.id + " was used already")));
             host::log_info("authority", "{} joins with token {}", asked.role() + '/' + asked.name(), secret.id);
             promise.deliver(std::move(given));
           },
@@ -189,7 +190,7 @@ void redeem(pointer self, caf::typed_response_promise<wire::Certificate> promise
 caf::result<wire::Certificate> admit(pointer self, const wire::CertificateRequest& asked) {
   const auto secret = parse_token(asked.token());
   if (!secret)
-    return refuse("that is no token");
+    return refuse(self, "that is no token");
   auto promise = self->make_response_promise<wire::Certificate>();
   self->request(self->state.around.ledger, ledger_patience, read(token_prefix + secret->id, true))
       .then([=, secret = *secret](const wire::LedgerEntries& found) { redeem(self, promise, asked, secret, found); },

@@ -21,6 +21,8 @@ struct authority_surroundings {
   std::shared_ptr<host::deny_list> denied;
   /// Hands a message to the credentials actor of a node.
   std::function<void(const std::string& node, const wire::DenyList&)> tell;
+  /// Told of each attempt to join that was refused.
+  std::function<void()> refused = [] {};
   std::function<host::wall_time()> now = std::chrono::system_clock::now;
   /// Unguessable bytes.
   std::function<std::string(std::size_t count)> chance = host::random_bytes;

@@ -201,7 +201,8 @@ bool clear_workloads(const fs::path& socket, std::chrono::seconds patience) {
   const auto deadline = monotonic::now() + patience;
   try {
     auto fabric = shell::client{shell::parse_target(socket.string()), {}, std::chrono::seconds{3}};
-    for (const auto& x : nlohmann::json::parse(fabric.get("/v1/workloads")).at("workloads"))
+    const auto all = nlohmann::json::parse(fabric.get("/v1/workloads"));
+    for (const auto& x : all.at("workloads"))
       fabric.order("DELETE", "/v1/workloads/" + shell::url_encode(x.at("record").at("spec").at("name").get<std::string>()));
     while (monotonic::now() < deadline) {
       if (nlohmann::json::parse(fabric.get("/v1/instances")).at("instances").empty())

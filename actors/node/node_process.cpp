@@ -110,7 +110,8 @@ public:
     denied_->replace(read_deny_list(self_.data_dir / "trust"));
     transport_ = host::spawn_tls_middleman(system_, loop_, links_over_tls((self_.data_dir / "trust").string(), denied_, [this](const std::string& why) { refused(why, ""); }));
     rooms_ = std::make_unique<node_rooms>(room_surroundings{system_, loop_, names_, options_.settings, self_, options_.program,
-                                                            facts_, denied_, numbers_});
+                                                            facts_, denied_, numbers_,
+                                                            [this](const std::string& why, const std::string& text) { refused(why, text); }});
     supervisor_ = spawn_supervisor(system_, names_, rooms_->all());
     threshold_ = spawn_door(system_, surroundings(), {.dials = dials_of(self_),
                                                       .health = [this] { return feel(names_, self_); },
@@ -182,6 +183,7 @@ private:
     settings.node = self_.name;
     settings.role = self_.role;
     settings.version = host::version();
+    settings.refused = [this](const char* why) { refused(why, "a request"); };
     settings.socket = (self_.data_dir / "api.sock").string();
     if (self_.api) {
       settings.host = self_.api->host;
@@ -191,6 +193,7 @@ private:
       tls.certificate_required = false;
       tls.sends_authority = true;
       tls.denied = denied_;
+      tls.refused = [this](host::refusal why, std::string_view) { refused(std::string{host::to_string(why)}, ""); };
       settings.tls = host::make_tls_context(std::move(tls));
     }
     return settings;

@@ -152,6 +152,7 @@ room node_rooms::authority() {
             around.ledger = handle_of<ledger_actor>(*around_.names.open("ledger"));
             around.client = fmt::format("authority/{}/{}", around_.self.name, around_.facts.incarnation() + ++starts_);
             around.denied = around_.denied;
+            around.refused = [this] { around_.refused("bad_token", "no token for this"); };
             around.tell = [this](const std::string& node, const wire::DenyList& list) {
               caf::anon_send(around_.names.handle(node, "credentials"), list);
             };

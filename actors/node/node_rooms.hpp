@@ -26,6 +26,8 @@ struct room_surroundings {
   wire::NodeFacts facts;
   std::shared_ptr<host::deny_list> denied;
   std::shared_ptr<host::metrics> numbers;
+  /// Counts a peer that was not let in; any thread may call it.
+  std::function<void(const std::string& why, const std::string& text)> refused;
 };
 
 /// The rooms of one node. Every role has observer, credentials and images; controllers have ledger, scheduler and
