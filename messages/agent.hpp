@@ -21,6 +21,7 @@ using agent_actor = caf::typed_actor<caf::replies_to<wire::Assign>::with<wire::D
 
 /// The image store of a node.
 using image_actor = caf::typed_actor<caf::replies_to<wire::ImageImport>::with<wire::Image>,
+                                     caf::replies_to<wire::ImageEnsure>::with<wire::Image>,
                                      caf::replies_to<wire::ImageListRequest>::with<wire::ImageList>,
                                      caf::replies_to<wire::ImageDelete>::with<wire::Done>,
                                      caf::replies_to<wire::ImageLookup>::with<wire::ImageManifest>,

@@ -4,6 +4,7 @@
 
 #include <caf/actor_system_config.hpp>
 #include <caf/all.hpp>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -108,6 +109,10 @@ std::optional<claim> claim_of(const caf::type_erased_tuple& x) {
     const auto& asked = x.get_as<v1::CertificateRequest>(0);
     return claim{asked.name(), asked.role()};
   }
+  if (x.size() > 0 && x.match_element<v1::CertificateRenewal>(0)) {
+    const auto& asked = x.get_as<v1::CertificateRenewal>(0);
+    return claim{asked.name(), asked.role()};
+  }
   return {};
 }
 
@@ -172,6 +177,8 @@ fault_text explain(const caf::error& x) {
 }
 
 void add_language(caf::actor_system_config& settings) {
+  // A peer's broken bytes become a fault; Protobuf need not also write about them to standard error.
+  google::protobuf::SetLogHandler(nullptr);
   settings.add_message_types<caf::id_block::novacron>();
   settings.add_error_category(caf::atom("novacron"), [](std::uint8_t code, caf::atom_value, const caf::message& context) {
     return fault_message(code, context);

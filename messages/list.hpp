@@ -46,6 +46,7 @@
   X(Blob,                   nobody)                        \
   X(ImageLookup,            cloud | worker | person)       \
   X(ImageManifest,          nobody)                        \
+  X(ImageEnsure,            cloud | person)                \
   /* scheduler */                                          \
   X(Submit,                 cloud | person)                \
   X(Submitted,              nobody)                        \
@@ -89,10 +90,11 @@
   X(JoinToken,              nobody)                        \
   X(TokenListRequest,       person)                        \
   X(TokenList,              nobody)                        \
-  X(CertificateRequest,     cloud | worker)                \
+  X(CertificateRequest,     cloud)                         \
   X(Certificate,            nobody)                        \
   X(CertificateRevoke,      person)                        \
   X(DenyList,               cloud)                         \
+  X(CertificateRenewal,     cloud | worker)                \
   /* observer */                                           \
   X(ActorListRequest,       cloud | person)                \
   X(ActorList,              nobody)                        \

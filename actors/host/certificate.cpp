@@ -116,8 +116,9 @@ std::string identity_uri_of(const GENERAL_NAMES* all) {
     const auto* one = sk_GENERAL_NAME_value(all, i);
     if (one->type != GEN_URI)
       continue;
-    const auto text = std::string{reinterpret_cast<const char*>(ASN1_STRING_get0_data(one->d.uniformResourceIdentifier)),
-                                  static_cast<std::size_t>(ASN1_STRING_length(one->d.uniformResourceIdentifier))};
+    const auto text =
+        std::string{reinterpret_cast<const char*>(ASN1_STRING_get0_data(one->d.uniformResourceIdentifier)),
+                    static_cast<std::size_t>(ASN1_STRING_length(one->d.uniformResourceIdentifier))};
     if (!text.starts_with("novacron://"))
       continue;
     if (!found.empty())
@@ -171,7 +172,8 @@ request read_request(const std::string& pem, std::string_view name, std::string_
   if (X509_REQ_verify(asked.get(), owner) != 1)
     fail("the request is not signed by its own key");
   auto* extensions = X509_REQ_get_extensions(asked.get());
-  const auto all = names{static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr))};
+  const auto all =
+      names{static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr))};
   sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
   if (identity_uri_of(all.get()) != identity_uri(name, role))
     throw certificate_error{"the request does not ask for " + identity_uri(name, role)};
@@ -217,7 +219,8 @@ std::optional<identity> identity_of(const X509* x) {
   const auto found = parse_identity_uri(identity_uri_of(all.get()));
   if (!found)
     return {};
-  return identity{found->name, found->role, serial_of(x), time_of(X509_get0_notBefore(x)), time_of(X509_get0_notAfter(x))};
+  return identity{found->name, found->role, serial_of(x), time_of(X509_get0_notBefore(x)),
+                  time_of(X509_get0_notAfter(x))};
 }
 
 std::string fingerprint_of(const X509* x) {
@@ -253,7 +256,8 @@ namespace {
 int verify_at(X509* leaf, X509* authority, wall_time now) {
   const auto trusted = openssl::store{X509_STORE_new()};
   const auto context = openssl::store_context{X509_STORE_CTX_new()};
-  openssl::require(trusted && context && X509_STORE_add_cert(trusted.get(), authority) == 1, "cannot trust the authority");
+  openssl::require(trusted && context && X509_STORE_add_cert(trusted.get(), authority) == 1,
+                   "cannot trust the authority");
   openssl::require(X509_STORE_CTX_init(context.get(), trusted.get(), leaf, nullptr) == 1, "cannot verify");
   X509_STORE_CTX_set_time(context.get(), 0, openssl::to_time_t(now));
   if (X509_verify_cert(context.get()) == 1)
@@ -267,8 +271,8 @@ int verify_at(X509* leaf, X509* authority, wall_time now) {
 
 std::string_view to_string(refusal x) {
   constexpr auto texts = std::array<std::string_view, 12>{
-    "none",        "no_certificate", "self_signed", "wrong_authority", "expired",      "not_yet_valid",
-    "no_identity", "wrong_role",     "wrong_name",  "denied",          "old_protocol", "malformed"};
+      "none",        "no_certificate", "self_signed", "wrong_authority", "expired",      "not_yet_valid",
+      "no_identity", "wrong_role",     "wrong_name",  "denied",          "old_protocol", "malformed"};
   return texts[static_cast<std::size_t>(x)];
 }
 
@@ -280,7 +284,8 @@ std::vector<refusal> all_refusals() {
 }
 
 bool role_exists(std::string_view role) {
-  constexpr auto roles = std::array<std::string_view, 7>{"cloud", "hybrid", "edge", "gpu", "storage", "gateway", "person"};
+  constexpr auto roles =
+      std::array<std::string_view, 7>{"cloud", "hybrid", "edge", "gpu", "storage", "gateway", "person"};
   return std::find(roles.begin(), roles.end(), role) != roles.end();
 }
 
@@ -321,7 +326,8 @@ std::string make_request(const std::string& key_text, std::string_view name, std
   openssl::set_name(X509_REQ_get_subject_name(made.get()), name);
   auto* extensions = sk_X509_EXTENSION_new_null();
   sk_X509_EXTENSION_push(
-    extensions, openssl::make_extension(nullptr, NID_subject_alt_name, "URI:" + openssl::identity_uri(name, role)).release());
+      extensions,
+      openssl::make_extension(nullptr, NID_subject_alt_name, "URI:" + openssl::identity_uri(name, role)).release());
   const auto added = X509_REQ_add_extensions(made.get(), extensions);
   sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
   openssl::require(added == 1, "cannot add extensions");
@@ -346,7 +352,7 @@ std::string issue(const key_and_certificate& authority, const std::string& reque
   // The DNS name and the loopback let ordinary HTTP clients check the host they talk to.
   openssl::add_extension(made.get(), issuer.get(), NID_subject_alt_name,
                          "URI:" + openssl::identity_uri(name, role) + ",DNS:" + std::string{name} +
-                           ",DNS:localhost,IP:127.0.0.1");
+                             ",DNS:localhost,IP:127.0.0.1");
   openssl::require(X509_sign(made.get(), key.get(), EVP_sha256()) > 0, "cannot sign");
   return openssl::to_pem(made.get());
 }
@@ -364,7 +370,8 @@ wall_time end_of(const std::string& certificate) {
 }
 
 bool belongs_to(const std::string& key, const std::string& certificate) {
-  const auto same = X509_check_private_key(openssl::read_certificate(certificate).get(), openssl::read_key(key).get()) == 1;
+  const auto same =
+      X509_check_private_key(openssl::read_certificate(certificate).get(), openssl::read_key(key).get()) == 1;
   ERR_clear_error();
   return same;
 }
@@ -428,11 +435,11 @@ std::string sign(const std::string& key_text, std::string_view purpose, std::str
   const auto whole = to_be_signed(purpose, bytes);
   auto length = std::size_t{0};
   openssl::require(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1 &&
-                     EVP_DigestSign(context.get(), nullptr, &length, raw(whole), whole.size()) == 1,
+                       EVP_DigestSign(context.get(), nullptr, &length, raw(whole), whole.size()) == 1,
                    "cannot sign");
   auto signature = std::string(length, '\0');
-  openssl::require(EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &length, raw(whole),
-                                  whole.size()) == 1,
+  openssl::require(EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &length,
+                                  raw(whole), whole.size()) == 1,
                    "cannot sign");
   signature.resize(length);
   return signature;
@@ -445,8 +452,8 @@ bool is_signed(const std::string& certificate, std::string_view purpose, std::st
     const auto context = openssl::digest{EVP_MD_CTX_new()};
     const auto whole = to_be_signed(purpose, bytes);
     const auto good =
-      EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, X509_get0_pubkey(owner.get())) == 1 &&
-      EVP_DigestVerify(context.get(), raw(signature), signature.size(), raw(whole), whole.size()) == 1;
+        EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, X509_get0_pubkey(owner.get())) == 1 &&
+        EVP_DigestVerify(context.get(), raw(signature), signature.size(), raw(whole), whole.size()) == 1;
     ERR_clear_error();
     return good;
   } catch (const certificate_error&) {
@@ -469,7 +476,8 @@ std::string sha256(std::string_view bytes) {
 
 std::string random_bytes(std::size_t count) {
   auto out = std::string(count, '\0');
-  openssl::require(RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(count)) == 1, "no randomness");
+  openssl::require(RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(count)) == 1,
+                   "no randomness");
   return out;
 }
 

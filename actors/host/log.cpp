@@ -56,7 +56,12 @@ level wanted_for(const settings& x, std::string_view actor) {
 /// The length of the UTF-8 sequence at the front of `x`, 0 if there is none.
 std::size_t sequence_length(std::string_view x) {
   const auto first = static_cast<unsigned char>(x[0]);
-  const auto length = first < 0x80 ? 1u : first < 0xc2 ? 0u : first < 0xe0 ? 2u : first < 0xf0 ? 3u : first < 0xf5 ? 4u : 0u;
+  const auto length = first < 0x80   ? 1u
+                      : first < 0xc2 ? 0u
+                      : first < 0xe0 ? 2u
+                      : first < 0xf0 ? 3u
+                      : first < 0xf5 ? 4u
+                                     : 0u;
   if (length == 0 || length > x.size())
     return 0;
   for (auto i = 1u; i < length; ++i)
@@ -133,8 +138,14 @@ std::string rfc3339(std::chrono::system_clock::time_point x) {
   const auto seconds = static_cast<std::time_t>((since - rest) / 1000);
   auto parts = std::tm{};
   ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, rest);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, rest);
+}
+
+std::string json_string(std::string_view text) {
+  auto out = std::string{};
+  append_json(out, text);
+  return out;
 }
 
 std::string json_line(const log_line& x) {

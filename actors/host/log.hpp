@@ -44,6 +44,8 @@ struct log_line {
 
 /// `2026-01-31T23:59:59.123Z`.
 std::string rfc3339(std::chrono::system_clock::time_point x);
+/// `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD.
+std::string json_string(std::string_view text);
 /// The line as one JSON object with ts, level, msg, actor, node and the fields; bytes that are no UTF-8 become U+FFFD.
 std::string json_line(const log_line& x);
 /// The line for a person; `colour` only for terminals.

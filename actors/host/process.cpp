@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fstream>
@@ -30,14 +31,16 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 /// The child's half, between vfork and exec: only calls that are safe there.
 [[noreturn]] void become(const command& what, char* const* argv, char* const* environment, int null, int failure) {
   const auto fds = std::array{what.in < 0 ? null : what.in, what.out < 0 ? null : what.out, what.err < 0 ? null : what.err};
-  // First out of the way of 0..2, then into place.
-  auto high = std::array<int, 3>{};
-  for (auto i = 0u; i < 3; ++i)
-    high[i] = ::fcntl(fds[i], F_DUPFD_CLOEXEC, 10);
-  const auto report = ::fcntl(failure, F_DUPFD_CLOEXEC, 10);
-  for (auto i = 0; i < 3; ++i)
-    ::dup2(high[static_cast<std::size_t>(i)], i);
-  ::syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
+  // First out of the way of the places, then into place.
+  constexpr auto places = static_cast<int>(3 + inherit_max);
+  auto high = std::array<int, 3 + inherit_max>{};
+  const auto count = std::min(high.size(), 3 + what.inherit.size());
+  for (auto i = 0u; i < count; ++i)
+    high[i] = ::fcntl(i < 3 ? fds[i] : what.inherit[i - 3], F_DUPFD_CLOEXEC, places);
+  const auto report = ::fcntl(failure, F_DUPFD_CLOEXEC, places);
+  for (auto i = 0u; i < count; ++i)
+    ::dup2(high[i], static_cast<int>(i));
+  ::syscall(SYS_close_range, static_cast<unsigned>(count), ~0u, CLOSE_RANGE_CLOEXEC);
   if (what.detached)
     ::setsid();
   if (what.dies_with_us)

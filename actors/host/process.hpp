@@ -17,10 +17,12 @@ struct command {
   std::vector<std::string> argv;
   /// "NAME=value"; empty keeps the parent's environment.
   std::vector<std::string> environment;
-  /// Descriptors for stdin, stdout, stderr; -1 is /dev/null. All others are closed in the child.
+  /// Descriptors for stdin, stdout, stderr; -1 is /dev/null. All others but `inherit` are closed in the child.
   int in = -1;
   int out = -1;
   int err = -1;
+  /// Further descriptors for the child, which finds them as 3, 4, ...; at most 8.
+  std::vector<int> inherit;
   /// A session of its own, so that a terminal's Ctrl-C for us does not reach it.
   bool detached = true;
   /// SIGKILL for the child when the thread that started it ends (for helpers that must not outlive us).
@@ -38,6 +40,9 @@ struct child {
   /// Becomes readable when the process ends. Owned by whoever holds this.
   int pidfd = -1;
 };
+
+/// The most descriptors that `command::inherit` may hold.
+constexpr std::size_t inherit_max = 8;
 
 /// Starts `what`. Throws std::system_error when it cannot be started (the executable does not exist, ...).
 child start(const command& what);

@@ -80,7 +80,8 @@ context make_context(const SSL_METHOD* method) {
   SSL_CTX_set_session_cache_mode(made.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(made.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_num_tickets(made.get(), 0);
-  SSL_CTX_set_mode(made.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(made.get(),
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   // Ours have two certificates of 600 bytes.
   SSL_CTX_set_max_cert_list(made.get(), 16 * 1024);
   SSL_CTX_set_verify_depth(made.get(), 1);
@@ -100,7 +101,9 @@ struct tls_context::state {
 
   explicit state(tls_settings x);
 
-  std::pair<file_version, file_version> on_disk() const { return {version_of(files.certificate), version_of(files.key)}; }
+  std::pair<file_version, file_version> on_disk() const {
+    return {version_of(files.certificate), version_of(files.key)};
+  }
   /// The newest pair on disk; while certificate and key do not match (one is being replaced), the last that did.
   std::shared_ptr<const credentials> newest();
   refusal consider(X509_STORE_CTX* x, std::string& text) const;
@@ -116,7 +119,8 @@ const tls_context::state& state_of(const SSL* connection) {
 int show_certificate(SSL* connection, void* argument) {
   auto& state = *static_cast<tls_context::state*>(argument);
   const auto mine = state.newest();
-  if (SSL_use_certificate(connection, mine->certificate.get()) != 1 || SSL_use_PrivateKey(connection, mine->key.get()) != 1)
+  if (SSL_use_certificate(connection, mine->certificate.get()) != 1 ||
+      SSL_use_PrivateKey(connection, mine->key.get()) != 1)
     return 0;
   if (state.settings.sends_authority && SSL_add1_chain_cert(connection, state.authority.get()) != 1)
     return 0;
@@ -154,7 +158,7 @@ void watch_alerts(const SSL* connection, int where, int detail) {
       refusal_of(connection) != refusal::none)
     return;
   const auto alert = detail & 0xff;
-  const auto why = alert == no_certificate_alert    ? refusal::no_certificate
+  const auto why = alert == no_certificate_alert      ? refusal::no_certificate
                    : alert == SSL_AD_PROTOCOL_VERSION ? refusal::old_protocol
                                                       : refusal::malformed;
   state_of(connection).refuse(const_cast<SSL*>(connection), why, SSL_alert_desc_string_long(detail));
@@ -163,15 +167,16 @@ void watch_alerts(const SSL* connection, int where, int detail) {
 } // namespace
 
 tls_context::state::state(tls_settings x)
-  : settings{std::move(x)}, files{trust_files_in(settings.directory)},
-    native{make_context(settings.side == tls_side::server ? TLS_server_method() : TLS_client_method())},
-    authority{openssl::read_certificate(must_read(files.authority))}, seen{on_disk()} {
+    : settings{std::move(x)}, files{trust_files_in(settings.directory)},
+      native{make_context(settings.side == tls_side::server ? TLS_server_method() : TLS_client_method())},
+      authority{openssl::read_certificate(must_read(files.authority))}, seen{on_disk()} {
   mine = read_credentials(files);
   const auto raw = native.get();
   if (X509_STORE_add_cert(SSL_CTX_get_cert_store(raw), authority.get()) != 1)
     openssl::fail("cannot trust " + files.authority.string());
   SSL_CTX_set_app_data(raw, this);
-  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | (settings.certificate_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | (settings.certificate_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                     nullptr);
   SSL_CTX_set_cert_verify_callback(raw, check_peer, this);
   SSL_CTX_set_cert_cb(raw, show_certificate, this);
   SSL_CTX_set_info_callback(raw, watch_alerts);
@@ -265,7 +270,7 @@ struct joining_context::state {
 
 namespace {
 
-X509* find_authority(STACK_OF(X509)* chain, const std::string& fingerprint) {
+X509* find_authority(STACK_OF(X509) * chain, const std::string& fingerprint) {
   for (auto i = 0; chain != nullptr && i < sk_X509_num(chain); ++i)
     if (equal_secretly(openssl::fingerprint_of(sk_X509_value(chain, i)), fingerprint))
       return sk_X509_value(chain, i);
@@ -302,7 +307,7 @@ int check_controller(X509_STORE_CTX* x, void* argument) {
 } // namespace
 
 joining_context::joining_context(std::string fingerprint, std::function<wall_time()> now)
-  : state_{new state{std::move(fingerprint), std::move(now), make_context(TLS_client_method()), {}, {}}} {
+    : state_{new state{std::move(fingerprint), std::move(now), make_context(TLS_client_method()), {}, {}}} {
   SSL_CTX_set_verify(state_->native.get(), SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_cert_verify_callback(state_->native.get(), check_controller, state_.get());
 }

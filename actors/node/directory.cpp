@@ -18,6 +18,10 @@ directory::~directory() {
     x->aim(nullptr);
     x->retire();
   }
+  for (const auto& [title, x] : leading_) {
+    x->aim(nullptr);
+    x->retire();
+  }
   for (const auto& [name, x] : ways_) {
     x->cut("this node is going down");
     x->retire();
@@ -92,24 +96,18 @@ void directory::on_new_way(std::function<void(const channel_ptr&)> tell) {
 
 caf::expected<caf::actor> directory::find(std::string_view path) {
   const auto text = std::string{path};
+  if (std::ranges::binary_search(led_by_one, path)) {
+    if (leader().empty())
+      return caf::make_error(fault::unreachable, "no controller is known to " + self_ + " yet");
+    return leading(text);
+  }
+  if (const auto local = look_up(text))
+    return handle_of(*local);
   const auto slash = text.find('/');
-  if (const auto local = look_up(text)) {
-    const auto leading = leader();
-    if (leading.empty() || leading == self_ || !std::ranges::binary_search(led_by_one, text))
-      return handle_of(*local);
-  }
-  if (std::ranges::binary_search(led_by_one, text)) {
-    const auto leading = leader();
-    if (!leading.empty())
-      return handle(leading, text);
-    return caf::make_error(fault::unreachable, "no controller is known to this node yet");
-  }
-  if (slash == text.npos)
-    return caf::make_error(fault::not_found, "no actor called " + text + " on " + self_);
   const auto node = text.substr(0, slash);
-  const auto title = text.substr(slash + 1);
-  if (node == self_ && !look_up(title))
-    return caf::make_error(fault::not_found, "no actor called " + title + " on " + node);
+  const auto title = slash == text.npos ? "" : text.substr(slash + 1);
+  if (title.empty() || (node == self_ && !look_up(title)))
+    return caf::make_error(fault::not_found, "no actor called " + (title.empty() ? text : title) + " on " + self_);
   return handle(node, title);
 }
 
@@ -119,14 +117,56 @@ caf::actor directory::handle(const std::string& node, const std::string& title) 
   return handle_of(*way_to(node, title));
 }
 
-void directory::lead(std::string node) {
-  const auto lock = std::lock_guard{guard_};
-  leader_ = std::move(node);
+caf::actor directory::leading(const std::string& title) {
+  auto made = post_ptr{};
+  auto node = std::string{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    auto& entry = leading_[title];
+    if (entry)
+      return handle_of(*entry);
+    entry = made = make_relay<post>(system_, "the leader's " + title);
+    node = leader_;
+  }
+  if (!node.empty())
+    made->aim(caf::actor_cast<caf::strong_actor_ptr>(handle(node, title)));
+  return handle_of(*made);
+}
+
+void directory::lead(const std::string& node) {
+  auto all = std::map<std::string, post_ptr>{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    if (leader_ == node)
+      return;
+    leader_ = node;
+    all = leading_;
+  }
+  for (const auto& [title, address] : all)
+    address->aim(node.empty() ? nullptr : caf::actor_cast<caf::strong_actor_ptr>(handle(node, title)));
 }
 
 std::string directory::leader() const {
   const auto lock = std::lock_guard{guard_};
   return leader_;
+}
+
+void directory::arrived(const wire::NodeFacts& facts) {
+  const auto lock = std::lock_guard{guard_};
+  present_[facts.name()] = facts;
+}
+
+void directory::departed(const std::string& node) {
+  const auto lock = std::lock_guard{guard_};
+  present_.erase(node);
+}
+
+std::vector<wire::NodeFacts> directory::present() const {
+  const auto lock = std::lock_guard{guard_};
+  auto found = std::vector<wire::NodeFacts>{};
+  for (const auto& [name, facts] : present_)
+    found.push_back(facts);
+  return found;
 }
 
 } // namespace novacron::node

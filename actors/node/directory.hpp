@@ -3,6 +3,7 @@
 /// Where everybody is: the actors of this node by name, and the ways out to those of its peers.
 
 #include "actors/node/relay.hpp"
+#include "messages/registry.hpp"
 
 #include <map>
 #include <set>
@@ -37,15 +38,23 @@ public:
   void on_new_way(std::function<void(const channel_ptr&)> tell);
 
   /// The actor at "title" or "node/title". The names of the controllers' actors ("scheduler", "ledger", "authority")
-  /// lead to the node that leads the ledger, wherever one asks.
+  /// mean those of the node that leads, wherever one asks; "node/scheduler" means that one.
   caf::expected<caf::actor> find(std::string_view path);
 
   /// A handle to `title` on `node`, be it this one or a peer.
   caf::actor handle(const std::string& node, const std::string& title);
 
+  /// A handle to the controllers' actor `title` on whichever node leads the ledger.
+  caf::actor leading(const std::string& title);
+
   /// Tells who leads the ledger; empty while nobody does.
-  void lead(std::string node);
+  void lead(const std::string& node);
   std::string leader() const;
+
+  /// Peers whose links are up, for rooms that were restarted and missed the news.
+  void arrived(const wire::NodeFacts& facts);
+  void departed(const std::string& node);
+  std::vector<wire::NodeFacts> present() const;
 
 private:
   caf::actor_system& system_;
@@ -56,6 +65,8 @@ private:
   std::map<std::pair<std::string, std::string>, channel_ptr> ways_;
   std::function<void(const channel_ptr&)> tell_;
   std::string leader_;
+  std::map<std::string, post_ptr> leading_;
+  std::map<std::string, wire::NodeFacts> present_;
 };
 
 } // namespace novacron::node

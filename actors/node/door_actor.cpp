@@ -206,7 +206,9 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
     [=](const wire::Beat& x) -> caf::result<wire::Beat> {
       if (!session_of_caller(self))
         return caf::make_error(fault::denied, "not introduced");
-      return x;
+      auto reply = x;
+      reply.set_leader(self->state.around->names->leader());
+      return reply;
     },
     [=](const wire::HealthRequest&) { return self->state.settings.health(); },
     [=](const wire::LinkListRequest&) { return list_links(self); },
@@ -219,6 +221,10 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
     },
     [=](const admitted& x) {
       begin_session(self, x.peer.system, x.peer.facts.name(), x.peer.facts.role(), x.peer.serial);
+      // A link that knew only an address has learnt whom it leads to.
+      auto& links = self->state.links;
+      if (auto link = links.extract(x.dialled))
+        links.insert_or_assign(x.peer.facts.name(), std::move(link.mapped()));
     },
     [=](const new_way& x) {
       if (const auto link = self->state.links.find(x.way->peer); link != self->state.links.end())

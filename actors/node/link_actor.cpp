@@ -82,6 +82,7 @@ void lose(pointer self, const std::string& why) {
   st.status.set_reason(why);
   for (const auto& way : st.around->names->ways_to(st.peer))
     way->cut(why);
+  st.around->names->departed(st.peer);
   auto news = wire::NodeDeparted{};
   news.set_name(st.peer);
   news.set_reason(why);
@@ -97,9 +98,11 @@ void beat(pointer self) {
   question.set_number(connection);
   self->request(st.far->door, st.around->pulse.patience, question)
     .then(
-      [=](const wire::Beat&) {
+      [=](const wire::Beat& x) {
         if (connection != self->state.connection)
           return;
+        if (self->state.around->follows && !x.leader().empty())
+          self->state.around->names->lead(x.leader());
         const auto now = self->clock().now();
         self->state.heard = now;
         self->state.status.set_round_trip_seconds(std::chrono::duration<double>(now - sent).count());
@@ -131,6 +134,7 @@ void gain(pointer self, const acquaintance& peer) {
   host::log_info("link", "connected to {}", st.peer);
   for (const auto& way : st.around->names->ways_to(st.peer))
     connect_way(self, way);
+  st.around->names->arrived(peer.facts);
   auto news = wire::NodeArrived{};
   *news.mutable_facts() = peer.facts;
   tell_watchers(self, caf::make_message(std::move(news)));
@@ -159,7 +163,9 @@ void reject(pointer self, const finding& found) {
 
 void present_proof(pointer self, const acquaintance& peer, const wire::Proof& proof) {
   // Our own door must know the peer before the peer is told that it may come in.
-  self->send(handle_of(*self->state.around->names->open("door")), admitted{peer});
+  self->send(handle_of(*self->state.around->names->open("door")), admitted{peer, self->state.peer});
+  self->state.peer = peer.facts.name();
+  self->state.status.set_peer(peer.facts.name());
   self->request(peer.door, introduction_patience, proof)
     .then(
       [=](const wire::Welcome& welcome) {
@@ -181,7 +187,11 @@ void introduce(pointer self, const caf::node_id& system, const caf::actor& door)
       [=](const wire::Challenge& challenge) {
         auto& st = self->state;
         const auto own = st.around->own_papers();
-        const auto found = judge(challenge, st.peer, nonce, own, st.around->wall_clock(), *st.around->denied, between);
+        const auto known = st.peer.find(':') == st.peer.npos;
+        auto found = judge(challenge, known ? st.peer : challenge.name(), nonce, own, st.around->wall_clock(),
+                           *st.around->denied, between);
+        if (!known && found.why == host::refusal::none && sender_of_role(found.who.role) != cloud)
+          found = {host::refusal::wrong_role, found.who, "at this address is no controller"};
         if (found.why != host::refusal::none)
           return reject(self, found);
         auto peer = acquaintance{{}, found.who.serial, system, door};

@@ -25,6 +25,8 @@ struct neighbourhood {
   std::function<void(const std::string& why, const std::string& text)> refused;
   pulse_config pulse;
   std::uint64_t seed = 0;
+  /// True on nodes without a ledger: they learn from their peers who leads.
+  bool follows = false;
 };
 
 struct address {
@@ -43,6 +45,8 @@ struct acquaintance {
 /// Link to door: a dialled peer proved itself and may resolve names here.
 struct admitted {
   acquaintance peer;
+  /// What the link was called when it dialled: the peer's name, or its address when only that was known.
+  std::string dialled;
 };
 /// Door to link: the peer dialled us.
 struct dialled_in {
@@ -58,7 +62,8 @@ struct link_answer {
   wire::LinkStatus status;
 };
 
-/// `where` is nothing for a peer that only dials in.
+/// `where` is nothing for a peer that only dials in. A `peer` that is an address ("10.0.0.1:7100") stands for whichever
+/// controller is found there.
 caf::actor spawn_link(caf::actor_system& system, std::string peer, caf::optional<address> where, caf::actor door,
                       std::shared_ptr<const neighbourhood> around);
 

@@ -59,6 +59,9 @@ void mourn(pointer self, std::size_t which, const std::string& why) {
   host::log_error("supervisor", "{} failed: {}; starting it again in {} ms", room.plan.title, why,
                   std::chrono::duration_cast<std::chrono::milliseconds>(pause).count());
   self->delayed_send(self, pause, start_again{which});
+  for (const auto& other : self->state.rooms)
+    if (other.plan.needs == room.plan.title && other.running)
+      self->send_exit(other.running, caf::exit_reason::user_shutdown);
 }
 
 void on_down(pointer self, const caf::down_msg& news) {

@@ -12,6 +12,8 @@ struct room {
   std::string title;
   /// Makes a new incarnation from known state.
   std::function<caf::actor()> start;
+  /// The room whose end is also this one's: it would go on with promises that nobody keeps any more.
+  std::string needs = {};
 };
 
 /// The supervisor itself: understands only the exit message, on which it ends its rooms, last started first.

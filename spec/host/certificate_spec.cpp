@@ -36,7 +36,9 @@ SCENARIO("a node gets a certificate that says who it is") {
   THEN("no two certificates share a serial") {
     CHECK(host::read_identity(demo.admit("edge-1", "edge"))->serial != who->serial);
   }
-  THEN("the authority itself is nobody") { CHECK_FALSE(host::read_identity(demo.authority.certificate)); }
+  THEN("the authority itself is nobody") {
+    CHECK_FALSE(host::read_identity(demo.authority.certificate));
+  }
 }
 
 SCENARIO("a certificate is believed only from its authority, in its time, and when it is not denied") {

@@ -31,7 +31,8 @@ const auto some_time = std::chrono::system_clock::time_point{} + 1'700'000'000'1
 } // namespace
 
 SCENARIO("a log line is readable by people and by machines") {
-  const auto line = host::log_line{some_time, host::level::warn, "scheduler", "cloud-1", "no room", {{"workload", "web"}}};
+  const auto line =
+      host::log_line{some_time, host::level::warn, "scheduler", "cloud-1", "no room", {{"workload", "web"}}};
   CHECK(host::json_line(line) == "{\"ts\":\"2023-11-14T22:13:20.123Z\",\"level\":\"warn\",\"msg\":\"no room\","
                                  "\"actor\":\"scheduler\",\"node\":\"cloud-1\",\"workload\":\"web\"}\n");
   CHECK(host::human_line(line, false) == "22:13:20.123 warn  cloud-1/scheduler: no room workload=web\n");

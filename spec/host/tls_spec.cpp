@@ -63,7 +63,9 @@ struct fabric {
             .now = [this] { return now; }};
   }
   host::tls_settings client(std::filesystem::path directory, std::string peer = {}) {
-    return {.directory = std::move(directory), .side = host::tls_side::client, .peer = std::move(peer), .now = [this] { return now; }};
+    return {.directory = std::move(directory), .side = host::tls_side::client, .peer = std::move(peer), .now = [this] {
+              return now;
+            }};
   }
 };
 
@@ -75,7 +77,8 @@ struct wire_pair {
   connection client;
   bool met = false;
 
-  wire_pair(SSL_CTX* serving, SSL_CTX* calling) : server{SSL_new(serving), SSL_free}, client{SSL_new(calling), SSL_free} {
+  wire_pair(SSL_CTX* serving, SSL_CTX* calling)
+      : server{SSL_new(serving), SSL_free}, client{SSL_new(calling), SSL_free} {
     BIO* one = nullptr;
     BIO* other = nullptr;
     BIO_new_bio_pair(&one, 1 << 17, &other, 1 << 17);
@@ -192,7 +195,9 @@ SCENARIO("who has no valid certificate is refused, by class, and the listener su
     lay_out(path, demo.authority.certificate, strange_certificate(demo.authority, key, names), key);
     return rogue(path);
   };
-  WHEN("there is none") { CHECK(attempt(rogue()) == refusal::no_certificate); }
+  WHEN("there is none") {
+    CHECK(attempt(rogue()) == refusal::no_certificate);
+  }
   WHEN("it is self-signed") {
     const auto path = demo.home.path / "self";
     lay_out(path, elsewhere.certificate, elsewhere.certificate, elsewhere.key);
@@ -201,7 +206,9 @@ SCENARIO("who has no valid certificate is refused, by class, and the listener su
   WHEN("another authority made it, even one of the same name") {
     CHECK(attempt(rogue(demo.admit_by(elsewhere, "edge-1", "edge"))) == refusal::wrong_authority);
   }
-  WHEN("it has expired") { CHECK(attempt(rogue(demo.admit("edge-1", "edge", noon - 25h))) == refusal::expired); }
+  WHEN("it has expired") {
+    CHECK(attempt(rogue(demo.admit("edge-1", "edge", noon - 25h))) == refusal::expired);
+  }
   WHEN("it is not yet valid") {
     CHECK(attempt(rogue(demo.admit("edge-1", "edge", noon + 1h))) == refusal::not_yet_valid);
   }
@@ -288,7 +295,8 @@ SCENARIO("who joins believes only the authority its token names") {
     CHECK_FALSE(host::peer_identity(meeting.server.get()));
   }
   THEN("another one is not") {
-    const auto joining = host::joining_context{host::fingerprint(host::make_authority("demo", noon).certificate), clock};
+    const auto joining =
+        host::joining_context{host::fingerprint(host::make_authority("demo", noon).certificate), clock};
     CHECK_FALSE(wire_pair{server->native(), joining.native()}.met);
     CHECK(joining.authority().empty());
   }

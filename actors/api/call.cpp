@@ -1,0 +1,97 @@
+#include "actors/api/call.hpp"
+
+#include "actors/api/route.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace novacron::api {
+
+unsigned status_of(fault x) {
+  switch (x) {
+    case fault::not_found: return 404;
+    case fault::conflict: return 409;
+    case fault::bad_request:
+    case fault::bad_config: return 400;
+    case fault::denied: return 403;
+    case fault::unreachable: return 502;
+    case fault::timeout: return 504;
+    case fault::overloaded: return 429;
+    case fault::unavailable:
+    case fault::not_leader: return 503;
+    case fault::storage: return 507;
+    case fault::unsupported: return 501;
+    case fault::unspecified: return 500;
+  }
+  return 500;
+}
+
+std::string_view name_of(fault x) {
+  switch (x) {
+    case fault::unspecified: return "unspecified";
+    case fault::not_found: return "not_found";
+    case fault::conflict: return "conflict";
+    case fault::bad_request: return "bad_request";
+    case fault::denied: return "denied";
+    case fault::unreachable: return "unreachable";
+    case fault::timeout: return "timeout";
+    case fault::overloaded: return "overloaded";
+    case fault::unavailable: return "unavailable";
+    case fault::not_leader: return "not_leader";
+    case fault::storage: return "storage";
+    case fault::unsupported: return "unsupported";
+    case fault::bad_config: return "bad_config";
+  }
+  return "unspecified";
+}
+
+response problem(const caf::error& x) {
+  const auto what = explain(x);
+  auto out = problem(status_of(what.kind), what.text, name_of(what.kind));
+  if (out.status == 429 || out.status == 503)
+    out.headers["Retry-After"] = "1";
+  return out;
+}
+
+response json(const google::protobuf::Message& x, unsigned status) {
+  return {.status = status, .type = "application/json", .body = to_json(x), .headers = {}, .stream = {}};
+}
+
+bool is_name(std::string_view text) {
+  const auto alnum = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto fits = [&](char c) { return alnum(c) || c == '.' || c == '_' || c == '-'; };
+  return !text.empty() && text.size() <= 253 && alnum(text.front()) && std::ranges::all_of(text, fits);
+}
+
+const std::string& call::name(std::string_view of) const { return names.find(of)->second; }
+
+std::string call::text(std::string_view parameter) const {
+  const auto at = asked.query.find(parameter);
+  return at == asked.query.end() ? std::string{} : at->second;
+}
+
+std::int64_t call::number(std::string_view parameter) const {
+  const auto value = text(parameter);
+  auto x = std::int64_t{0};
+  std::from_chars(value.data(), value.data() + value.size(), x);
+  return x;
+}
+
+bool call::flag(std::string_view parameter) const {
+  return asked.query.contains(parameter) && text(parameter) != "false" && text(parameter) != "0";
+}
+
+void call::sign(wire::Order& x) const {
+  const auto key = asked.header("idempotency-key");
+  x.set_client("http:" + (key.empty() ? around->unique() : std::string{key}));
+  x.set_sequence(1);
+}
+
+world::answers call::ask_raw(const std::vector<std::string>& actors, const std::string& name,
+                             const caf::message& question, milliseconds more) const {
+  if (!through->open && !permitted(name, sender_of_role(asked.who.role)))
+    return {actors.size(), caf::make_error(fault::denied, "the role " + asked.who.role + " may not say " + name)};
+  return around->ask(actors, question, through->patience + more);
+}
+
+} // namespace novacron::api

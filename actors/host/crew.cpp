@@ -1,0 +1,57 @@
+#include "actors/host/crew.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace novacron::host {
+
+struct crew::state {
+  std::mutex guard;
+  std::condition_variable changed;
+  std::deque<std::function<void()>> waiting;
+  bool over = false;
+  std::vector<std::thread> threads;
+
+  void run() {
+    auto lock = std::unique_lock{guard};
+    for (;;) {
+      changed.wait(lock, [&] { return over || !waiting.empty(); });
+      if (over)
+        return;
+      auto work = std::move(waiting.front());
+      waiting.pop_front();
+      lock.unlock();
+      work();
+      work = nullptr;
+      lock.lock();
+    }
+  }
+};
+
+crew::crew(unsigned threads) : state_{std::make_unique<state>()} {
+  for (auto i = 0u; i < threads; ++i)
+    state_->threads.emplace_back([s = state_.get()] { s->run(); });
+}
+
+crew::~crew() {
+  {
+    const auto lock = std::lock_guard{state_->guard};
+    state_->over = true;
+  }
+  state_->changed.notify_all();
+  for (auto& thread : state_->threads)
+    thread.join();
+}
+
+void crew::give(std::function<void()> work) {
+  {
+    const auto lock = std::lock_guard{state_->guard};
+    state_->waiting.push_back(std::move(work));
+  }
+  state_->changed.notify_one();
+}
+
+} // namespace novacron::host

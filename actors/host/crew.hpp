@@ -1,0 +1,26 @@
+#pragma once
+
+/// A few threads for work that blocks on the disk or the kernel.
+
+#include <functional>
+#include <memory>
+
+namespace novacron::host {
+
+/// Work is begun in the order in which it was given; two pieces may run at the same time.
+class crew {
+public:
+  explicit crew(unsigned threads = 2);
+  /// Waits for what runs; what has not begun is dropped.
+  ~crew();
+  crew(const crew&) = delete;
+  crew& operator=(const crew&) = delete;
+
+  void give(std::function<void()> work);
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+} // namespace novacron::host

@@ -1,0 +1,114 @@
+#include "actors/node/benches.hpp"
+
+#include "actors/host/log.hpp"
+#include "actors/node/bench_messages.hpp"
+#include "actors/node/credentials.hpp"
+#include "actors/scheduler/bench.hpp"
+#include "actors/state/ledger_bench.hpp"
+#include "actors/workload/bench_container.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <stdexcept>
+#include <unistd.h>
+
+namespace novacron::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+using figures = std::vector<host::figure>;
+
+/// A directory on the disk that is to be measured, cleared at the end.
+class scratch {
+public:
+  explicit scratch(const std::string& where) : path_{fs::path{where} / ("novacron-bench-" + host::to_hex(host::random_bytes(6)))} {
+    fs::create_directories(path_);
+  }
+  ~scratch() {
+    auto ignored = std::error_code{};
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+private:
+  fs::path path_;
+};
+
+figures messages(const shell::invocation& flags, const std::string&) {
+  auto options = bench_messages_options{};
+  options.rounds = static_cast<unsigned>(flags.number("rounds", options.rounds));
+  return bench_messages(options);
+}
+
+figures ledger_bench(const shell::invocation& flags, const std::string& program) {
+  const auto place = scratch{flags.get("scratch", "/var/tmp")};
+  auto options = ledger::bench_options{};
+  options.program = {program, "ledger-server"};
+  options.directory = place.path() / "ledger";
+  options.trust = place.path() / "trust";
+  options.rounds = static_cast<std::uint32_t>(flags.number("rounds", options.rounds));
+  options.kills = static_cast<std::uint32_t>(flags.number("kills", options.kills));
+  options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
+  fs::create_directories(options.directory);
+  const auto now = std::chrono::system_clock::now();
+  fs::create_directories(options.trust / "authority");
+  lay_authority(options.trust / "authority", "bench", now);
+  for (const auto* voter : {"voter-1", "voter-2", "voter-3"})
+    lay_certificate(options.trust / "authority", options.trust / voter, voter, "cloud", now, std::chrono::hours{1});
+  auto found = figures{};
+  for (const auto& x : ledger::bench_ledger(options))
+    found.push_back({x.name, x.value, x.unit, x.peer, x.peer_value, x.ratio});
+  return found;
+}
+
+figures workload_bench(const shell::invocation& flags, const std::string&) {
+  if (const auto kind = flags.get("kind", "container"); kind != "container")
+    throw std::runtime_error{"there is no bench of workloads of kind '" + kind + "'; there is container"};
+  auto options = workload::bench_options{};
+  options.scratch = flags.get("scratch", "/var/tmp");
+  options.rounds = static_cast<int>(flags.number("rounds", options.rounds));
+  auto found = figures{};
+  for (const auto& [name, x] : workload::bench_container(options))
+    found.push_back({name, x.value, x.unit, x.peer, x.peer_value, x.ratio});
+  return found;
+}
+
+figures scheduler_bench(const shell::invocation& flags, const std::string&) {
+  auto options = scheduler::bench_options{};
+  options.nodes = static_cast<std::uint32_t>(flags.number("nodes", options.nodes));
+  options.decisions = static_cast<std::uint32_t>(flags.number("decisions", options.decisions));
+  options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
+  if (flags.has("fill"))
+    options.fill = std::stod(flags.get("fill"));
+  auto found = figures{};
+  for (const auto& [name, x] : scheduler::bench_scheduler(options))
+    found.push_back({name, x.value, x.unit});
+  return found;
+}
+
+const std::map<std::string, std::function<figures(const shell::invocation&, const std::string&)>>& areas() {
+  static const auto all = std::map<std::string, std::function<figures(const shell::invocation&, const std::string&)>>{
+    {"ledger", ledger_bench}, {"messages", messages}, {"scheduler", scheduler_bench}, {"workload", workload_bench}};
+  return all;
+}
+
+} // namespace
+
+std::optional<std::vector<host::figure>> bench(const std::string& area, const shell::invocation& flags, const std::string& program) {
+  const auto found = areas().find(area);
+  if (found == areas().end())
+    return {};
+  host::set_log_level(host::level::error);
+  return found->second(flags, program);
+}
+
+std::string bench_names() {
+  auto names = std::string{};
+  for (const auto& [name, run] : areas())
+    names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+} // namespace novacron::node

@@ -1,0 +1,365 @@
+#include "actors/node/demo.hpp"
+
+#include "actors/host/process.hpp"
+#include "actors/node/cable.hpp"
+#include "actors/node/dev.hpp"
+#include "actors/node/local_fabric.hpp"
+#include "actors/node/node_lock.hpp"
+#include "actors/shell/client.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <set>
+#include <sstream>
+
+namespace novacron::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+using json = nlohmann::json;
+using monotonic = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+/// What the demo promised did not happen.
+struct disappointment : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+constexpr auto web_file = R"(name = "web"
+kind = "container"
+image = "demo:1"
+command = ["/bin/busybox", "httpd", "-f", "-p", "80", "-h", "/www"]
+replicas = 2
+resources = { cpu = 0.1, memory = "32MiB" }
+placement = { spread = [{ key = "zone", max_skew = 1 }], apart = ["web"], prefer = { role = "edge" } }
+on_disconnect = "replace"
+health = { http = "/", port = 80, interval = "1s" }
+)";
+
+constexpr auto keeper_file = R"(name = "keeper"
+kind = "container"
+image = "demo:1"
+command = ["/bin/busybox", "sleep", "100000"]
+resources = { cpu = 0.1, memory = "16MiB" }
+placement = { prefer = { zone = "plant-b" } }
+on_disconnect = "replace"
+)";
+
+constexpr auto shards_file = R"(name = "shards"
+kind = "batch"
+image = "demo:1"
+command = ["/bin/sh", "-c", "echo this shard is done"]
+resources = { cpu = 0.1, memory = "16MiB" }
+batch = { completions = 4, parallelism = 2, retries = 1, deadline = "1m" }
+)";
+
+std::string read_text(const fs::path& file) {
+  auto in = std::ifstream{file};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+/// The body of a page, as any HTTP client would get it.
+std::string fetch(const std::string& host, std::uint16_t port) {
+  auto address = sockaddr_in{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  ::inet_pton(AF_INET, host.c_str(), &address.sin_addr);
+  const auto fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto patience = timeval{.tv_sec = 2, .tv_usec = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  auto text = std::string{};
+  constexpr auto question = std::string_view{"GET / HTTP/1.0\r\nHost: demo\r\n\r\n"};
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0
+      && ::send(fd, question.data(), question.size(), MSG_NOSIGNAL) > 0) {
+    auto block = std::array<char, 4096>{};
+    for (auto count = ::recv(fd, block.data(), block.size(), 0); count > 0; count = ::recv(fd, block.data(), block.size(), 0))
+      text.append(block.data(), static_cast<std::size_t>(count));
+  }
+  ::close(fd);
+  const auto body = text.find("\r\n\r\n");
+  return body == text.npos ? "" : text.substr(body + 4);
+}
+
+class story {
+public:
+  story(const demo_options& options, local_fabric& fabric, cable& uplink, fs::path scratch)
+    : options_{options}, fabric_{fabric}, uplink_{uplink}, scratch_{std::move(scratch)},
+      asked_{shell::parse_target(fabric.socket().string()), {}, 5s} {}
+
+  void tell() {
+    run_real_work();
+    survive_a_crash_of_a_node();
+    lose_a_node();
+    cut_a_node_off();
+    finish();
+  }
+
+private:
+  void say(const std::string& text) { fmt::print("\n{}\n", text), std::fflush(stdout); }
+  void seen(const std::string& text) { fmt::print("  ok: {}\n", text), std::fflush(stdout); }
+
+  /// Runs a command as a person would, and shows both.
+  std::string show(std::vector<std::string> words) {
+    auto line = std::string{"$ novacron"};
+    for (const auto& word : words)
+      line += " " + word;
+    fmt::print("{}\n", line);
+    auto what = host::command{};
+    what.argv = {options_.program};
+    what.argv.insert(what.argv.end(), words.begin(), words.end());
+    what.argv.push_back("--connect=" + fabric_.socket().string());
+    const auto done = host::run(what, 60s);
+    fmt::print("{}{}", done.out, done.err);
+    std::fflush(stdout);
+    if (done.how.code != 0)
+      throw disappointment{fmt::format("`{}` ended with exit code {}", line, done.how.code)};
+    return done.out;
+  }
+
+  json instances() { return json::parse(asked_.get("/v1/instances")).at("instances"); }
+
+  json instance(const std::string& name) {
+    for (const auto& x : instances())
+      if (x.at("name") == name)
+        return x;
+    return json::object();
+  }
+
+  std::string write(const std::string& name, const std::string& text) {
+    const auto file = scratch_ / name;
+    std::ofstream{file} << text;
+    return file.string();
+  }
+
+  void until(const std::string& what, std::chrono::seconds patience, const std::function<bool()>& holds) {
+    const auto begin = monotonic::now();
+    while (!holds()) {
+      if (monotonic::now() - begin > patience)
+        throw disappointment{"this did not happen within " + std::to_string(patience.count()) + " s: " + what};
+      ::usleep(50'000);
+    }
+    seen(fmt::format("{} ({:.1f} s)", what, std::chrono::duration<double>(monotonic::now() - begin).count()));
+  }
+
+  bool runs(const std::string& name) { return instance(name).value("phase", "") == "PHASE_RUNNING"; }
+
+  std::string make_image() {
+    const auto root = scratch_ / "image";
+    fs::create_directories(root / "bin");
+    fs::create_directories(root / "www");
+    for (const auto* busybox : {"/bin/busybox", "/usr/bin/busybox"})
+      if (fs::exists(busybox)) {
+        fs::copy_file(busybox, root / "bin" / "busybox", fs::copy_options::overwrite_existing);
+        break;
+      }
+    if (!fs::exists(root / "bin" / "busybox"))
+      throw disappointment{"the demo makes its image of a static busybox, and there is none (Debian: busybox-static)"};
+    auto ignored = std::error_code{};
+    for (const auto* tool : {"sh", "echo", "sleep", "httpd", "cat", "hostname"})
+      fs::create_symlink("busybox", root / "bin" / tool, ignored);
+    std::ofstream{root / "www" / "index.html"} << "hello from the fabric\n";
+    return root.string();
+  }
+
+  void run_real_work() {
+    say("== Four nodes, each a process of its own, joined over mutual TLS");
+    show({"node", "list"});
+    say("== An image made here, a replicated web service, a singleton, a batch job");
+    show({"image", "create", "demo:1", make_image(), (scratch_ / "layout").string()});
+    show({"image", "import", (scratch_ / "layout").string(), "--name=demo:1"});
+    const auto web = write("web.toml", web_file);
+    show({"plan", web});
+    show({"run", web});
+    show({"run", write("keeper.toml", keeper_file)});
+    show({"run", write("shards.toml", shards_file)});
+    until("two web servers run in different zones, and the singleton runs", 30s,
+          [&] { return runs("web.0") && runs("web.1") && runs("keeper.0") && instance("web.0").at("node") != instance("web.1").at("node"); });
+    until("each of them answers real HTTP", 10s, [&] {
+      return fetch(instance("web.0").value("address", ""), 80) == "hello from the fabric\n"
+             && fetch(instance("web.1").value("address", ""), 80) == "hello from the fabric\n";
+    });
+    until("the batch job completed its four shards", 30s, [&] {
+      return json::parse(asked_.get("/v1/workloads/shards")).value("phase", "") == "PHASE_COMPLETED";
+    });
+    show({"ps"});
+    show({"explain", "placement", "web"});
+  }
+
+  void survive_a_crash_of_a_node() {
+    const auto before = instance("keeper.0");
+    const auto node = before.at("node").get<std::string>();
+    say(fmt::format("== SIGKILL for the node process of {}, which starts again at once: its containers never notice", node));
+    fabric_.signal(node, SIGKILL);
+    until("the process is gone", 5s, [&] { return !fabric_.take_ended().empty(); });
+    fabric_.start(node);
+    until("the node is back and has adopted keeper.0: same start, same epoch", 15s, [&] {
+      const auto now = instance("keeper.0");
+      return fabric_.await_ready(0s) && now.value("phase", "") == "PHASE_RUNNING" && now.value("started_ms", "") == before.value("started_ms", "-")
+             && now.value("epoch", "") == before.value("epoch", "-");
+    });
+  }
+
+  void lose_a_node() {
+    const auto before = instance("web.0");
+    const auto node = before.at("node").get<std::string>();
+    say(fmt::format("== SIGKILL for {}, and this time it stays away: what it ran is placed elsewhere", node));
+    fabric_.signal(node, SIGKILL);
+    until("the process is gone", 5s, [&] { return !fabric_.take_ended().empty(); });
+    until("web.0 runs elsewhere, with a higher epoch", 25s, [&] {
+      const auto now = instance("web.0");
+      return now.value("phase", "") == "PHASE_RUNNING" && now.value("node", node) != node && number(now, "epoch") > number(before, "epoch");
+    });
+    show({"ps"});
+    say(fmt::format("== {} returns; its old copy of web.0 has a stale epoch and is stopped, never run twice", node));
+    fabric_.start(node);
+    until(node + " is back and runs nothing stale", 20s, [&] { return only_assigned(node); });
+  }
+
+  void cut_a_node_off() {
+    const auto node = std::string{"edge-2"};
+    const auto before = instance("keeper.0");
+    say(fmt::format("== {} is cut off without a word; keeper.0 ran on {}", node, before.at("node").get<std::string>()));
+    uplink_.cut();
+    if (before.at("node") == node)
+      until("keeper.0 runs elsewhere, with a higher epoch", 25s, [&] {
+        const auto now = instance("keeper.0");
+        return now.value("phase", "") == "PHASE_RUNNING" && now.value("node", node) != node && number(now, "epoch") > number(before, "epoch");
+      });
+    say("== The cable is plugged in again");
+    uplink_.heal();
+    until(node + " is back and runs nothing stale", 25s, [&] { return node_state(node) == "ready" && only_assigned(node); });
+  }
+
+  void finish() {
+    say("== In the end");
+    until("everything that was asked for runs, once", 20s, [&] {
+      auto names = std::multiset<std::string>{};
+      for (const auto& x : instances())
+        if (x.value("phase", "") == "PHASE_RUNNING")
+          names.insert(x.at("name").get<std::string>());
+      return names == std::multiset<std::string>{"keeper.0", "web.0", "web.1"};
+    });
+    show({"node", "list"});
+    show({"ps"});
+    show({"ledger", "show"});
+  }
+
+  static std::uint64_t number(const json& x, const char* key) {
+    const auto text = x.value(key, std::string{"0"});
+    return std::stoull(text);
+  }
+
+  std::string node_state(const std::string& node) { return json::parse(asked_.get("/v1/nodes/" + node)).value("state", ""); }
+
+  /// Whether `node` itself, asked directly, runs only what it is assigned at the epochs of the ledger.
+  bool only_assigned(const std::string& node) {
+    auto assigned = std::set<std::pair<std::string, std::string>>{};
+    for (const auto& x : instances())
+      if (x.at("node") == node)
+        assigned.emplace(x.at("name"), x.value("epoch", ""));
+    try {
+      const auto answer = json::parse(asked_.post("/v1/actors/" + node + "/agent:ask", R"({"message": "ReportRequest", "json": "{}"})"));
+      const auto report = json::parse(answer.at("json").get<std::string>());
+      for (const auto& x : report.at("instances"))
+        if (x.value("phase", "") == "PHASE_RUNNING" && !assigned.contains({x.at("name"), x.value("epoch", "")}))
+          return false;
+      return true;
+    } catch (const std::exception&) {
+      return false; // not reachable yet
+    }
+  }
+
+  const demo_options& options_;
+  local_fabric& fabric_;
+  cable& uplink_;
+  fs::path scratch_;
+  shell::client asked_;
+};
+
+/// The configuration as edge-2 gets to see it: the way to the controller leads over the cable.
+std::string rerouted(const std::string& file, const std::string& controller, std::uint16_t port, const fs::path& scratch) {
+  auto text = read_text(file);
+  const auto name = "name = \"" + controller + "\"\n";
+  const auto at = text.find(name);
+  if (at == text.npos)
+    throw disappointment{file + " has no line " + name};
+  text.insert(at + name.size(), fmt::format("address = \"127.0.0.1:{}\"\n", port));
+  const auto copy = scratch / "edge-2.toml";
+  std::ofstream{copy} << text;
+  return copy.string();
+}
+
+int play(const demo_options& options, configuration settings, const std::string& file, const fs::path& root) {
+  const auto scratch = root / "scratch";
+  fs::create_directories(scratch);
+  const auto controller = settings.nodes.front();
+  if (!controller.listen || !settings.find("edge-2"))
+    throw disappointment{"the demo needs the nodes.toml that came with it"};
+  auto uplink = cable{controller.listen->host, controller.listen->port};
+  auto extra = std::map<std::string, std::map<std::string, std::string>>{};
+  extra["edge-2"]["config"] = rerouted(file, controller.name, uplink.port(), scratch);
+  const auto begin = monotonic::now();
+  auto fabric = local_fabric{{options.program, std::move(settings), file, extra}};
+  fabric.start_all();
+  if (!fabric.await_ready(30s))
+    throw disappointment{"the fabric did not become ready; the nodes' logs are below " + root.string()};
+  fmt::print("The fabric is ready after {:.2f} s.\n", std::chrono::duration<double>(monotonic::now() - begin).count());
+  auto code = 0;
+  try {
+    story{options, fabric, uplink, scratch}.tell();
+    fmt::print("\nAll of it was seen to happen, in {:.0f} s.\n", std::chrono::duration<double>(monotonic::now() - begin).count());
+    if (options.interactive) {
+      fmt::print("The fabric is yours until you leave the shell (Ctrl-D).\n");
+      std::fflush(stdout);
+      const auto shell = host::start({.argv = {options.program, "shell", "--connect=" + fabric.socket().string()},
+                                      .in = 0, .out = 1, .err = 2, .detached = false});
+      ::waitpid(shell.pid, nullptr, 0);
+      ::close(shell.pidfd);
+    }
+  } catch (const std::exception& problem) {
+    std::cerr << "novacron demo: " << problem.what() << "\n";
+    code = 1;
+  }
+  clear_workloads(fabric.socket(), 20s);
+  fabric.stop(15s);
+  return code;
+}
+
+} // namespace
+
+int demo(const demo_options& options) {
+  const auto file = fs::absolute(options.config_file.empty() ? "nodes.toml" : options.config_file).string();
+  const auto root = usual_data_root() / "demo";
+  auto found = resolve(usual_layers({}, file), root);
+  for (const auto& wrong : found.problems)
+    std::cerr << "novacron: " << to_string(wrong) << "\n";
+  if (!found.problems.empty())
+    return 2;
+  ::signal(SIGPIPE, SIG_IGN);
+  try {
+    fs::create_directories(root);
+    const auto lock = node_lock{root};
+    const auto code = play(options, std::move(found.settings), file, root);
+    auto ignored = std::error_code{};
+    if (code == 0)
+      fs::remove_all(root, ignored);
+    return code;
+  } catch (const std::exception& problem) {
+    std::cerr << "novacron demo: " << problem.what() << "\n";
+    return 1;
+  }
+}
+
+} // namespace novacron::node

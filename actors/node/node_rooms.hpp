@@ -1,0 +1,67 @@
+#pragma once
+
+/// Which actors a role is made of, and how each is started.
+
+#include "actors/host/loop.hpp"
+#include "actors/host/metrics.hpp"
+#include "actors/host/certificate.hpp"
+#include "actors/node/configuration.hpp"
+#include "actors/node/supervisor_actor.hpp"
+#include "actors/workload/agent_actor.hpp"
+#include "actors/workload/container_driver.hpp"
+#include "actors/workload/image_store.hpp"
+
+
+namespace novacron::node {
+
+/// What the rooms share. Everything referred to outlives them.
+struct room_surroundings {
+  caf::actor_system& system;
+  host::loop& loop;
+  directory& names;
+  const configuration& settings;
+  const node_settings& self;
+  /// Our own executable, for the ledger's process.
+  std::string program;
+  wire::NodeFacts facts;
+  std::shared_ptr<host::deny_list> denied;
+  std::shared_ptr<host::metrics> numbers;
+};
+
+/// The rooms of one node. Every role has observer, credentials and images; controllers have ledger, scheduler and
+/// authority; nodes that host workloads have an agent.
+class node_rooms {
+public:
+  explicit node_rooms(room_surroundings around);
+  ~node_rooms();
+
+  /// In the order in which they start.
+  std::vector<room> all();
+
+  /// Who is told of links that come and go.
+  std::vector<caf::actor> link_watchers();
+
+  /// Ends what is not supervised.
+  void end();
+
+private:
+  room ledger();
+  room compass();
+  room scheduler();
+  room authority();
+  room credentials();
+  room images();
+  room agent();
+  room observer();
+  workload::image_access image_access() const;
+  /// Tells an actor that was started just now who is there already.
+  void introduce(const caf::actor& newcomer) const;
+
+  room_surroundings around_;
+  std::shared_ptr<workload::image_store> store_;
+  std::shared_ptr<workload::container_driver> driver_;
+  /// Tells the incarnations of an actor apart for the ledger.
+  std::uint64_t starts_ = 0;
+};
+
+} // namespace novacron::node

@@ -1,0 +1,27 @@
+#pragma once
+
+/// Measures how fast placement decides on a synthetic cluster that is kept full.
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace novacron::scheduler {
+
+struct bench_options {
+  std::uint32_t nodes = 1000;
+  std::uint32_t decisions = 100'000;
+  /// The share of all cores that is held while decisions are taken; one departure makes room for each arrival.
+  double fill = 0.95;
+  std::uint64_t seed = 1;
+};
+
+struct figure {
+  double value = 0;
+  std::string unit;
+};
+
+/// decision_rate, decision_p50, decision_p99, placed (the share of requests that found a node).
+std::map<std::string, figure> bench_scheduler(const bench_options& options);
+
+} // namespace novacron::scheduler

@@ -1,0 +1,224 @@
+#include "actors/scheduler/demand.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace novacron::scheduler {
+namespace {
+
+namespace wire = novacron::v1;
+
+/// Chosen: sums of this many of anything on one node still fit 63 bits.
+constexpr auto amount_max = std::uint64_t{1} << 50;
+constexpr auto replicas_max = 10000u;
+constexpr auto list_max = 256;
+constexpr auto text_max = std::size_t{64} * 1024;
+
+std::int64_t bounded(std::uint64_t x) { return static_cast<std::int64_t>(std::min(x, amount_max)); }
+
+template <class Map>
+std::map<std::string, std::string> copy(const Map& x) {
+  return {x.begin(), x.end()};
+}
+
+std::string wrong_resources(const wire::Resources& x) {
+  if (x.cpu_milli() > amount_max || x.memory_bytes() > amount_max || x.disk_bytes() > amount_max ||
+      x.gpu_milli() > amount_max)
+    return "resources are larger than any node";
+  for (const auto& [name, count] : x.extra())
+    if (count > amount_max)
+      return "resource " + name + " is larger than any node has";
+  if (x.gpu_milli() > 1000 && x.gpu_milli() % 1000 != 0)
+    return fmt::format("gpu is {} thousandths; above one device only whole devices can be asked for", x.gpu_milli());
+  return {};
+}
+
+std::string wrong_placement(const wire::WorkloadSpec& spec) {
+  const auto& x = spec.placement();
+  if (!x.policy().empty() && !policy_weights(x.policy()))
+    return "there is no placement policy called " + x.policy() + "; there are balance and pack";
+  if (x.near_size() > list_max || x.apart_size() > list_max || x.spread_size() > list_max)
+    return "placement names too many rules";
+  for (const auto& rule : x.spread())
+    if (rule.key().empty())
+      return "a spread rule needs a key such as zone";
+  for (const auto& who : x.near())
+    if (std::ranges::find(x.apart(), who) != x.apart().end())
+      return "placement wants to be both near and apart from " + who;
+  return {};
+}
+
+std::string wrong_batch(const wire::WorkloadSpec& spec) {
+  if (spec.kind() != wire::WORKLOAD_KIND_BATCH)
+    return spec.has_batch() ? "batch rules need kind batch" : "";
+  if (spec.replicas() > 1)
+    return "a batch workload has completions and parallelism instead of replicas";
+  if (spec.restart().when() == wire::RESTART_WHEN_ALWAYS)
+    return "a batch workload ends; restart=always never would";
+  if (spec.has_health())
+    return "a batch workload has no health check";
+  if (spec.batch().completions() > replicas_max)
+    return fmt::format("completions is {}, at most {}", spec.batch().completions(), replicas_max);
+  return {};
+}
+
+std::string wrong_health(const wire::HealthCheck& x) {
+  if (x.command_size() > 0 && (x.port() != 0 || !x.http_path().empty()))
+    return "a health check is a command, an HTTP path with a port, or a port; not several";
+  if (!x.http_path().empty() && x.port() == 0)
+    return "a health check by HTTP needs a port";
+  if (x.command_size() == 0 && x.port() == 0)
+    return "a health check needs a command or a port";
+  if (x.port() > 65535)
+    return "the port of the health check is above 65535";
+  return {};
+}
+
+std::string wrong_network(const wire::NetworkRules& x) {
+  if (!x.mode().empty() && x.mode() != "bridge" && x.mode() != "host" && x.mode() != "none")
+    return "network mode is " + x.mode() + "; it can be bridge, host or none";
+  if (x.mode() == "none" && x.ports_size() > 0)
+    return "ports need a network";
+  for (const auto& port : x.ports())
+    if (port.host() > 65535 || port.inside() > 65535 || port.inside() == 0)
+      return "a port is outside 1 to 65535";
+  return {};
+}
+
+} // namespace
+
+amount to_amount(const wire::Resources& x) {
+  auto result = amount{bounded(x.cpu_milli()), bounded(x.memory_bytes()), bounded(x.disk_bytes()),
+                       bounded(x.gpu_milli()), x.gpu_model(), {}};
+  for (const auto& [name, count] : x.extra())
+    result.extra[name] = bounded(count);
+  return result;
+}
+
+wire::Resources to_resources(const amount& x) {
+  const auto positive = [](std::int64_t n) { return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0)); };
+  auto result = wire::Resources{};
+  result.set_cpu_milli(positive(x.cpu_milli));
+  result.set_memory_bytes(positive(x.memory_bytes));
+  result.set_disk_bytes(positive(x.disk_bytes));
+  result.set_gpu_milli(positive(x.gpu_milli));
+  result.set_gpu_model(x.gpu_model);
+  for (const auto& [name, count] : x.extra)
+    (*result.mutable_extra())[name] = positive(count);
+  return result;
+}
+
+node_shape to_shape(const wire::NodeFacts& facts, node_state state) {
+  auto shape = node_shape{facts.name(), copy(facts.labels()), to_amount(facts.capacity()),
+                          {facts.kinds().begin(), facts.kinds().end()}, facts.hosts_workloads(), state};
+  shape.labels["role"] = facts.role();
+  if (!facts.zone().empty())
+    shape.labels["zone"] = facts.zone();
+  if (!facts.region().empty())
+    shape.labels["region"] = facts.region();
+  return shape;
+}
+
+request to_request(const wire::WorkloadSpec& spec) {
+  const auto& rules = spec.placement();
+  auto x = request{};
+  x.workload = spec.name();
+  x.kind = kind_name(spec.kind());
+  x.image = spec.program().image();
+  x.need = to_amount(spec.resources());
+  x.require = copy(rules.require());
+  x.prefer = copy(rules.prefer());
+  x.near = {rules.near().begin(), rules.near().end()};
+  x.apart = {rules.apart().begin(), rules.apart().end()};
+  for (const auto& rule : rules.spread())
+    x.spread.push_back({rule.key(), rule.max_skew()});
+  x.claims = to_hold(spec, "", {}).claims;
+  x.policy = rules.policy();
+  return x;
+}
+
+hold to_hold(const wire::WorkloadSpec& spec, const std::string& node, std::vector<std::uint32_t> gpus) {
+  auto x = hold{node, spec.name(), to_amount(spec.resources()), std::move(gpus), {}, {}};
+  x.apart = {spec.placement().apart().begin(), spec.placement().apart().end()};
+  if (spec.network().mode() != "none")
+    for (const auto& port : spec.network().ports())
+      if (const auto number = spec.network().mode() == "host" ? port.inside() : port.host(); number != 0)
+        x.claims.push_back("port/" + std::to_string(number));
+  return x;
+}
+
+std::string kind_name(wire::WorkloadKind kind) {
+  switch (kind) {
+    case wire::WORKLOAD_KIND_SANDBOX: return "sandbox";
+    case wire::WORKLOAD_KIND_VM: return "vm";
+    case wire::WORKLOAD_KIND_FUNCTION: return "function";
+    case wire::WORKLOAD_KIND_BATCH: return "batch";
+    default: return "container";
+  }
+}
+
+std::string phase_name(wire::Phase phase) {
+  auto name = wire::Phase_Name(phase);
+  name.erase(0, std::string_view{"PHASE_"}.size());
+  std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+  return name;
+}
+
+wire::WorkloadSpec with_defaults(wire::WorkloadSpec spec) {
+  if (spec.kind() == wire::WORKLOAD_KIND_UNSPECIFIED)
+    spec.set_kind(wire::WORKLOAD_KIND_CONTAINER);
+  if (spec.kind() == wire::WORKLOAD_KIND_BATCH) {
+    auto& batch = *spec.mutable_batch();
+    if (batch.completions() == 0)
+      batch.set_completions(1);
+    if (batch.parallelism() == 0)
+      batch.set_parallelism(batch.completions());
+    spec.set_replicas(0);
+  } else if (spec.replicas() == 0) {
+    spec.set_replicas(1);
+  }
+  if (spec.restart().when() == wire::RESTART_WHEN_UNSPECIFIED)
+    spec.mutable_restart()->set_when(spec.kind() == wire::WORKLOAD_KIND_BATCH ? wire::RESTART_WHEN_NEVER
+                                                                              : wire::RESTART_WHEN_ALWAYS);
+  if (spec.on_disconnect().action() == wire::ON_DISCONNECT_UNSPECIFIED)
+    spec.mutable_on_disconnect()->set_action(wire::ON_DISCONNECT_KEEP);
+  for (auto& rule : *spec.mutable_placement()->mutable_spread())
+    if (rule.max_skew() == 0)
+      rule.set_max_skew(1);
+  return spec;
+}
+
+bool is_name(std::string_view name) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= 63 && plain(name.front()) && plain(name.back()) &&
+         std::ranges::all_of(name, [&](char c) { return plain(c) || c == '-'; });
+}
+
+std::string what_is_wrong(const wire::WorkloadSpec& spec) {
+  if (!is_name(spec.name()))
+    return "the name \"" + spec.name().substr(0, 80) +
+           "\" is not made of at most 63 small letters, digits and inner hyphens";
+  if (spec.ByteSizeLong() > text_max)
+    return fmt::format("the workload takes {} bytes to say, at most {}", spec.ByteSizeLong(), text_max);
+  if (!wire::WorkloadKind_IsValid(spec.kind()))
+    return "there is no such kind of workload";
+  if (spec.program().image().empty())
+    return "program.image is missing";
+  if (spec.replicas() > replicas_max)
+    return fmt::format("replicas is {}, at most {}", spec.replicas(), replicas_max);
+  if (spec.on_disconnect().after_ms() != 0 && spec.on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER)
+    return "on_disconnect has a time, but only stop_after takes one";
+  if (spec.on_disconnect().action() == wire::ON_DISCONNECT_STOP_AFTER && spec.on_disconnect().after_ms() == 0)
+    return "on_disconnect stop_after needs a time";
+  if (spec.restart().delay_max_ms() != 0 && spec.restart().delay_ms() > spec.restart().delay_max_ms())
+    return "restart.delay is longer than restart.delay_max";
+  for (auto wrong : {wrong_resources(spec.resources()), wrong_placement(spec), wrong_batch(spec),
+                     wrong_network(spec.network()),
+                     spec.has_health() ? wrong_health(spec.health()) : std::string{}})
+    if (!wrong.empty())
+      return wrong;
+  return {};
+}
+
+} // namespace novacron::scheduler

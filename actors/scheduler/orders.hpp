@@ -1,0 +1,29 @@
+#pragma once
+
+/// What an order of a person means for the ledger.
+
+#include "actors/scheduler/truth.hpp"
+#include "messages/fault.hpp"
+
+#include <optional>
+#include <vector>
+
+namespace novacron::scheduler {
+
+/// What to write, and what to answer once it is written. Nothing to write: it is true already.
+struct order {
+  std::vector<wire::LedgerOp> ops;
+  /// "created", "changed" or "unchanged".
+  std::string effect = "unchanged";
+  std::uint64_t generation = 0;
+  /// Set when the order cannot be followed, with the reason in words.
+  std::optional<fault> refused;
+  std::string reason;
+};
+
+order order_submit(const truth& now, const wire::WorkloadSpec& spec, std::int64_t now_ms);
+order order_stop(const truth& now, const wire::StopWorkload& x);
+order order_drain(const truth& now, const wire::DrainNode& x);
+order order_forget(const truth& now, const wire::ForgetNode& x, bool present);
+
+} // namespace novacron::scheduler

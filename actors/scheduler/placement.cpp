@@ -1,0 +1,271 @@
+#include "actors/scheduler/placement.hpp"
+
+#include <algorithm>
+
+namespace novacron::scheduler {
+namespace {
+
+void set_bit(std::vector<std::uint64_t>& bits, std::size_t at, bool on) {
+  if (bits.size() <= at / 64)
+    bits.resize(at / 64 + 1);
+  const auto bit = std::uint64_t{1} << (at % 64);
+  bits[at / 64] = on ? bits[at / 64] | bit : bits[at / 64] & ~bit;
+}
+
+bool same(const amount& a, const amount& b) {
+  return a.cpu_milli == b.cpu_milli && a.memory_bytes == b.memory_bytes && a.disk_bytes == b.disk_bytes &&
+         a.gpu_milli == b.gpu_milli && a.gpu_model == b.gpu_model && a.extra == b.extra;
+}
+
+bool same(const node_shape& a, const node_shape& b) {
+  return a.labels == b.labels && same(a.capacity, b.capacity) && a.kinds == b.kinds && a.hosts == b.hosts &&
+         a.state == b.state;
+}
+
+} // namespace
+
+std::string_view to_string(feature x) {
+  constexpr auto names = std::array<std::string_view, feature_count>{"room",   "evenness", "prefer", "image",
+                                                                     "spread", "reserve",  "fresh",  "home"};
+  return names[x];
+}
+
+std::optional<features> policy_weights(std::string_view name) {
+  if (name == "balance")
+    return features{1.0f, 0.3f, 2.0f, 0.3f, 1.0f, 1.0f, 8.0f, 1.0f};
+  if (name == "pack")
+    return features{-1.0f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f};
+  return std::nullopt;
+}
+
+// -- the nodes ---------------------------------------------------------------------------------
+
+cluster::slot cluster::slot_for(const std::string& name) {
+  if (const auto found = slots_.find(name); found != slots_.end())
+    return found->second;
+  ranked_ = false;
+  auto at = static_cast<slot>(shapes_.size());
+  if (!vacant_.empty()) {
+    at = vacant_.back();
+    vacant_.pop_back();
+  } else {
+    const auto size = shapes_.size() + 1;
+    shapes_.resize(size);
+    for (auto* column : {&cpu_free_, &memory_free_, &disk_free_, &cpu_all_, &memory_all_, &gpu_whole_, &gpu_share_,
+                         &gpu_sum_})
+      column->resize(size);
+    for (auto* column : {&cpu_unit_, &memory_unit_, &gpu_unit_})
+      column->resize(size);
+    guests_.resize(size);
+    gpu_free_.resize(size);
+    extra_used_.resize(size);
+    images_.resize(size);
+    set_bit(ready_, at, false);
+  }
+  slots_.emplace(name, at);
+  return at;
+}
+
+bool cluster::set_node(const node_shape& shape) {
+  const auto known = slots_.contains(shape.name);
+  const auto at = slot_for(shape.name);
+  auto full = shape;
+  full.labels["node"] = shape.name;
+  if (known && same(shapes_[at], full))
+    return false;
+  if (known)
+    mark(at, shapes_[at], false);
+  fill(at, full);
+  mark(at, full, true);
+  domains_.clear();
+  return true;
+}
+
+void cluster::fill(slot at, const node_shape& shape) {
+  const auto& all = shape.capacity;
+  shapes_[at] = shape;
+  cpu_free_[at] = cpu_all_[at] = all.cpu_milli;
+  memory_free_[at] = memory_all_[at] = all.memory_bytes;
+  disk_free_[at] = all.disk_bytes;
+  const auto unit = [](std::int64_t x) { return x > 0 ? 1.0f / static_cast<float>(x) : 0.0f; };
+  cpu_unit_[at] = unit(all.cpu_milli);
+  memory_unit_[at] = unit(all.memory_bytes);
+  gpu_unit_[at] = unit(all.gpu_milli);
+  gpu_free_[at].assign(static_cast<std::size_t>(all.gpu_milli / 1000), 1000);
+  guests_[at] = 0;
+  extra_used_[at].clear();
+  for (auto& [who, where] : present_)
+    where.erase(at);
+  if (const auto there = held_on_.find(shape.name); there != held_on_.end())
+    for (const auto& key : there->second)
+      account(holds_.at(key), 1);
+  refresh_gpus(at);
+}
+
+void cluster::mark(slot at, const node_shape& shape, bool on) {
+  for (const auto& [key, value] : shape.labels)
+    set_bit(label_masks_[key + "=" + value], at, on);
+  for (const auto& kind : shape.kinds)
+    set_bit(kind_masks_[kind], at, on);
+  set_bit(every_kind_, at, on && shape.kinds.empty());
+  set_bit(ready_, at, on && shape.hosts && shape.state == node_state::ready);
+}
+
+bool cluster::set_images(const std::string& node, std::vector<std::string> images) {
+  const auto found = slots_.find(node);
+  if (found == slots_.end())
+    return false;
+  std::ranges::sort(images);
+  auto& known = images_[found->second];
+  if (known == images)
+    return false;
+  for (const auto& image : known)
+    set_bit(image_masks_[image], found->second, false);
+  for (const auto& image : images)
+    set_bit(image_masks_[image], found->second, true);
+  known = std::move(images);
+  return true;
+}
+
+void cluster::remove_node(const std::string& node) {
+  const auto found = slots_.find(node);
+  if (found == slots_.end())
+    return;
+  const auto at = found->second;
+  set_images(node, {});
+  mark(at, shapes_[at], false);
+  for (auto& [who, where] : present_)
+    where.erase(at);
+  shapes_[at] = {};
+  vacant_.push_back(at);
+  slots_.erase(found);
+  domains_.clear();
+  ranked_ = false;
+}
+
+const node_shape* cluster::find_node(const std::string& name) const {
+  const auto found = slots_.find(name);
+  return found == slots_.end() ? nullptr : &shapes_[found->second];
+}
+
+// -- the room that is taken --------------------------------------------------------------------
+
+void cluster::take(const std::string& key, hold what) {
+  release(key);
+  held_on_[what.node].insert(key);
+  const auto& held = holds_.emplace(key, std::move(what)).first->second;
+  account(held, 1);
+}
+
+bool cluster::release(const std::string& key) {
+  const auto found = holds_.find(key);
+  if (found == holds_.end())
+    return false;
+  account(found->second, -1);
+  const auto there = held_on_.find(found->second.node);
+  there->second.erase(key);
+  if (there->second.empty())
+    held_on_.erase(there);
+  holds_.erase(found);
+  return true;
+}
+
+const hold* cluster::find_hold(const std::string& key) const {
+  const auto found = holds_.find(key);
+  return found == holds_.end() ? nullptr : &found->second;
+}
+
+void cluster::account(const hold& x, int sign) {
+  const auto found = slots_.find(x.node);
+  if (found == slots_.end())
+    return;
+  const auto at = found->second;
+  cpu_free_[at] -= sign * x.need.cpu_milli;
+  memory_free_[at] -= sign * x.need.memory_bytes;
+  disk_free_[at] -= sign * x.need.disk_bytes;
+  guests_[at] += static_cast<std::uint32_t>(sign);
+  const auto share = x.need.gpu_milli < 1000 ? x.need.gpu_milli : 1000;
+  for (const auto device : x.gpus)
+    if (device < gpu_free_[at].size())
+      gpu_free_[at][device] -= sign * share;
+  if (!x.gpus.empty())
+    refresh_gpus(at);
+  for (const auto& [name, count] : x.need.extra)
+    extra_used_[at][name] += sign * count;
+  const auto count = [&](const std::string& who) { present_[who].add(at, sign); };
+  count(x.workload);
+  for (const auto& claim : x.claims)
+    count(claim);
+  for (const auto& other : x.apart)
+    count(not_with + other);
+}
+
+void cluster::presence::add(slot at, int sign) {
+  const auto found = std::ranges::lower_bound(counts_, at, {}, &std::pair<slot, std::uint32_t>::first);
+  if (found == counts_.end() || found->first != at)
+    counts_.emplace(found, at, static_cast<std::uint32_t>(sign));
+  // Unsigned on purpose: adding -1 wraps around to taking one away.
+  else if ((found->second += static_cast<std::uint32_t>(sign)) == 0)
+    counts_.erase(found);
+}
+
+void cluster::presence::erase(slot at) {
+  std::erase_if(counts_, [&](const auto& x) { return x.first == at; });
+}
+
+std::uint32_t cluster::presence::count(slot at) const {
+  const auto found = std::ranges::lower_bound(counts_, at, {}, &std::pair<slot, std::uint32_t>::first);
+  return found == counts_.end() || found->first != at ? 0 : found->second;
+}
+
+void cluster::refresh_gpus(slot at) {
+  gpu_whole_[at] = gpu_share_[at] = gpu_sum_[at] = 0;
+  for (const auto free : gpu_free_[at]) {
+    gpu_whole_[at] += free >= 1000;
+    gpu_share_[at] = std::max(gpu_share_[at], free);
+    gpu_sum_[at] += free;
+  }
+}
+
+amount cluster::free_on(const std::string& name) const {
+  const auto found = slots_.find(name);
+  if (found == slots_.end())
+    return {};
+  const auto at = found->second;
+  auto left = amount{cpu_free_[at], memory_free_[at], disk_free_[at], gpu_sum_[at], shapes_[at].capacity.gpu_model,
+                     shapes_[at].capacity.extra};
+  for (const auto& [what, used] : extra_used_[at])
+    left.extra[what] -= used;
+  return left;
+}
+
+std::vector<std::int64_t> cluster::gpus_on(const std::string& name) const {
+  const auto found = slots_.find(name);
+  return found == slots_.end() ? std::vector<std::int64_t>{} : gpu_free_[found->second];
+}
+
+void cluster::rank_names() const {
+  if (ranked_)
+    return;
+  rank_.assign(shapes_.size(), 0);
+  auto next = std::uint32_t{0};
+  for (const auto& [name, at] : slots_)
+    rank_[at] = next++;
+  ranked_ = true;
+}
+
+const cluster::domain_column& cluster::domains_of(const std::string& key) const {
+  const auto [found, fresh] = domains_.try_emplace(key);
+  auto& column = found->second;
+  if (!fresh)
+    return column;
+  auto numbers = std::map<std::string, std::int32_t>{};
+  column.of.assign(shapes_.size(), -1);
+  for (const auto& [name, at] : slots_)
+    if (const auto label = shapes_[at].labels.find(key); label != shapes_[at].labels.end())
+      column.of[at] = numbers.try_emplace(label->second, static_cast<std::int32_t>(numbers.size())).first->second;
+  column.count = numbers.size();
+  return column;
+}
+
+} // namespace novacron::scheduler

@@ -1,0 +1,223 @@
+#pragma once
+
+/// Finds the node for an instance: the state of a cluster and a request in, a decision out.
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace novacron::scheduler {
+
+/// What a node has or an instance needs, counted exactly.
+struct amount {
+  std::int64_t cpu_milli = 0;
+  std::int64_t memory_bytes = 0;
+  std::int64_t disk_bytes = 0;
+  /// On a node: 1000 per device. In a request: below 1000 a share of one device, else whole devices.
+  std::int64_t gpu_milli = 0;
+  /// In a request several models may be named, separated by `|`; empty means any.
+  std::string gpu_model;
+  std::map<std::string, std::int64_t> extra;
+};
+
+enum class node_state : std::uint8_t { ready, drained, lost };
+
+/// What placement knows of a node. Labels hold "zone", "region" and "role" too; "node" is always its name.
+struct node_shape {
+  std::string name;
+  std::map<std::string, std::string> labels;
+  amount capacity;
+  /// Kinds of workload that it can run; empty means all.
+  std::vector<std::string> kinds;
+  bool hosts = true;
+  node_state state = node_state::ready;
+};
+
+struct spread_rule {
+  std::string key;
+  std::uint32_t max_skew = 1;
+};
+
+/// One instance that looks for a node.
+struct request {
+  std::string workload;
+  std::string kind;
+  std::string image;
+  amount need;
+  std::map<std::string, std::string> require;
+  std::map<std::string, std::string> prefer;
+  std::vector<std::string> near;
+  std::vector<std::string> apart;
+  std::vector<spread_rule> spread;
+  /// What only one instance on a node can have, such as "port/8080".
+  std::vector<std::string> claims;
+  /// "balance", "pack", or empty for the cluster's default.
+  std::string policy;
+  /// Nodes where it failed before: taken only when there is no other.
+  std::vector<std::string> avoid;
+  /// The node where it is now: taken when nothing speaks clearly against it.
+  std::string home;
+};
+
+/// Room that is taken on a node, by an instance that is there or on its way.
+struct hold {
+  std::string node;
+  std::string workload;
+  amount need;
+  std::vector<std::uint32_t> gpus;
+  std::vector<std::string> claims;
+  std::vector<std::string> apart;
+};
+
+struct decision {
+  std::string node;
+  std::vector<std::uint32_t> gpus;
+  double score = 0;
+};
+
+/// The features that every policy weighs, each between 0 and 1.
+enum feature : std::uint8_t { room, evenness, prefer, image, spread, reserve, fresh, home, feature_count };
+using features = std::array<float, feature_count>;
+std::string_view to_string(feature x);
+
+/// The weights of the policy called `name`; none when there is no such policy.
+std::optional<features> policy_weights(std::string_view name);
+
+struct node_score {
+  std::string node;
+  double score = 0;
+  features values{};
+};
+
+/// Why a node cannot take an instance: `cause` is one word, `detail` says it with figures.
+struct node_refusal {
+  std::string node;
+  std::string cause;
+  std::string detail;
+};
+
+struct explanation {
+  /// Best first.
+  std::vector<node_score> scores;
+  /// By name of node.
+  std::vector<node_refusal> refusals;
+  /// "12 nodes: 7 lack memory, 5 wrong zone".
+  std::string summary;
+};
+
+/// The nodes, and the room that is taken on them. Columns of equal length, one slot per node.
+class cluster {
+public:
+  explicit cluster(std::string default_policy = "balance") : default_policy_{std::move(default_policy)} {}
+
+  /// Adds a node, or changes what is known of it; what is held there stays held.
+  /// Returns whether anything changed.
+  bool set_node(const node_shape& shape);
+  /// Returns whether the node's images changed.
+  bool set_images(const std::string& node, std::vector<std::string> images);
+  void remove_node(const std::string& node);
+
+  /// Takes room under the name `key`, even where there is none left: what runs, runs.
+  void take(const std::string& key, hold what);
+  /// Returns whether anything was held under that name.
+  bool release(const std::string& key);
+  const hold* find_hold(const std::string& key) const;
+
+  /// The best node for an instance, the lowest name among equals; none when it fits nowhere.
+  std::optional<decision> place(const request& x) const;
+  /// Scores and refusals of all nodes.
+  explanation explain(const request& x) const;
+  /// The summary alone.
+  std::string why_not(const request& x) const { return explain(x).summary; }
+
+  std::size_t size() const { return slots_.size(); }
+  const node_shape* find_node(const std::string& name) const;
+  /// What is left on a node; negative where more is held than there is.
+  amount free_on(const std::string& name) const;
+  /// Free thousandths per device.
+  std::vector<std::int64_t> gpus_on(const std::string& name) const;
+
+private:
+  using slot = std::uint32_t;
+  using mask = std::vector<std::uint64_t>;
+  /// How many there are per slot, ascending and without gaps in memory: the scan walks along it.
+  class presence {
+  public:
+    void add(slot at, int sign);
+    void erase(slot at);
+    std::uint32_t count(slot at) const;
+    bool empty() const { return counts_.empty(); }
+    auto begin() const { return counts_.begin(); }
+    auto end() const { return counts_.end(); }
+
+  private:
+    std::vector<std::pair<slot, std::uint32_t>> counts_;
+  };
+  struct search;
+  /// For a key of spreading, the number of the domain each slot belongs to; -1 for none.
+  struct domain_column {
+    std::vector<std::int32_t> of;
+    std::size_t count = 0;
+  };
+
+  slot slot_for(const std::string& name);
+  void account(const hold& x, int sign);
+  void mark(slot at, const node_shape& shape, bool on);
+  void fill(slot at, const node_shape& shape);
+  void refresh_gpus(slot at);
+  search prepare(const request& x) const;
+  void forbid_apart(search& s) const;
+  void demand_near(search& s) const;
+  void limit_spread(search& s) const;
+  const domain_column& domains_of(const std::string& key) const;
+  bool fits(const search& s, slot at) const;
+  features look(const search& s, slot at) const;
+  std::uint64_t roomy(const amount& need, std::size_t word) const;
+  float score_plain(const search& s, slot at, std::uint32_t own) const;
+  std::optional<std::vector<std::uint32_t>> choose_gpus(slot at, const amount& need) const;
+  node_refusal refuse(const search& s, slot at) const;
+  std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
+  void rank_names() const;
+
+  std::string default_policy_;
+  std::map<std::string, slot> slots_;
+  std::vector<slot> vacant_;
+
+  // Columns.
+  std::vector<node_shape> shapes_;
+  std::vector<std::int64_t> cpu_free_, memory_free_, disk_free_;
+  std::vector<std::int64_t> cpu_all_, memory_all_;
+  /// One over the capacity, 0 where there is none.
+  std::vector<float> cpu_unit_, memory_unit_, gpu_unit_;
+  /// How many hold room.
+  std::vector<std::uint32_t> guests_;
+  std::vector<std::vector<std::int64_t>> gpu_free_;
+  std::vector<std::int64_t> gpu_whole_, gpu_share_, gpu_sum_;
+  std::vector<std::map<std::string, std::int64_t>> extra_used_;
+  std::vector<std::vector<std::string>> images_;
+  mask ready_;
+
+  /// Before a workload's name it stands for "somebody who refuses to be with it"; no workload is called so.
+  static constexpr auto not_with = "not-with/";
+
+  // Who is where: workloads, claims, and refusals.
+  std::unordered_map<std::string, mask> label_masks_;
+  std::unordered_map<std::string, mask> image_masks_;
+  std::unordered_map<std::string, mask> kind_masks_;
+  mask every_kind_;
+  std::unordered_map<std::string, presence> present_;
+  std::unordered_map<std::string, hold> holds_;
+  std::map<std::string, std::set<std::string>> held_on_;
+
+  mutable std::vector<std::uint32_t> rank_;
+  mutable bool ranked_ = false;
+  mutable std::unordered_map<std::string, domain_column> domains_;
+};
+
+} // namespace novacron::scheduler

@@ -1,0 +1,407 @@
+#include "actors/scheduler/reconcile_round.hpp"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace novacron::scheduler {
+
+std::string instance_name(const std::string& workload, std::uint32_t ordinal) {
+  return workload + "." + std::to_string(ordinal);
+}
+
+reconciler::reconciler(reconcile_config settings)
+  : settings_{std::move(settings)}, sight_{settings_.sight}, cluster_{settings_.policy} {}
+
+// -- what the ledger says ----------------------------------------------------------------------
+
+void reconciler::reset(const wire::LedgerEntries& all) {
+  for (const auto& [name, x] : truth_.instances) {
+    cluster_.release(name);
+    cluster_.release(name + "/leaving");
+  }
+  for (const auto& [name, x] : truth_.nodes)
+    cluster_.remove_node(name);
+  truth_ = {};
+  for (const auto& entry : all.entries())
+    truth_.write(entry);
+  truth_.index = all.index();
+  for (const auto& [name, x] : truth_.nodes) {
+    refresh_node(name);
+    dirty_nodes_.insert(name);
+    unrecorded_nodes_.insert(name);
+  }
+  for (const auto& [name, x] : truth_.instances) {
+    sync_hold(name);
+    touch(x.value.workload());
+  }
+  for (const auto& [name, x] : truth_.workloads)
+    touch(name);
+  capacity_ = true;
+}
+
+void reconciler::apply(const wire::LedgerChanged& change) {
+  if (change.index() <= truth_.index)
+    return;
+  truth_.index = change.index();
+  for (const auto& key : change.removed())
+    removed(key);
+  for (const auto& entry : change.written())
+    written(entry);
+}
+
+void reconciler::written(const wire::LedgerEntry& entry) {
+  const auto name = entry.key().substr(entry.key().find('/') + 1);
+  if (entry.key().starts_with("workload/")) {
+    const auto* known = truth_.find_workload(name);
+    const auto before = known ? *known : wire::WorkloadRecord{};
+    truth_.write(entry);
+    const auto& now = *truth_.find_workload(name);
+    if (now.outcome() != before.outcome() && now.outcome() != wire::PHASE_UNSPECIFIED)
+      tell("workload", name, phase_name(now.outcome()), now.outcome_reason());
+    else if (now.stopped() && !before.stopped())
+      tell("workload", name, now.forgotten() ? "deleted" : "stopped");
+    else
+      tell("workload", name, before.generation() == 0 ? "created" : "changed");
+    touch(name);
+  } else if (entry.key().starts_with("instance/")) {
+    const auto* known = truth_.find_instance(name);
+    const auto before = known ? *known : wire::Instance{};
+    truth_.write(entry);
+    const auto& now = *truth_.find_instance(name);
+    tell_instance(before, now);
+    sync_hold(name);
+    touch(now.workload());
+    for (const auto& node : {before.node(), before.leaving().node(), now.node(), now.leaving().node()})
+      if (!node.empty())
+        dirty_nodes_.insert(node);
+  } else if (entry.key().starts_with("node/")) {
+    const auto known = truth_.nodes.find(name);
+    const auto drained = known != truth_.nodes.end() && known->second.value.drained();
+    if (known == truth_.nodes.end())
+      tell("node", name, "joined");
+    truth_.write(entry);
+    if (drained != truth_.nodes.at(name).value.drained())
+      tell("node", name, drained ? "undrained" : "drained");
+    refresh_node(name);
+    touch_node(name);
+  } else {
+    truth_.write(entry);
+  }
+}
+
+void reconciler::removed(const std::string& key) {
+  const auto name = key.substr(key.find('/') + 1);
+  if (key.starts_with("workload/")) {
+    tell("workload", name, "forgotten");
+    waiting_workloads_.erase(name);
+  } else if (key.starts_with("instance/")) {
+    if (const auto* before = truth_.find_instance(name)) {
+      tell("instance", name, "removed", before->reason(), before->node());
+      touch(before->workload());
+      for (const auto& node : {before->node(), before->leaving().node()})
+        if (!node.empty())
+          dirty_nodes_.insert(node);
+    }
+    not_before_.erase(name);
+    avoid_.erase(name);
+    waiting_.erase(name);
+  } else if (key.starts_with("node/")) {
+    tell("node", name, "forgotten");
+    touch_node(name);
+    cluster_.remove_node(name);
+    sight_.forget(name);
+    sent_.erase(name);
+  }
+  truth_.remove(key);
+  if (key.starts_with("instance/"))
+    sync_hold(name);
+}
+
+void reconciler::touch_node(const std::string& node) {
+  dirty_nodes_.insert(node);
+  for (const auto& name : truth_.instances_on(node))
+    touch(truth_.find_instance(name)->workload());
+}
+
+void reconciler::refresh_node(const std::string& node) {
+  const auto found = truth_.nodes.find(node);
+  if (found == truth_.nodes.end())
+    return;
+  const auto& record = found->second.value;
+  const auto state = !sight_.present(node) ? node_state::lost
+                     : record.drained()    ? node_state::drained
+                                           : node_state::ready;
+  if (cluster_.set_node(to_shape(record.facts(), state)))
+    capacity_ = true;
+}
+
+void reconciler::hold_as(const wire::Instance& x) {
+  const auto occupies = x.outcome() == wire::PHASE_UNSPECIFIED || x.outcome() == wire::PHASE_STOPPING;
+  const auto hold = [&](const std::string& key, const std::string& node, std::uint64_t generation, const auto& gpus) {
+    const auto* spec = truth_.spec_of(x.workload(), generation);
+    if (occupies && !node.empty() && spec)
+      cluster_.take(key, to_hold(*spec, node, {gpus.begin(), gpus.end()}));
+    else if (cluster_.release(key))
+      capacity_ = true;
+  };
+  hold(x.name(), x.node(), x.generation(), x.gpus());
+  hold(x.name() + "/leaving", x.leaving().node(), x.leaving().generation(), x.leaving().gpus());
+}
+
+void reconciler::sync_hold(const std::string& instance) {
+  if (const auto* x = truth_.find_instance(instance)) {
+    hold_as(*x);
+    return;
+  }
+  const auto current = cluster_.release(instance);
+  const auto leaving = cluster_.release(instance + "/leaving");
+  capacity_ = capacity_ || current || leaving;
+}
+
+// -- whether this one decides ------------------------------------------------------------------
+
+void reconciler::lead(instant now) {
+  leads_ = true;
+  auto known = names{};
+  for (const auto& [name, x] : truth_.nodes)
+    known.push_back(name);
+  sight_.expect(known, now);
+  sent_.clear();
+  for (const auto& name : known) {
+    refresh_node(name);
+    touch_node(name);
+  }
+  for (const auto& [name, x] : truth_.workloads)
+    touch(name);
+}
+
+void reconciler::follow() {
+  leads_ = false;
+  refused();
+  sight_.rest();
+  sent_.clear();
+  timers_.clear();
+  not_before_.clear();
+}
+
+// -- what the nodes say ------------------------------------------------------------------------
+
+void reconciler::arrive(const wire::NodeFacts& facts, instant now) {
+  sight_.arrive(facts, now);
+  tell("node", facts.name(), "arrived");
+  unrecorded_nodes_.insert(facts.name());
+  sent_.erase(facts.name());
+  refresh_node(facts.name());
+  touch_node(facts.name());
+}
+
+void reconciler::depart(const std::string& node, const std::string& reason, instant now) {
+  sight_.depart(node, reason, now);
+  tell("node", node, "departed", reason);
+  refresh_node(node);
+  touch_node(node);
+}
+
+void reconciler::report(const wire::NodeReport& report, instant now, std::int64_t now_ms) {
+  const auto was_present = sight_.present(report.node());
+  const auto changes = sight_.report(report, now, now_ms);
+  if (!changes)
+    return;
+  if (!was_present) {
+    refresh_node(report.node());
+    touch_node(report.node());
+  }
+  if (cluster_.set_images(report.node(), {report.images().begin(), report.images().end()}))
+    capacity_ = true;
+  for (const auto& name : truth_.instances_on(report.node())) {
+    // Whether something is gone also depends on the assignment that the report answers.
+    const auto* x = truth_.find_instance(name);
+    if (x->outcome() == wire::PHASE_STOPPING)
+      touch(x->workload());
+  }
+  for (const auto& change : *changes) {
+    const auto* x = truth_.find_instance(change.instance);
+    if (!x)
+      continue;
+    touch(x->workload());
+    const auto& status = change.now;
+    if (x->node() == report.node() && x->epoch() == status.epoch() && change.before.phase() != status.phase()) {
+      tell("instance", x->name(), phase_name(status.phase()), status.reason(), report.node());
+      events_.back().set_phase(status.phase());
+      events_.back().set_epoch(status.epoch());
+    }
+  }
+  // A node that fell behind what it was sent has lost it.
+  if (const auto sent = sent_.find(report.node()); sent != sent_.end() && report.revision() < sent->second.second)
+    dirty_nodes_.insert(report.node());
+}
+
+// -- what follows ------------------------------------------------------------------------------
+
+void reconciler::record_nodes(round& r) {
+  for (const auto& name : std::exchange(unrecorded_nodes_, {})) {
+    const auto* seen = sight_.find(name);
+    if (!seen || !seen->facts || !seen->linked)
+      continue;
+    const auto known = truth_.nodes.find(name);
+    auto record = known == truth_.nodes.end() ? wire::NodeRecord{} : known->second.value;
+    if (known != truth_.nodes.end() && record.facts().SerializeAsString() == seen->facts->SerializeAsString())
+      continue;
+    *record.mutable_facts() = *seen->facts;
+    if (known == truth_.nodes.end())
+      record.set_joined_ms(r.now_ms);
+    r.put("node/" + name, record, truth_.revision_of("node/" + name));
+  }
+}
+
+std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms) {
+  if (!leads_)
+    return {};
+  auto r = round{now, now_ms, {}, 0};
+  proposed_.clear();
+  for (const auto& node : sight_.pass(now)) {
+    if (sight_.find(node)->lost)
+      tell("node", node, "lost", sight_.find(node)->reason);
+    refresh_node(node);
+    touch_node(node);
+  }
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    touch(timers_.begin()->second);
+    timers_.erase(timers_.begin());
+  }
+  record_nodes(r);
+  if (std::exchange(capacity_, false))
+    dirty_.insert(waiting_workloads_.begin(), waiting_workloads_.end());
+  auto order = std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>{};
+  for (const auto& name : dirty_) {
+    const auto* record = truth_.find_workload(name);
+    order.emplace_back(record ? -std::int64_t{record->spec().priority()} : 0, record ? record->created_ms() : 0, name);
+  }
+  std::ranges::sort(order);
+  for (const auto& [priority, created, name] : order) {
+    if (r.full(settings_))
+      break;
+    dirty_.erase(name);
+    converge(r, name);
+  }
+  for (const auto& op : r.ops)
+    proposed_.push_back(op.key());
+  return std::move(r.ops);
+}
+
+void reconciler::refused() {
+  for (const auto& key : std::exchange(proposed_, {})) {
+    const auto name = key.substr(key.find('/') + 1);
+    if (key.starts_with("instance/")) {
+      sync_hold(name);
+      touch(name.substr(0, name.rfind('.')));
+    } else if (key.starts_with("node/")) {
+      unrecorded_nodes_.insert(name);
+    } else {
+      touch(name);
+    }
+  }
+}
+
+wire::Assign reconciler::assignment(const std::string& node) const {
+  auto all = wire::Assign{};
+  all.set_node(node);
+  all.set_revision(truth_.index);
+  all.set_controller(settings_.node);
+  const auto add = [&](const wire::Instance& x, std::uint64_t generation) -> wire::Instance& {
+    auto& added = *all.add_instances();
+    added = x;
+    added.clear_leaving();
+    if (const auto* spec = truth_.spec_of(x.workload(), generation))
+      *added.mutable_spec() = *spec;
+    return added;
+  };
+  for (const auto& name : truth_.instances_on(node)) {
+    const auto& x = *truth_.find_instance(name);
+    const auto ended = x.outcome() == wire::PHASE_COMPLETED || x.outcome() == wire::PHASE_FAILED;
+    if (x.node() == node && (ended || x.outcome() == wire::PHASE_UNSPECIFIED))
+      add(x, x.generation());
+    if (x.leaving().node() == node && x.outcome() == wire::PHASE_UNSPECIFIED) {
+      auto& former = add(x, x.leaving().generation());
+      former.set_node(node);
+      former.set_epoch(x.leaving().epoch());
+      former.set_generation(x.leaving().generation());
+      *former.mutable_gpus() = x.leaving().gpus();
+    }
+  }
+  return all;
+}
+
+std::vector<wire::Assign> reconciler::assign() {
+  auto fresh = std::vector<wire::Assign>{};
+  if (!leads_)
+    return fresh;
+  for (auto at = dirty_nodes_.begin(); at != dirty_nodes_.end();) {
+    const auto node = *at;
+    if (!sight_.present(node)) {
+      ++at;
+      continue;
+    }
+    at = dirty_nodes_.erase(at);
+    auto all = assignment(node);
+    const auto revision = all.revision();
+    all.clear_revision();
+    auto content = all.SerializeAsString();
+    all.set_revision(revision);
+    auto& sent = sent_[node];
+    const auto* seen = sight_.find(node);
+    auto needed = seen->revision && *seen->revision < sent.second ? revision : 1;
+    // Only a node that follows an assignment without it can say that an instance is gone.
+    for (const auto& name : truth_.instances_on(node))
+      if (truth_.find_instance(name)->outcome() == wire::PHASE_STOPPING)
+        needed = std::max(needed, truth_.revision_of("instance/" + name));
+    if (sent.second >= needed && sent.first == content)
+      continue;
+    sent = {std::move(content), revision};
+    fresh.push_back(std::move(all));
+  }
+  return fresh;
+}
+
+std::optional<instant> reconciler::wake() const {
+  if (!leads_)
+    return std::nullopt;
+  auto first = sight_.next();
+  if (!timers_.empty() && (!first || timers_.begin()->first < *first))
+    first = timers_.begin()->first;
+  return first;
+}
+
+// -- news --------------------------------------------------------------------------------------
+
+void reconciler::tell(std::string noun, std::string name, std::string verb, std::string reason, std::string node) {
+  auto& x = events_.emplace_back();
+  x.set_noun(std::move(noun));
+  x.set_name(std::move(name));
+  x.set_verb(std::move(verb));
+  x.set_reason(std::move(reason));
+  x.set_node(std::move(node));
+}
+
+void reconciler::tell_instance(const wire::Instance& before, const wire::Instance& now) {
+  if (now.outcome() != wire::PHASE_UNSPECIFIED) {
+    if (now.outcome() == before.outcome())
+      return;
+    tell("instance", now.name(), phase_name(now.outcome()), now.reason(), now.node());
+    events_.back().set_phase(now.outcome());
+  } else if (now.node().empty()) {
+    tell("instance", now.name(), "pending", now.reason(), before.node());
+    events_.back().set_phase(wire::PHASE_PENDING);
+  } else if (now.epoch() != before.epoch()) {
+    tell("instance", now.name(), "placed", now.reason(), now.node());
+    events_.back().set_phase(wire::PHASE_PLACED);
+  } else {
+    return;
+  }
+  events_.back().set_epoch(now.epoch());
+}
+
+std::vector<wire::Event> reconciler::take_events() { return std::exchange(events_, {}); }
+
+} // namespace novacron::scheduler

@@ -1,0 +1,151 @@
+#pragma once
+
+/// Keeps what runs as it is desired: from the ledger and what is seen of the nodes to changes of the ledger,
+/// assignments for the nodes, and news.
+
+#include "actors/scheduler/demand.hpp"
+#include "actors/scheduler/placement.hpp"
+#include "actors/scheduler/sight.hpp"
+#include "actors/scheduler/truth.hpp"
+
+namespace novacron::scheduler {
+
+struct reconcile_config {
+  sight_config sight;
+  /// The node this runs on, as it signs assignments.
+  std::string node;
+  /// The policy of workloads that name none.
+  std::string policy = "balance";
+  /// How much longer than `stop_after` a lost node's instance is trusted to run on.
+  duration stop_margin = std::chrono::seconds{5};
+  /// The first and the longest delay before a failed instance is placed again, where its spec says nothing.
+  duration retry_delay = std::chrono::seconds{1};
+  duration retry_delay_max = std::chrono::seconds{60};
+  /// After running this long an instance's former failures no longer count.
+  duration forgive_after = std::chrono::minutes{10};
+  /// At most about this many operations go into one ledger command.
+  std::size_t ops_max = 2000;
+  /// And about this many bytes; a message may have 1 MiB.
+  std::size_t bytes_max = 512 * 1024;
+};
+
+class reconciler {
+public:
+  explicit reconciler(reconcile_config settings);
+
+  // -- what the ledger says
+  void reset(const wire::LedgerEntries& all);
+  void apply(const wire::LedgerChanged& change);
+  const truth& facts() const { return truth_; }
+
+  // -- whether this one decides
+  void lead(instant now);
+  void follow();
+
+  // -- what the nodes say
+  void arrive(const wire::NodeFacts& facts, instant now);
+  void depart(const std::string& node, const std::string& reason, instant now);
+  void report(const wire::NodeReport& report, instant now, std::int64_t now_ms);
+
+  // -- what follows
+  /// The next change of the ledger, all or nothing; empty when all is as it can be. Until it was applied or
+  /// `refused`, its room counts as taken and it must not be asked again.
+  std::vector<wire::LedgerOp> propose(instant now, std::int64_t now_ms);
+  /// The last proposal was not applied: the room it took is free again.
+  void refused();
+  /// New assignments for nodes that are present.
+  std::vector<wire::Assign> assign();
+  /// When time alone will make `propose` say something new.
+  std::optional<instant> wake() const;
+  /// What happened since the last call; events carry neither number nor time yet.
+  std::vector<wire::Event> take_events();
+
+  // -- what people see
+  wire::WorkloadList list_workloads(const std::string& name) const;
+  wire::NodeList list_nodes(const std::string& name) const;
+  std::optional<wire::Explanation> explain(const std::string& name) const;
+  wire::Plan plan(const wire::WorkloadSpec& wanted) const;
+  /// Whether the node is here now.
+  bool present(const std::string& node) const { return sight_.present(node); }
+
+private:
+  using names = std::vector<std::string>;
+  struct round;
+
+  // reconciler.cpp
+  void touch(const std::string& workload) { dirty_.insert(workload); }
+  void touch_node(const std::string& node);
+  void refresh_node(const std::string& node);
+  void sync_hold(const std::string& instance);
+  void hold_as(const wire::Instance& x);
+  void written(const wire::LedgerEntry& entry);
+  void removed(const std::string& key);
+  void tell(std::string noun, std::string name, std::string verb, std::string reason = {}, std::string node = {});
+  void tell_instance(const wire::Instance& before, const wire::Instance& now);
+  wire::Assign assignment(const std::string& node) const;
+  void record_nodes(round& r);
+
+  // converge.cpp
+  void converge(round& r, const std::string& workload);
+  void converge_service(round& r, const wire::WorkloadRecord& record);
+  void converge_batch(round& r, const wire::WorkloadRecord& record);
+  void converge_end(round& r, const std::string& workload, const wire::WorkloadRecord* record);
+  void tidy_generations(round& r, const wire::WorkloadRecord& record);
+  void retire(round& r, const wire::Instance& x, wire::Phase final_phase, const std::string& reason);
+  bool gone(round& r, const wire::Instance& x, const wire::WorkloadSpec* spec);
+  bool copy_gone(round& r, const wire::Instance& x, const std::string& node, std::uint64_t epoch,
+                 const wire::WorkloadSpec* spec);
+  bool lost_for_good(round& r, const wire::Instance& x, const wire::WorkloadSpec& spec, const std::string& node);
+  bool settle_service(round& r, const wire::WorkloadRecord& record, const wire::Instance& x);
+  void settle_failure(round& r, const wire::WorkloadRecord& record, const wire::Instance& x,
+                      const seen_instance& seen);
+  bool settle_batch(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, bool* live, bool* done);
+  wire::Instance ended(const wire::Instance& x, wire::Phase outcome, const wire::InstanceStatus& status) const;
+  bool on_drained_node(const wire::Instance& x) const;
+  bool rested(round& r, const wire::WorkloadRecord& record, const wire::Instance& x);
+  void place_missing(round& r, const wire::WorkloadRecord& record, const std::vector<std::uint32_t>& missing);
+  std::optional<wire::Instance> place_one(round& r, const wire::WorkloadRecord& record, const request& wanted,
+                                          std::uint32_t ordinal);
+  wire::Instance placed(round& r, const wire::WorkloadRecord& record, std::uint32_t ordinal, const decision& where) const;
+  void unplace(round& r, const wire::WorkloadRecord& record, std::uint32_t ordinal, const std::string& why);
+  std::optional<decision> find_place(const wire::Instance& x, const request& wanted);
+  void drain_and_update(round& r, const wire::WorkloadRecord& record);
+  bool move_off(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, bool make_before_break);
+  bool update(round& r, const wire::WorkloadRecord& record, const wire::Instance& x);
+  bool available(const wire::WorkloadSpec& spec, const wire::Instance& x) const;
+  void wait(const std::string& instance, std::string reason);
+  void write(round& r, const wire::Instance& x);
+  void remove(round& r, const std::string& key);
+  void finish(round& r, const wire::WorkloadRecord& record, wire::Phase outcome, std::string reason);
+  request wanted_for(const wire::WorkloadSpec& spec, const std::string& instance) const;
+
+  // views.cpp
+  wire::WorkloadView view(const wire::WorkloadRecord& record) const;
+  wire::InstanceStatus view(const wire::Instance& x) const;
+  wire::NodeView view(const std::string& name, const wire::NodeRecord& record) const;
+
+  reconcile_config settings_;
+  truth truth_;
+  sight sight_;
+  cluster cluster_;
+  bool leads_ = false;
+  /// Room was freed or a node came: who waits may have a place now.
+  bool capacity_ = false;
+  std::set<std::string> dirty_;
+  std::set<std::string> waiting_workloads_;
+  std::map<std::string, std::string> waiting_;
+  std::map<std::string, std::string> waited_;
+  std::set<std::pair<instant, std::string>> timers_;
+  std::map<std::string, instant> not_before_;
+  std::map<std::string, names> avoid_;
+  std::set<std::string> dirty_nodes_;
+  std::map<std::string, std::pair<std::string, std::uint64_t>> sent_;
+  std::set<std::string> unrecorded_nodes_;
+  names proposed_;
+  std::vector<wire::Event> events_;
+};
+
+/// "web.0".
+std::string instance_name(const std::string& workload, std::uint32_t ordinal);
+
+} // namespace novacron::scheduler

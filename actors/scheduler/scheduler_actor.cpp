@@ -1,0 +1,578 @@
+#include "actors/scheduler/scheduler_actor.hpp"
+
+#include "actors/scheduler/event_ring.hpp"
+#include "actors/scheduler/orders.hpp"
+
+#include <caf/all.hpp>
+#include <fmt/format.h>
+
+#include <deque>
+#include <random>
+
+namespace novacron::scheduler {
+
+/// Reminders of the scheduler to itself. They never leave the process.
+struct look {};
+struct commit_again {};
+struct watch_again {};
+struct assign_again {
+  std::string node;
+};
+
+} // namespace novacron::scheduler
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::look)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::commit_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::watch_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::assign_again)
+
+namespace novacron::scheduler {
+namespace {
+
+using self_actor = scheduler_actor::extend<caf::reacts_to<look>, caf::reacts_to<commit_again>,
+                                           caf::reacts_to<watch_again>, caf::reacts_to<assign_again>>;
+
+/// An assignment on its way to a node.
+struct delivery {
+  wire::Assign what;
+  bool asked = false;
+  unsigned attempts = 0;
+};
+
+struct reader {
+  caf::typed_response_promise<wire::Events> promise;
+  std::uint64_t after = 0;
+  std::uint32_t limit = 0;
+  instant until;
+};
+
+struct state {
+  static inline const char* name = "scheduler";
+  scheduler_config settings;
+  ledger_actor ledger;
+  agent_lookup agent_of;
+  std::mt19937_64 chance;
+  std::optional<reconciler> book;
+  event_ring events;
+  instant start;
+
+  // Leadership.
+  std::string leader;
+  std::uint64_t term = 0;
+  bool leads = false;
+  /// It leads and has read all that was committed before.
+  bool ready = false;
+  std::uint64_t reigns = 0;
+  std::deque<std::function<void(const caf::error&)>> deferred;
+
+  // The one change of the ledger that is under way.
+  std::string client;
+  std::uint64_t sequence = 0;
+  std::optional<wire::LedgerCommand> command;
+  std::uint64_t awaited = 0;
+  unsigned attempts = 0;
+
+  std::map<std::string, delivery> outbox;
+  std::multimap<std::uint64_t, std::function<void()>> until_index;
+  std::map<std::pair<std::string, std::uint64_t>, wire::Submitted> answered;
+  std::deque<std::pair<std::string, std::uint64_t>> answered_order;
+  std::uint64_t orders = 0;
+  std::vector<reader> readers;
+  std::optional<instant> armed;
+};
+
+using pointer = self_actor::stateful_pointer<state>;
+
+/// Chosen: a client that repeats an order does so within the next thousand.
+constexpr std::size_t answered_max = 1024;
+/// Chosen: below the time-outs of proxies between a person and the fabric.
+constexpr auto wait_max = std::chrono::milliseconds{60'000};
+constexpr auto conflicts_max = 5u;
+
+void advance(pointer self);
+
+std::int64_t now_ms(pointer self) {
+  const auto& x = self->state;
+  return x.settings.wall_ms +
+         std::chrono::duration_cast<std::chrono::milliseconds>(self->clock().now() - x.start).count();
+}
+
+duration backoff(pointer self, unsigned attempts) {
+  const auto& x = self->state.settings;
+  auto delay = x.retry_delay;
+  for (auto i = 1u; i < attempts && delay < x.retry_delay_max; ++i)
+    delay *= 2;
+  delay = std::min(delay, x.retry_delay_max);
+  // Full jitter above the half, so that nodes that came back together are not asked together.
+  return delay / 2 + duration{static_cast<duration::rep>(self->state.chance() %
+                                                         static_cast<std::uint64_t>(delay.count() / 2 + 1))};
+}
+
+template <class Promise, class Value>
+void answer(Promise& promise, Value&& value) {
+  promise.deliver(std::forward<Value>(value));
+}
+
+template <class Promise>
+void when_ready(pointer self, Promise promise, std::function<void()> run) {
+  auto& x = self->state;
+  if (x.ready)
+    return run();
+  if (!x.leads)
+    return answer(promise, caf::make_error(fault::not_leader, x.leader));
+  if (x.deferred.size() >= x.settings.waiting_max)
+    return answer(promise, caf::make_error(fault::overloaded, "too many orders wait for the new leader"));
+  x.deferred.push_back([=, run = std::move(run)](const caf::error& why) mutable {
+    if (why)
+      promise.deliver(why);
+    else
+      run();
+  });
+}
+
+// -- news --------------------------------------------------------------------------------------
+
+void serve_readers(pointer self) {
+  auto& x = self->state;
+  const auto now = self->clock().now();
+  std::erase_if(x.readers, [&](reader& each) {
+    auto found = x.events.read(each.after, each.limit);
+    if (found.events_size() == 0 && now < each.until)
+      return false;
+    each.promise.deliver(std::move(found));
+    return true;
+  });
+}
+
+void publish(pointer self) {
+  auto& x = self->state;
+  auto fresh = x.book->take_events();
+  for (auto& event : fresh)
+    x.events.add(std::move(event), x.book->facts().index, now_ms(self));
+  serve_readers(self);
+}
+
+// -- assignments -------------------------------------------------------------------------------
+
+void deliver(pointer self, const std::string& node) {
+  auto& x = self->state;
+  const auto found = x.outbox.find(node);
+  if (found == x.outbox.end() || found->second.asked)
+    return;
+  if (!x.book->present(node)) {
+    x.outbox.erase(found);
+    return;
+  }
+  const auto again = [=] {
+    auto& each = self->state.outbox[node];
+    each.asked = false;
+    self->delayed_send(self, backoff(self, ++each.attempts), assign_again{node});
+  };
+  const auto agent = x.agent_of(node);
+  if (!agent)
+    return again();
+  found->second.asked = true;
+  const auto revision = found->second.what.revision();
+  const auto reign = x.reigns;
+  self->request(agent, x.settings.answer_max, found->second.what)
+    .then(
+      [=](const wire::Done&) {
+        auto& box = self->state.outbox;
+        const auto at = box.find(node);
+        if (reign != self->state.reigns || at == box.end())
+          return;
+        at->second.asked = false;
+        at->second.attempts = 0;
+        if (at->second.what.revision() == revision)
+          box.erase(at);
+        else
+          deliver(self, node);
+      },
+      [=](caf::error&) {
+        if (reign == self->state.reigns && self->state.outbox.contains(node))
+          again();
+      });
+}
+
+void assign(pointer self) {
+  for (auto& what : self->state.book->assign()) {
+    const auto node = what.node();
+    self->state.outbox[node].what = std::move(what);
+    deliver(self, node);
+  }
+}
+
+// -- the ledger --------------------------------------------------------------------------------
+
+void settle_command(pointer self) {
+  auto& x = self->state;
+  x.command.reset();
+  x.awaited = 0;
+  x.attempts = 0;
+}
+
+void commit(pointer self) {
+  auto& x = self->state;
+  const auto reign = x.reigns;
+  const auto mine = [=] { return reign == self->state.reigns && self->state.command; };
+  self->request(x.ledger, x.settings.answer_max, *x.command)
+    .then(
+      [=](const wire::LedgerApplied& done) {
+        if (!mine())
+          return;
+        auto& x = self->state;
+        if (done.applied()) {
+          x.awaited = done.index();
+          if (x.book->facts().index >= x.awaited) {
+            settle_command(self);
+            advance(self);
+          }
+          return;
+        }
+        x.book->refused();
+        // The news of what changed first comes first; if not, asking again at once would not help.
+        x.command.reset();
+        self->delayed_send(self, backoff(self, ++x.attempts), look{});
+      },
+      [=](caf::error&) {
+        if (mine())
+          self->delayed_send(self, backoff(self, ++self->state.attempts), commit_again{});
+      });
+}
+
+void propose(pointer self) {
+  auto& x = self->state;
+  auto ops = x.book->propose(self->clock().now(), now_ms(self));
+  if (ops.empty())
+    return;
+  auto& command = x.command.emplace();
+  command.set_version(1);
+  command.set_client(x.client);
+  command.set_sequence(++x.sequence);
+  command.set_time_ms(now_ms(self));
+  for (auto& op : ops)
+    *command.add_ops() = std::move(op);
+  commit(self);
+}
+
+void arm(pointer self) {
+  auto& x = self->state;
+  auto next = x.command ? std::nullopt : x.book->wake();
+  for (const auto& each : x.readers)
+    next = next ? std::min(*next, each.until) : each.until;
+  if (!next || (x.armed && *x.armed <= *next))
+    return;
+  const auto now = self->clock().now();
+  x.armed = *next;
+  self->delayed_send(self, std::max<duration>(*next - now, duration{0}), look{});
+}
+
+/// Does all that can be done now.
+void advance(pointer self) {
+  auto& x = self->state;
+  if (x.ready) {
+    if (!x.command)
+      propose(self);
+    assign(self);
+  }
+  publish(self);
+  arm(self);
+}
+
+void watch(pointer self) {
+  auto me = caf::actor_cast<ledger_watcher>(caf::actor_cast<caf::strong_actor_ptr>(self));
+  self->request(self->state.ledger, self->state.settings.answer_max, wire::LedgerWatch{}, me)
+    .then(
+      [=](const wire::LedgerEntries& all) {
+        if (all.index() >= self->state.book->facts().index && !self->state.ready)
+          self->state.book->reset(all);
+      },
+      [=](caf::error&) { self->delayed_send(self, self->state.settings.retry_delay_max, watch_again{}); });
+}
+
+/// A new leader decides nothing before it knows all that was committed before it led.
+void read_all(pointer self) {
+  const auto reign = self->state.reigns;
+  auto question = wire::LedgerRead{};
+  question.set_linearizable(true);
+  self->request(self->state.ledger, self->state.settings.answer_max, question)
+    .then(
+      [=](const wire::LedgerEntries& all) {
+        auto& x = self->state;
+        if (reign != x.reigns || !x.leads)
+          return;
+        if (all.index() >= x.book->facts().index)
+          x.book->reset(all);
+        x.book->lead(self->clock().now());
+        x.ready = true;
+        for (auto& run : std::exchange(x.deferred, {}))
+          run(caf::none);
+        advance(self);
+      },
+      [=](caf::error&) {
+        if (reign == self->state.reigns)
+          self->delayed_send(self, backoff(self, ++self->state.attempts), commit_again{});
+      });
+}
+
+void led(pointer self, const wire::LedgerLed& news) {
+  auto& x = self->state;
+  x.leader = news.leader();
+  if (x.leads && news.here() && x.term == news.term())
+    return;
+  x.term = news.term();
+  x.leads = news.here();
+  x.ready = false;
+  ++x.reigns;
+  settle_command(self);
+  x.outbox.clear();
+  x.until_index.clear();
+  x.book->follow();
+  if (x.leads) {
+    x.client = fmt::format("scheduler/{}/{}/{:x}", x.settings.reconcile.node, x.term, x.chance());
+    x.sequence = 0;
+    read_all(self);
+    return;
+  }
+  const auto why = caf::make_error(fault::not_leader, x.leader);
+  for (auto& run : std::exchange(x.deferred, {}))
+    run(why);
+  for (auto& each : std::exchange(x.readers, {}))
+    each.promise.deliver(why);
+}
+
+// -- orders ------------------------------------------------------------------------------------
+
+/// Writes what an order means, and answers when this node sees it written.
+template <class Answer>
+void carry_out(pointer self, caf::typed_response_promise<Answer> promise, wire::Order identity,
+               std::function<order()> decide, std::function<Answer(const order&, std::uint64_t)> word,
+               unsigned conflicts = 0) {
+  auto& x = self->state;
+  auto what = decide();
+  if (what.refused)
+    return answer(promise, caf::make_error(*what.refused, what.reason));
+  if (what.ops.empty())
+    return answer(promise, word(what, 0));
+  auto command = wire::LedgerCommand{};
+  command.set_version(1);
+  // A conflict was an answer to this identity: what is tried next is another command.
+  const auto named = !identity.client().empty() && conflicts == 0;
+  command.set_client(named ? identity.client() : fmt::format("{}/order/{}", x.client, ++x.orders));
+  command.set_sequence(named ? identity.sequence() : 1);
+  command.set_time_ms(now_ms(self));
+  for (const auto& op : what.ops)
+    *command.add_ops() = op;
+  self->request(x.ledger, x.settings.answer_max, command)
+    .then(
+      [=](const wire::LedgerApplied& done) mutable {
+        auto& x = self->state;
+        if (done.applied()) {
+          auto words = word(what, done.index());
+          if (!x.ready || x.book->facts().index >= done.index())
+            promise.deliver(std::move(words));
+          else
+            x.until_index.emplace(done.index(), [=]() mutable { promise.deliver(std::move(words)); });
+        } else if (conflicts < conflicts_max && x.ready) {
+          carry_out<Answer>(self, promise, identity, decide, word, conflicts + 1);
+        } else {
+          promise.deliver(caf::make_error(fault::conflict, done.key() + " was changed by somebody else at the same time"));
+        }
+      },
+      [=](caf::error& why) mutable { promise.deliver(std::move(why)); });
+}
+
+wire::Done done_at(const order&, std::uint64_t index) {
+  auto answer = wire::Done{};
+  answer.set_index(index);
+  return answer;
+}
+
+void remember(state& x, const std::pair<std::string, std::uint64_t>& identity, const wire::Submitted& words) {
+  if (identity.first.empty() || !x.answered.emplace(identity, words).second)
+    return;
+  x.answered_order.push_back(identity);
+  if (x.answered_order.size() > answered_max) {
+    x.answered.erase(x.answered_order.front());
+    x.answered_order.pop_front();
+  }
+}
+
+void submit(pointer self, const wire::Submit& x, caf::typed_response_promise<wire::Submitted> promise) {
+  const auto identity = std::pair{x.order().client(), x.order().sequence()};
+  if (const auto found = self->state.answered.find(identity); found != self->state.answered.end())
+    return answer(promise, found->second);
+  carry_out<wire::Submitted>(
+    self, promise, x.order(), [=, spec = x.spec()] { return order_submit(self->state.book->facts(), spec, now_ms(self)); },
+    [=, name = x.spec().name()](const order& what, std::uint64_t index) {
+      auto answer = wire::Submitted{};
+      answer.set_name(name);
+      answer.set_generation(what.generation);
+      answer.set_index(index);
+      answer.set_effect(what.effect);
+      remember(self->state, identity, answer);
+      return answer;
+    });
+}
+
+/// Answers a question from what is known; only a leader knows.
+template <class Answer>
+caf::result<Answer> tell(pointer self, std::function<caf::expected<Answer>()> look_up) {
+  auto promise = self->make_response_promise<Answer>();
+  when_ready(self, promise, [=]() mutable {
+    auto answer = look_up();
+    if (answer)
+      promise.deliver(std::move(*answer));
+    else
+      promise.deliver(std::move(answer.error()));
+  });
+  return promise;
+}
+
+template <class Question>
+caf::result<wire::Done> follow_order(pointer self, const Question& x,
+                                     std::function<order(const Question&)> decide) {
+  auto promise = self->make_response_promise<wire::Done>();
+  when_ready(self, promise, [=] {
+    carry_out<wire::Done>(self, promise, x.order(), [=] { return decide(x); }, done_at);
+  });
+  return promise;
+}
+
+caf::result<wire::Events> read_events(pointer self, const wire::EventsRequest& x) {
+  auto promise = self->make_response_promise<wire::Events>();
+  when_ready(self, promise, [=]() mutable {
+    auto& here = self->state;
+    auto found = here.events.read(x.after(), x.limit());
+    if (found.events_size() > 0 || x.wait_ms() == 0)
+      return answer(promise, std::move(found));
+    if (here.readers.size() >= here.settings.waiting_max)
+      return answer(promise, caf::make_error(fault::overloaded, "too many wait for events"));
+    const auto length = std::min<std::uint64_t>(x.wait_ms(), wait_max.count());
+    here.readers.push_back({promise, x.after(), x.limit(),
+                            self->clock().now() + std::chrono::milliseconds{static_cast<std::int64_t>(length)}});
+    arm(self);
+  });
+  return promise;
+}
+
+void changed(pointer self, const wire::LedgerChanged& x) {
+  auto& here = self->state;
+  here.book->apply(x);
+  if (here.command && here.awaited != 0 && here.book->facts().index >= here.awaited)
+    settle_command(self);
+  while (!here.until_index.empty() && here.until_index.begin()->first <= here.book->facts().index)
+    here.until_index.extract(here.until_index.begin()).mapped()();
+  advance(self);
+}
+
+self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledger_actor ledger,
+                                   agent_lookup agent_of, std::uint64_t seed) {
+  auto& here = self->state;
+  here.settings = settings;
+  here.ledger = std::move(ledger);
+  here.agent_of = std::move(agent_of);
+  here.chance.seed(seed);
+  here.book.emplace(settings.reconcile);
+  here.start = self->clock().now();
+  watch(self);
+  return {
+    [=](const wire::Submit& x) -> caf::result<wire::Submitted> {
+      auto promise = self->make_response_promise<wire::Submitted>();
+      when_ready(self, promise, [=] { submit(self, x, promise); });
+      return promise;
+    },
+    [=](const wire::PlanRequest& x) -> caf::result<wire::Plan> {
+      return tell<wire::Plan>(self, [=]() -> caf::expected<wire::Plan> {
+        if (auto wrong = what_is_wrong(x.spec()); !wrong.empty())
+          return caf::make_error(fault::bad_request, std::move(wrong));
+        return self->state.book->plan(x.spec());
+      });
+    },
+    [=](const wire::Explain& x) -> caf::result<wire::Explanation> {
+      return tell<wire::Explanation>(self, [=]() -> caf::expected<wire::Explanation> {
+        if (auto found = self->state.book->explain(x.name()))
+          return *found;
+        return caf::make_error(fault::not_found, "there is no workload or instance called " + x.name());
+      });
+    },
+    [=](const wire::StopWorkload& x) -> caf::result<wire::Done> {
+      return follow_order<wire::StopWorkload>(
+        self, x, [=](const auto& stop) { return order_stop(self->state.book->facts(), stop); });
+    },
+    [=](const wire::DrainNode& x) -> caf::result<wire::Done> {
+      return follow_order<wire::DrainNode>(
+        self, x, [=](const auto& drain) { return order_drain(self->state.book->facts(), drain); });
+    },
+    [=](const wire::ForgetNode& x) -> caf::result<wire::Done> {
+      return follow_order<wire::ForgetNode>(self, x, [=](const auto& forget) {
+        return order_forget(self->state.book->facts(), forget, self->state.book->present(forget.node()));
+      });
+    },
+    [=](const wire::WorkloadListRequest& x) -> caf::result<wire::WorkloadList> {
+      return tell<wire::WorkloadList>(self, [=]() -> caf::expected<wire::WorkloadList> {
+        auto list = self->state.book->list_workloads(x.name());
+        if (!x.name().empty() && list.workloads_size() == 0)
+          return caf::make_error(fault::not_found, "there is no workload called " + x.name());
+        return list;
+      });
+    },
+    [=](const wire::NodeListRequest& x) -> caf::result<wire::NodeList> {
+      return tell<wire::NodeList>(self, [=]() -> caf::expected<wire::NodeList> {
+        auto list = self->state.book->list_nodes(x.name());
+        if (!x.name().empty() && list.nodes_size() == 0)
+          return caf::make_error(fault::not_found, "there is no node called " + x.name());
+        return list;
+      });
+    },
+    [=](const wire::EventsRequest& x) { return read_events(self, x); },
+    [=](const wire::NodeReport& x) -> caf::result<wire::Done> {
+      auto& here = self->state;
+      if (!here.leads)
+        return caf::make_error(fault::not_leader, here.leader);
+      here.book->report(x, self->clock().now(), now_ms(self));
+      advance(self);
+      return done_at({}, here.book->facts().index);
+    },
+    [=](const wire::NodeArrived& x) {
+      self->state.book->arrive(x.facts(), self->clock().now());
+      advance(self);
+    },
+    [=](const wire::NodeDeparted& x) {
+      self->state.book->depart(x.name(), x.reason(), self->clock().now());
+      advance(self);
+    },
+    [=](const wire::LedgerChanged& x) { changed(self, x); },
+    [=](const wire::LedgerLed& x) {
+      led(self, x);
+      advance(self);
+    },
+    [=](look) {
+      auto& here = self->state;
+      if (here.armed && *here.armed <= self->clock().now())
+        here.armed.reset();
+      advance(self);
+    },
+    [=](commit_again) {
+      auto& here = self->state;
+      if (here.leads && !here.ready)
+        read_all(self);
+      else if (here.ready && here.command && here.awaited == 0)
+        commit(self);
+    },
+    [=](watch_again) { watch(self); },
+    [=](const assign_again& x) { deliver(self, x.node); },
+  };
+}
+
+} // namespace
+} // namespace novacron::scheduler
+
+namespace novacron {
+
+scheduler_actor spawn_scheduler(caf::actor_system& system, scheduler_config settings, ledger_actor ledger,
+                                agent_lookup agent_of, std::uint64_t seed) {
+  return system.spawn(scheduler::behavior, std::move(settings), std::move(ledger), std::move(agent_of), seed);
+}
+
+} // namespace novacron

@@ -1,0 +1,181 @@
+#include "actors/scheduler/sight.hpp"
+
+#include <algorithm>
+
+namespace novacron::scheduler {
+namespace {
+
+/// Chosen: reports of a node's earlier lives arrive seconds late, not many restarts late.
+constexpr std::size_t former_incarnations_max = 8;
+
+void begin_life(seen_node& x, std::uint64_t incarnation) {
+  if (x.incarnation == incarnation)
+    return;
+  if (x.incarnation != 0) {
+    x.former_incarnations.push_back(x.incarnation);
+    if (x.former_incarnations.size() > former_incarnations_max)
+      x.former_incarnations.pop_front();
+  }
+  x.incarnation = incarnation;
+  x.report_number = 0;
+  x.revision.reset();
+}
+
+} // namespace
+
+bool is_live(wire::Phase phase) {
+  return phase != wire::PHASE_UNSPECIFIED && phase != wire::PHASE_PENDING && phase != wire::PHASE_STOPPED &&
+         phase != wire::PHASE_COMPLETED && phase != wire::PHASE_FAILED;
+}
+
+void sight::arrive(const wire::NodeFacts& facts, instant now) {
+  auto& x = nodes_[facts.name()];
+  begin_life(x, facts.incarnation());
+  x.facts = facts;
+  x.linked = true;
+  x.lost = false;
+  x.heard = now;
+  x.away_since.reset();
+  x.lost_at.reset();
+  x.reason.clear();
+  unlinked_.erase(facts.name());
+}
+
+void sight::depart(const std::string& node, const std::string& reason, instant now) {
+  auto& x = nodes_[node];
+  if (!x.linked && x.away_since)
+    return;
+  x.linked = false;
+  x.reason = reason;
+  x.away_since = now;
+  unlinked_.insert(node);
+}
+
+bool sight::accept(seen_node& x, const wire::NodeReport& report) {
+  if (std::ranges::find(x.former_incarnations, report.incarnation()) != x.former_incarnations.end())
+    return false;
+  if (x.incarnation == report.incarnation())
+    return report.number() > x.report_number;
+  // A linked node has said who it is: another incarnation is one that is no more.
+  if (x.linked && x.incarnation != 0)
+    return false;
+  begin_life(x, report.incarnation());
+  return true;
+}
+
+std::optional<std::vector<sighting>> sight::report(const wire::NodeReport& report, instant now, std::int64_t now_ms) {
+  auto& x = nodes_[report.node()];
+  if (!accept(x, report))
+    return std::nullopt;
+  x.report_number = report.number();
+  x.revision = report.revision();
+  x.heard = now;
+  x.heard_ms = now_ms;
+  x.used = report.used();
+  x.lost = false;
+  x.away_since.reset();
+  x.lost_at.reset();
+  if (!x.linked)
+    unlinked_.insert(report.node());
+  auto changes = std::vector<sighting>{};
+  auto next = decltype(x.instances){};
+  for (const auto& status : report.instances()) {
+    const auto key = std::pair{status.name(), status.epoch()};
+    const auto former = x.instances.find(key);
+    auto seen = seen_instance{status, std::nullopt};
+    if (status.phase() == wire::PHASE_RUNNING)
+      seen.running_since = former != x.instances.end() && former->second.running_since &&
+                               former->second.status.restarts() == status.restarts()
+                             ? former->second.running_since
+                             : std::optional{now};
+    const auto before = former == x.instances.end() ? wire::InstanceStatus{} : former->second.status;
+    if (before.phase() != status.phase() || before.health() != status.health() ||
+        before.restarts() != status.restarts())
+      changes.push_back({status.name(), before, status});
+    next.insert_or_assign(key, std::move(seen));
+  }
+  for (const auto& [key, former] : x.instances)
+    if (!next.contains(key))
+      changes.push_back({key.first, former.status, {}});
+  x.instances = std::move(next);
+  return changes;
+}
+
+void sight::expect(const std::vector<std::string>& nodes, instant now) {
+  for (const auto& node : nodes) {
+    auto& x = nodes_[node];
+    if (x.linked)
+      continue;
+    x.lost = false;
+    x.lost_at.reset();
+    x.away_since = now + settings_.grace;
+    unlinked_.insert(node);
+  }
+}
+
+void sight::rest() {
+  for (auto& [node, x] : nodes_) {
+    x.lost = false;
+    x.lost_at.reset();
+  }
+}
+
+void sight::forget(const std::string& node) {
+  nodes_.erase(node);
+  unlinked_.erase(node);
+}
+
+std::optional<instant> sight::due(const seen_node& x) const {
+  if (x.linked || x.lost)
+    return std::nullopt;
+  if (x.away_since)
+    return *x.away_since + settings_.patience;
+  return x.heard ? std::optional{*x.heard + settings_.silence} : std::nullopt;
+}
+
+std::vector<std::string> sight::pass(instant now) {
+  auto changed = std::vector<std::string>{};
+  for (const auto& node : unlinked_) {
+    auto& x = nodes_[node];
+    const auto at = due(x);
+    if (!at || *at > now)
+      continue;
+    if (x.away_since) {
+      x.lost = true;
+      x.lost_at = now;
+    } else {
+      x.away_since = now;
+      x.reason = "no report";
+    }
+    changed.push_back(node);
+  }
+  return changed;
+}
+
+std::optional<instant> sight::next() const {
+  auto first = std::optional<instant>{};
+  for (const auto& node : unlinked_)
+    if (const auto at = due(nodes_.at(node)); at && (!first || *at < *first))
+      first = at;
+  return first;
+}
+
+const seen_node* sight::find(const std::string& node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : &found->second;
+}
+
+const seen_instance* sight::find(const std::string& node, const std::string& instance, std::uint64_t epoch) const {
+  const auto* x = find(node);
+  if (!x)
+    return nullptr;
+  const auto found = x->instances.find({instance, epoch});
+  return found == x->instances.end() ? nullptr : &found->second;
+}
+
+bool sight::present(const std::string& node) const {
+  const auto* x = find(node);
+  return x && x->present() && (x->linked || x->heard);
+}
+
+} // namespace novacron::scheduler

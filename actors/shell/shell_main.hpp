@@ -1,0 +1,30 @@
+#pragma once
+
+/// The entry of the program `novacron`: reads the command line and has it done.
+
+#include "actors/shell/parse.hpp"
+
+#include <functional>
+#include <map>
+#include <string>
+
+namespace novacron::shell {
+
+/// What the composer of the program lends to the shell.
+struct process_commands {
+  /// Carries a command out in this process and returns its exit code; the key is its path in the table ("dev",
+  /// "--role", "bench", "doctor", "join", "simulate", "image create", "ledger check"). Commands without a hook
+  /// do not exist: neither in help nor in completion.
+  std::map<std::string, std::function<int(const invocation&)>> run;
+  /// "0.1.0 (abcdef0)".
+  std::string version;
+  /// Options of the build, one per line of `--version`.
+  std::vector<std::string> build;
+  /// Where the fabric of ./nodes.toml listens (a path or HOST:PORT), empty when there is none; may be null.
+  std::function<std::string()> find_fabric;
+};
+
+/// Runs one command line and returns the exit code. `--help` and `--version` touch neither network nor hooks.
+int shell_main(int argc, char** argv, const process_commands& hooks);
+
+} // namespace novacron::shell

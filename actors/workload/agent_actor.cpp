@@ -1,0 +1,392 @@
+#include "actors/workload/agent_actor.hpp"
+
+#include "actors/host/crew.hpp"
+#include "actors/host/files.hpp"
+#include "actors/workload/assignment.hpp"
+#include "actors/workload/contact.hpp"
+#include "actors/workload/image_error.hpp"
+#include "actors/workload/instance_actor.hpp"
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <time.h>
+
+#include <map>
+#include <optional>
+
+#include <fmt/format.h>
+
+namespace novacron::workload {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// The agent's door, and what it tells itself.
+using agent_self = agent_actor::extend<caf::reacts_to<turn>, caf::reacts_to<instance_news>>;
+
+struct copy {
+  edition what;
+  wire::Instance instance;
+  instance_actor actor;
+  wire::InstanceStatus status;
+  bool leaving = false;
+  bool parked = false;
+};
+
+struct agent_state {
+  static inline const char* name = "agent";
+
+  agent_settings settings;
+  std::shared_ptr<workload::driver> driver;
+  image_access images;
+  caf::actor report_to;
+  std::shared_ptr<host::crew> workers = std::make_shared<host::crew>(2);
+  wire::Assign assigned;
+  std::map<std::string, copy> copies;
+  std::optional<contact> controllers;
+  std::uint64_t reports = 0;
+  /// Something changed that no report has said yet.
+  bool unsaid = false;
+  bool reporting = false;
+};
+
+using self_pointer = agent_self::stateful_pointer<agent_state>;
+
+/// Time since boot, sleep included: the same clock for the next life of this process.
+duration since_boot() {
+  auto now = timespec{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec};
+}
+
+std::filesystem::path assign_file(const agent_state& s) { return s.settings.data / "agent" / "assign.pb"; }
+std::filesystem::path contact_file(const agent_state& s) { return s.settings.data / "agent" / "contact"; }
+
+void later(self_pointer self, duration delay, std::function<void()> work) {
+  self->delayed_send(self, delay, turn{std::move(work)});
+}
+
+wire::NodeReport report(self_pointer self) {
+  auto& s = self->state;
+  auto all = wire::NodeReport{};
+  all.set_node(s.settings.node);
+  all.set_revision(s.assigned.revision());
+  all.set_incarnation(s.settings.incarnation);
+  all.set_number(++s.reports);
+  *all.mutable_capacity() = s.settings.capacity;
+  for (const auto& [name, each] : s.copies) {
+    *all.add_instances() = each.status;
+    auto& used = *all.mutable_used();
+    used.set_cpu_milli(used.cpu_milli() + each.status.used().cpu_milli());
+    used.set_memory_bytes(used.memory_bytes() + each.status.used().memory_bytes());
+  }
+  for (auto& image : s.settings.images())
+    all.add_images(std::move(image));
+  return all;
+}
+
+/// One report is on its way at a time; what changes meanwhile goes into the next, which follows at once.
+void send_report(self_pointer self) {
+  auto& s = self->state;
+  if (!s.report_to || s.reporting)
+    return;
+  s.reporting = true;
+  s.unsaid = false;
+  const auto over = [self] {
+    self->state.reporting = false;
+    if (self->state.unsaid)
+      send_report(self);
+  };
+  self->request(s.report_to, 2s, report(self))
+      .then([over](const wire::Done&) { over(); },
+            [self, over](const caf::error&) {
+              self->state.unsaid = true;
+              later(self, 250ms, over);
+            });
+}
+
+void spawn_copy(self_pointer self, const leftover& former, bool known) {
+  auto& s = self->state;
+  const auto weak = caf::actor_cast<caf::weak_actor_ptr>(self->address());
+  auto& one = s.copies[former.instance.name()];
+  one.what = {former.instance.epoch(), former.instance.generation()};
+  one.instance = former.instance;
+  one.leaving = false;
+  one.parked = false;
+  one.status = former.status;
+  one.status.set_name(former.instance.name());
+  one.status.set_epoch(one.what.epoch);
+  one.status.set_generation(one.what.generation);
+  one.status.set_node(s.settings.node);
+  if (one.status.phase() == wire::PHASE_UNSPECIFIED)
+    one.status.set_phase(wire::PHASE_STARTING);
+  one.actor = spawn_instance(self->system(), {.former = former,
+                                              .known = known,
+                                              .node = s.settings.node,
+                                              .driver = s.driver,
+                                              .images = s.images,
+                                              .workers = s.workers,
+                                              .tell =
+                                                  [weak](instance_news news) {
+                                                    if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(weak))
+                                                      caf::anon_send(caf::actor_cast<agent_self>(strong),
+                                                                     std::move(news));
+                                                  },
+                                              .agent = self->address(),
+                                              .figures_interval = s.settings.report_interval});
+  self->monitor(one.actor);
+}
+
+/// Whether an instance may be started though no controller is in reach: another node may run it by now, unless it
+/// is one that is never replaced.
+bool may_start(const agent_state& s, const wire::Instance& x) {
+  const auto action = x.spec().on_disconnect().action();
+  return s.controllers->known() || action == wire::ON_DISCONNECT_UNSPECIFIED || action == wire::ON_DISCONNECT_KEEP;
+}
+
+void converge(self_pointer self) {
+  auto& s = self->state;
+  auto wanted = assigned_set{};
+  auto by_name = std::map<std::string, const wire::Instance*>{};
+  for (const auto& each : s.assigned.instances()) {
+    // What has come to its end is listed so that its output is kept; it must not run once more.
+    if (each.outcome() != wire::PHASE_UNSPECIFIED && !s.copies.contains(each.name()))
+      continue;
+    wanted[each.name()] = {each.epoch(), each.generation()};
+    by_name[each.name()] = &each;
+  }
+  auto present = present_set{};
+  for (const auto& [name, each] : s.copies)
+    present[name] = {each.what, each.leaving};
+  for (const auto& step : reconcile(wanted, present)) {
+    if (step.what == step::kind::remove) {
+      auto& leaver = s.copies.at(step.name);
+      leaver.leaving = true;
+      self->send(leaver.actor, remove_atom::value);
+    } else if (may_start(s, *by_name.at(step.name))) {
+      spawn_copy(self, {.instance = *by_name.at(step.name)}, false);
+    }
+  }
+}
+
+/// Copies that were ended because nobody could be reached, and that are still wanted, are started again.
+void wake_parked(self_pointer self) {
+  for (auto& [name, each] : self->state.copies)
+    if (std::exchange(each.parked, false) && !each.leaving)
+      self->send(each.actor, wake_atom::value);
+}
+
+void note_contact(const agent_state& s, duration now) {
+  try {
+    host::replace_file(contact_file(s), std::to_string(s.controllers->last(now).count()));
+  } catch (const std::system_error&) {
+    // On a full disk the note stays older, which only ends `stop_after` instances earlier after a restart.
+  }
+}
+
+/// Ends what must not run on without a controller, once its time is over.
+void mind_contact(self_pointer self) {
+  auto& s = self->state;
+  later(self, 250ms, [self] { mind_contact(self); });
+  const auto now = since_boot();
+  if (s.controllers->worth_noting(now))
+    note_contact(s, now);
+  for (auto& [name, each] : s.copies) {
+    const auto& policy = each.instance.spec().on_disconnect();
+    const auto patience = std::chrono::milliseconds{policy.after_ms()};
+    const auto bound = policy.action() == wire::ON_DISCONNECT_STOP_AFTER;
+    if (bound && !each.parked && !each.leaving && s.controllers->silence(now) >= patience) {
+      each.parked = true;
+      self->send(each.actor, park_atom::value);
+    }
+  }
+}
+
+caf::result<wire::Done> assign(self_pointer self, const wire::Assign& x) {
+  auto& s = self->state;
+  if (x.node() != s.settings.node)
+    return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + x.node());
+  auto done = wire::Done{};
+  done.set_index(std::max(x.revision(), s.assigned.revision()));
+  s.controllers->hear(since_boot());
+  if (!supersedes(x.revision(), s.assigned.revision()))
+    return done;
+  const auto same = x.revision() == s.assigned.revision() && x.SerializeAsString() == s.assigned.SerializeAsString();
+  try {
+    if (!same)
+      host::replace_file(assign_file(s), x.SerializeAsString());
+  } catch (const std::system_error& problem) {
+    return caf::make_error(fault::storage, std::string{problem.what()});
+  }
+  s.assigned = x;
+  converge(self);
+  wake_parked(self);
+  if (same)
+    return done;
+  // The answer waits for the disk, the starts do not.
+  auto promise = self->make_response_promise<wire::Done>();
+  s.workers->give([self_weak = caf::actor_cast<caf::weak_actor_ptr>(self->address()), file = assign_file(s), promise,
+                   done] {
+    auto problem = std::string{};
+    try {
+      host::settle_file(file);
+    } catch (const std::system_error& failure) {
+      problem = failure.what();
+    }
+    if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(self_weak))
+      caf::anon_send(caf::actor_cast<agent_self>(strong), turn{[=]() mutable {
+                       if (problem.empty())
+                         promise.deliver(done);
+                       else
+                         promise.deliver(caf::make_error(fault::storage, problem));
+                     }});
+  });
+  return promise;
+}
+
+void take_news(self_pointer self, const instance_news& news) {
+  auto& s = self->state;
+  const auto found = s.copies.find(news.status.name());
+  // News of a copy that was replaced in the meantime says nothing.
+  if (found == s.copies.end() || found->second.what != edition{news.status.epoch(), news.status.generation()})
+    return;
+  found->second.status = news.status;
+  if (news.gone) {
+    s.copies.erase(found);
+    converge(self);
+  }
+  if (news.urgent) {
+    s.unsaid = true;
+    send_report(self);
+  }
+}
+
+/// An instance's actor has failed. What it watched runs on, and gets a new one.
+void lost_actor(self_pointer self, const caf::actor_addr& which) {
+  for (const auto& [name, each] : self->state.copies) {
+    if (each.actor.address() != which)
+      continue;
+    later(self, 500ms, [self, which, former = leftover{.instance = each.instance, .status = each.status, .alive = true}] {
+      const auto found = self->state.copies.find(former.instance.name());
+      if (found == self->state.copies.end() || found->second.actor.address() != which)
+        return;
+      spawn_copy(self, former, true);
+      converge(self);
+    });
+    return;
+  }
+}
+
+void report_always(self_pointer self) {
+  later(self, self->state.settings.report_interval, [self] { report_always(self); });
+  send_report(self);
+}
+
+void wake_up(self_pointer self, const std::vector<leftover>& former) {
+  auto& s = self->state;
+  s.assigned.ParseFromString(host::read_file(assign_file(s)).value_or(""));
+  const auto heard = host::read_file(contact_file(s)).value_or("");
+  s.controllers.emplace(since_boot(), heard.empty() ? std::nullopt
+                                                    : std::optional{duration{std::strtoll(heard.c_str(), nullptr, 10)}});
+  for (const auto& each : former)
+    spawn_copy(self, each, true);
+  converge(self);
+  // What held an image in a former life and is here no more.
+  for (const auto& holder : s.images.holders())
+    if (!s.copies.contains(holder))
+      s.workers->give([release = s.images.release, holder] { release(holder); });
+  report_always(self);
+  mind_contact(self);
+}
+
+/// The actor of the instance called `name`, or the error that says there is none.
+caf::expected<instance_actor> find(self_pointer self, const std::string& name) {
+  const auto found = self->state.copies.find(name);
+  if (found == self->state.copies.end())
+    return caf::make_error(fault::not_found, "there is no instance " + name + " on node " + self->state.settings.node);
+  return found->second.actor;
+}
+
+template <class Answer, class Question>
+caf::result<Answer> pass_on(self_pointer self, const std::string& name, const Question& x) {
+  auto target = find(self, name);
+  if (!target)
+    return std::move(target.error());
+  return self->delegate(*target, x);
+}
+
+fault fault_of(image_problem x) {
+  switch (x) {
+    case image_problem::not_found: return fault::not_found;
+    case image_problem::storage: return fault::storage;
+    case image_problem::unsupported: return fault::unsupported;
+    default: return fault::bad_request;
+  }
+}
+
+bool is_controller(const std::string& role) { return role == "cloud" || role == "hybrid"; }
+
+agent_self::behavior_type behave(self_pointer self, agent_settings settings, std::shared_ptr<driver> driver,
+                                 image_access images, caf::actor report_to, const std::vector<leftover>& former) {
+  auto& s = self->state;
+  s.settings = std::move(settings);
+  s.driver = std::move(driver);
+  s.images = std::move(images);
+  s.report_to = std::move(report_to);
+  self->set_down_handler([self](const caf::down_msg& x) { lost_actor(self, x.source); });
+  wake_up(self, former);
+  return {
+      [=](const wire::Assign& x) { return assign(self, x); },
+      [=](const wire::ReportRequest&) { return report(self); },
+      [=](const wire::LogRequest& x) { return pass_on<wire::LogChunk>(self, x.instance(), x); },
+      [=](const wire::ExecStart& x) { return pass_on<wire::ExecSession>(self, x.instance(), x); },
+      [=](const wire::ExecExchange& x) {
+        return pass_on<wire::ExecOutput>(self, x.session().substr(0, x.session().find('/')), x);
+      },
+      [=](const wire::PauseInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
+      [=](const wire::ResizeInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
+      [=](const wire::RestartInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
+      [=](const wire::NodeArrived& x) {
+        if (is_controller(x.facts().role()))
+          self->state.controllers->arrive(x.facts().name(), since_boot());
+        send_report(self);
+      },
+      [=](const wire::NodeDeparted& x) { self->state.controllers->depart(x.name(), since_boot()); },
+      [=](const turn& x) { x.work(); },
+      [=](const instance_news& x) { take_news(self, x); },
+  };
+}
+
+} // namespace
+
+image_access access_to(std::shared_ptr<image_store> store) {
+  return {.acquire = [store](const std::string& image, const std::string& holder) -> outcome<image_root> {
+            try {
+              auto use = store->acquire(image, holder);
+              return image_root{use.rootfs, use.config};
+            } catch (const image_error& problem) {
+              return trouble{fault_of(problem.problem), problem.what()};
+            }
+          },
+          .release = [store](const std::string& holder) { store->release(holder); },
+          .holders = [store] { return store->holders(); }};
+}
+
+image_access access_to(std::filesystem::path root) {
+  return {.acquire = [root](const std::string&, const std::string&) -> outcome<image_root> {
+            return image_root{.root = root};
+          },
+          .release = [](const std::string&) {},
+          .holders = [] { return std::vector<std::string>{}; }};
+}
+
+agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std::shared_ptr<driver> driver,
+                        image_access images, caf::actor report_to) {
+  std::filesystem::create_directories(settings.data / "agent");
+  const auto former = driver->sweep();
+  return system.spawn(behave, std::move(settings), std::move(driver), std::move(images), std::move(report_to), former);
+}
+
+} // namespace novacron::workload

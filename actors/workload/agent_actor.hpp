@@ -1,0 +1,48 @@
+#pragma once
+
+/// Spawns the agent: it runs what its node was assigned, one actor per instance.
+
+#include "actors/workload/driver.hpp"
+#include "actors/workload/image_store.hpp"
+#include "messages/agent.hpp"
+#include "messages/vocabulary.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace novacron::workload {
+
+/// Where instances get their images. Called on worker threads; may block.
+struct image_access {
+  /// The unpacked image of that name or digest, kept for `holder` (an instance).
+  std::function<outcome<image_root>(const std::string& image, const std::string& holder)> acquire;
+  std::function<void(const std::string& holder)> release;
+  std::function<std::vector<std::string>()> holders;
+};
+image_access access_to(std::shared_ptr<image_store> store);
+/// One directory for every name, for benches and specs.
+image_access access_to(std::filesystem::path root);
+
+struct agent_settings {
+  std::string node;
+  std::uint64_t incarnation = 0;
+  /// The node's data directory; the agent keeps `agent/` in it.
+  std::filesystem::path data;
+  wire::Resources capacity;
+  duration report_interval = std::chrono::seconds{2};
+  /// What the image store has, for the report.
+  std::function<std::vector<std::string>()> images = [] { return std::vector<std::string>{}; };
+};
+
+/// `report_to` gets a NodeReport at each change and at every interval. The agent has swept and starts what it was
+/// last assigned before it takes its first message, so it also works with no controller in reach.
+agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std::shared_ptr<driver> driver,
+                        image_access images, caf::actor report_to);
+
+} // namespace novacron::workload

@@ -1,0 +1,48 @@
+#pragma once
+
+/// Compares what a node shall run with what it has, and says what to do about the difference.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace novacron::workload {
+
+/// One instance as the assignment and the node name it: (name, epoch, generation).
+struct edition {
+  std::uint64_t epoch = 0;
+  std::uint64_t generation = 0;
+  bool operator==(const edition&) const = default;
+};
+
+/// A copy that the node has.
+struct present_copy {
+  edition what;
+  /// It is on its way out already.
+  bool leaving = false;
+};
+
+struct step {
+  enum class kind {
+    /// Nothing of that name is here: start it.
+    start,
+    /// It must not be here, or not in this edition. A start of the other edition follows when it is gone.
+    remove,
+  };
+  kind what;
+  std::string name;
+  bool operator==(const step&) const = default;
+};
+
+using assigned_set = std::map<std::string, edition>;
+using present_set = std::map<std::string, present_copy>;
+
+/// The steps from `present` towards `assigned`. What leaves is not hurried and not started again before it is gone,
+/// so two copies of one name are never here at the same time.
+std::vector<step> reconcile(const assigned_set& assigned, const present_set& present);
+
+/// Whether an assignment may replace the one that is in force: never by an older ledger index.
+bool supersedes(std::uint64_t revision, std::uint64_t in_force);
+
+} // namespace novacron::workload

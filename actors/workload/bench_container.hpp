@@ -1,0 +1,31 @@
+#pragma once
+
+/// How long it takes from the request for a container to its first output, beside bare crun.
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace novacron::workload {
+
+struct bench_figure {
+  double value = 0;
+  std::string unit;
+  std::string peer;
+  double peer_value = 0;
+  double ratio = 0;
+};
+
+struct bench_options {
+  /// Scratch space; a fresh data directory is made below it and removed.
+  std::filesystem::path scratch = "/var/tmp";
+  /// The image's root; empty makes one of the host's static busybox.
+  std::filesystem::path root;
+  int rounds = 21;
+};
+
+/// `start_p50`, `start_p95`, `overhead_p50`, each beside bare crun on the same bundle, interleaved.
+/// Throws std::runtime_error when this host cannot run containers.
+std::map<std::string, bench_figure> bench_container(const bench_options& options);
+
+} // namespace novacron::workload

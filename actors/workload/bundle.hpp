@@ -1,0 +1,45 @@
+#pragma once
+
+/// Writes the OCI runtime configuration of a container: what crun shall isolate, limit, mount and run.
+
+#include "actors/workload/driver.hpp"
+#include "actors/workload/image_user.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace novacron::workload {
+
+struct bundle_options {
+  std::string root;
+  std::string hostname;
+  std::string cgroup_path;
+  process_user user;
+  std::uint32_t pids_max = 4096;
+  /// Whether the container shares the host's network; decides nothing else, the shim enters the namespace.
+  bool host_network = false;
+  int stop_signal = 15;
+  /// Open files per process; must not be above what this host allows.
+  std::uint64_t files_max = 65536;
+};
+
+/// What the first process is started with: the image's wishes, the workload's, and who the instance is (NOVACRON_*).
+process_arguments arguments_for(const wire::Instance& what, const image_config& image, const std::string& node);
+
+/// The signal that ends the container, as its configuration notes it.
+int stop_signal_in(const std::string& config);
+
+/// Why `spec` cannot be run as a container; empty if it can. `mountable` are the directories that may be mounted.
+std::string refuse_container(const wire::WorkloadSpec& spec, const process_arguments& process,
+                             const std::vector<std::filesystem::path>& mountable);
+
+/// The config.json. Depends on nothing but its arguments.
+std::string bundle_config(const wire::WorkloadSpec& spec, const process_arguments& process,
+                          const bundle_options& options);
+
+/// The same configuration with other limits; 0 leaves a value as it is.
+std::string resize_config(const std::string& config, const wire::Resources& to);
+
+} // namespace novacron::workload

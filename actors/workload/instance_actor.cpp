@@ -1,0 +1,672 @@
+#include "actors/workload/instance_actor.hpp"
+
+#include "actors/workload/health.hpp"
+#include "actors/workload/log_files.hpp"
+#include "actors/workload/restart_policy.hpp"
+
+#include <caf/actor_ostream.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <signal.h>
+
+#include <atomic>
+#include <list>
+#include <optional>
+
+#include <fmt/format.h>
+
+namespace novacron::workload {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Exec sessions per instance, and how long one may be left alone.
+constexpr std::size_t sessions_max = 32;
+constexpr auto session_idle_max = 10min;
+
+struct log_reader {
+  caf::typed_response_promise<wire::LogChunk> promise;
+  wire::LogRequest request;
+  std::uint64_t number = 0;
+};
+
+struct exec_state {
+  std::shared_ptr<exec_process> process;
+  std::string input;
+  bool input_ended = false;
+  instant used;
+  std::optional<caf::typed_response_promise<wire::ExecOutput>> waiting;
+  std::uint64_t wait = 0;
+};
+
+struct instance_state {
+  static inline const char* name = "instance";
+
+  instance_order order;
+  wire::Instance what;
+  wire::InstanceStatus status;
+  std::optional<restart_policy> policy;
+  std::optional<health> check;
+  std::string unhealthy;
+  instant run_started;
+  /// Rises with each run, so that timers of an earlier one are known.
+  std::uint64_t run = 0;
+  /// A start is under way or something runs.
+  bool busy = false;
+  bool prepared = false;
+  enum class goal { run, restart, park, remove } aim = goal::run;
+  std::list<log_reader> readers;
+  std::uint64_t reader_count = 0;
+  std::shared_ptr<void> output;
+  std::shared_ptr<std::atomic<bool>> output_told = std::make_shared<std::atomic<bool>>(false);
+  std::map<std::string, exec_state> sessions;
+  std::uint64_t session_count = 0;
+  instant figures_at;
+};
+
+using self_pointer = instance_actor::stateful_pointer<instance_state>;
+
+bool terminal(wire::Phase x) {
+  return x == wire::PHASE_COMPLETED || x == wire::PHASE_FAILED || x == wire::PHASE_STOPPED;
+}
+
+/// Runs `work` on the actor's thread, whatever thread this is called on.
+std::function<void(std::function<void()>)> turn_of(self_pointer self) {
+  const auto weak = caf::actor_cast<caf::weak_actor_ptr>(self->address());
+  return [weak](std::function<void()> work) {
+    if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(weak))
+      caf::anon_send(caf::actor_cast<instance_actor>(strong), turn{std::move(work)});
+  };
+}
+
+void later(self_pointer self, duration delay, std::function<void()> work) {
+  self->delayed_send(self, delay, turn{std::move(work)});
+}
+
+void start(self_pointer self);
+void settle(self_pointer self);
+void serve_readers(self_pointer self);
+
+void tell(self_pointer self, bool urgent, bool gone = false) {
+  self->state.order.tell({self->state.status, gone, urgent});
+}
+
+void enter(self_pointer self, wire::Phase phase, const std::string& reason) {
+  auto& s = self->state;
+  s.status.set_phase(phase);
+  s.status.set_reason(reason);
+  try {
+    s.order.driver->remember(s.what.name(), s.status);
+  } catch (const std::exception& problem) {
+    s.status.set_reason(reason + "; and this could not be written down: " + problem.what());
+  }
+  tell(self, true);
+  serve_readers(self);
+}
+
+restart_policy::config restart_rules(const wire::WorkloadSpec& spec) {
+  auto rules = restart_policy::config{};
+  const auto& wanted = spec.restart();
+  // A batch instance runs once per placement; whether it is tried again, and where, the scheduler decides.
+  if (spec.kind() == wire::WORKLOAD_KIND_BATCH || wanted.when() == wire::RESTART_WHEN_NEVER)
+    rules.restart = restart_policy::when::never;
+  else if (wanted.when() == wire::RESTART_WHEN_ON_FAILURE)
+    rules.restart = restart_policy::when::on_failure;
+  rules.limit = wanted.limit();
+  if (wanted.delay_ms() > 0)
+    rules.delay = std::chrono::milliseconds{wanted.delay_ms()};
+  if (wanted.delay_max_ms() > 0)
+    rules.delay_max = std::chrono::milliseconds{wanted.delay_max_ms()};
+  return rules;
+}
+
+health::config health_rules(const wire::HealthCheck& wanted) {
+  auto rules = health::config{};
+  if (wanted.interval_ms() > 0)
+    rules.interval = std::chrono::milliseconds{wanted.interval_ms()};
+  if (wanted.timeout_ms() > 0)
+    rules.timeout = std::chrono::milliseconds{wanted.timeout_ms()};
+  if (wanted.failures() > 0)
+    rules.failures = wanted.failures();
+  rules.grace = std::chrono::milliseconds{wanted.grace_ms()};
+  return rules;
+}
+
+bool has_check(const wire::WorkloadSpec& spec) {
+  return spec.has_health() && (!spec.health().command().empty() || spec.health().port() > 0);
+}
+
+// The end of a run -----------------------------------------------------------------------------------------------
+
+void remove(self_pointer self) {
+  auto& s = self->state;
+  s.output.reset();
+  auto killed = wire::ExecOutput{};
+  killed.set_exited(true);
+  killed.set_exit_code(128 + SIGKILL);
+  for (auto& [id, session] : s.sessions)
+    if (session.waiting)
+      session.waiting->deliver(killed);
+  s.sessions.clear();
+  s.order.driver->destroy(s.what.name(), [self, go = turn_of(self)](outcome<> done) {
+    go([self, done] {
+      if (!done && done.why().kind == fault::conflict)
+        return later(self, 50ms, [self] { remove(self); });
+      auto& s = self->state;
+      s.order.workers->give([release = s.order.images.release, name = s.what.name()] { release(name); });
+      s.status.set_phase(wire::PHASE_STOPPED);
+      s.status.set_reason(done ? "removed" : "removed, but " + done.why().text);
+      serve_readers(self);
+      tell(self, true, true);
+      self->quit();
+    });
+  });
+}
+
+void run_over(self_pointer self, const ended& how) {
+  auto& s = self->state;
+  s.busy = false;
+  s.check.reset();
+  s.status.set_health("");
+  s.status.mutable_used()->Clear();
+  s.status.set_exit_code(how.code);
+  if (how.cpu_usec > 0)
+    s.status.set_cpu_usec(how.cpu_usec);
+  if (s.aim != instance_state::goal::run)
+    return settle(self);
+  const auto failed = !s.unhealthy.empty();
+  const auto reason = failed ? std::exchange(s.unhealthy, {}) : how.reason;
+  const auto delay = s.policy->ended(failed ? 1 : how.code, self->clock().now() - s.run_started);
+  if (!delay)
+    return enter(self, how.code == 0 ? wire::PHASE_COMPLETED : wire::PHASE_FAILED, reason);
+  s.status.set_restarts(s.policy->restarts());
+  const auto wait = std::chrono::duration<double>{*delay}.count();
+  enter(self, wire::PHASE_STARTING, fmt::format("starts again in {:.1f} s: {}", wait, reason));
+  later(self, *delay, [self, run = s.run] {
+    if (self->state.run == run && !self->state.busy && self->state.aim == instance_state::goal::run)
+      start(self);
+  });
+}
+
+/// Does what the goal says once nothing runs.
+void settle(self_pointer self) {
+  auto& s = self->state;
+  if (s.busy)
+    return;
+  switch (s.aim) {
+    case instance_state::goal::run: return;
+    case instance_state::goal::restart:
+      s.aim = instance_state::goal::run;
+      s.status.set_restarts(s.status.restarts() + 1);
+      return start(self);
+    case instance_state::goal::park: return enter(self, wire::PHASE_STOPPED, "stopped: no controller is in reach");
+    case instance_state::goal::remove: return remove(self);
+  }
+}
+
+/// Asks what runs to end, and makes it end when its grace is over.
+void end_run(self_pointer self, const std::string& reason) {
+  auto& s = self->state;
+  if (!s.busy)
+    return settle(self);
+  enter(self, wire::PHASE_STOPPING, reason);
+  const auto ignore = [](outcome<>) {};
+  s.order.driver->signal(s.what.name(), SIGTERM, ignore);
+  const auto grace = s.what.spec().stop_grace_ms() > 0 ? s.what.spec().stop_grace_ms() : 10'000;
+  later(self, std::chrono::milliseconds{grace}, [self, run = s.run, ignore] {
+    if (self->state.run == run && self->state.busy)
+      self->state.order.driver->signal(self->state.what.name(), SIGKILL, ignore);
+  });
+}
+
+// A run ----------------------------------------------------------------------------------------------------------
+
+void schedule_probe(self_pointer self) {
+  auto& s = self->state;
+  later(self, s.check->rules().interval, [self, run = s.run] {
+    auto& s = self->state;
+    if (s.run != run || !s.check || s.status.phase() == wire::PHASE_STOPPING)
+      return;
+    if (s.status.phase() == wire::PHASE_PAUSED)
+      return schedule_probe(self);
+    s.order.driver->probe(s.what.name(), s.what.spec().health(), [self, run, go = turn_of(self)](outcome<> well) {
+      go([self, run, well] {
+        auto& s = self->state;
+        if (s.run != run || !s.check)
+          return;
+        const auto before = s.check->now();
+        const auto over = s.check->hear(static_cast<bool>(well), self->clock().now());
+        s.status.set_health(to_string(s.check->now()));
+        if (before != s.check->now())
+          tell(self, true);
+        if (!over)
+          return schedule_probe(self);
+        s.unhealthy = "was unhealthy: " + well.why().text;
+        end_run(self, s.unhealthy);
+      });
+    });
+  });
+}
+
+void took_off(self_pointer self, const running& now) {
+  auto& s = self->state;
+  s.run_started = self->clock().now();
+  // What was taken over keeps the phase and the start it had.
+  const auto frozen = s.status.phase() == wire::PHASE_PAUSED;
+  if (s.status.phase() == wire::PHASE_STARTING)
+    s.status.set_started_ms(now.started_ms);
+  s.status.set_address(now.address);
+  s.status.set_exit_code(0);
+  if (has_check(s.what.spec())) {
+    s.check.emplace(health_rules(s.what.spec().health()), s.run_started);
+    s.status.set_health("unknown");
+    schedule_probe(self);
+  }
+  if (s.aim == instance_state::goal::run)
+    return enter(self, frozen ? wire::PHASE_PAUSED : wire::PHASE_RUNNING, frozen ? "paused" : "running");
+  end_run(self, "stops");
+}
+
+/// The continuation of a start or an adoption, and of the end that follows it.
+std::pair<then<running>, driver::over> hear(self_pointer self) {
+  auto& s = self->state;
+  const auto run = ++s.run;
+  s.busy = true;
+  return {[self, run, go = turn_of(self)](outcome<running> begun) {
+            go([self, run, begun] {
+              if (self->state.run != run)
+                return;
+              if (begun)
+                return took_off(self, *begun);
+              self->state.run_started = self->clock().now();
+              run_over(self, {.code = 125, .reason = begun.why().text});
+            });
+          },
+          [self, run, go = turn_of(self)](ended how) {
+            go([self, run, how] {
+              if (self->state.run == run)
+                run_over(self, how);
+            });
+          }};
+}
+
+/// What no further attempt can mend.
+bool hopeless(fault x) { return x == fault::bad_request || x == fault::unsupported || x == fault::denied; }
+
+void not_prepared(self_pointer self, const trouble& why) {
+  auto& s = self->state;
+  s.run_started = self->clock().now();
+  s.status.set_exit_code(125);
+  if (!hopeless(why.kind) || s.aim != instance_state::goal::run)
+    return run_over(self, {.code = 125, .reason = why.text});
+  s.busy = false;
+  enter(self, wire::PHASE_FAILED, why.text);
+}
+
+void start(self_pointer self) {
+  auto& s = self->state;
+  s.busy = true;
+  const auto run = ++s.run;
+  enter(self, wire::PHASE_STARTING, s.status.restarts() > 0 ? "starts again" : "starts");
+  const auto& image = s.what.spec().program().image();
+  s.order.workers->give([self, run, image, find = s.order.images.acquire, driver = s.order.driver, what = s.what,
+                         go = turn_of(self)] {
+    const auto found = find(image, what.name());
+    if (!found)
+      return go([self, run, why = found.why()] {
+        if (self->state.run == run)
+          not_prepared(self, why);
+      });
+    driver->prepare(what, *found, [self, run, go](outcome<> ready) {
+      go([self, run, ready] {
+        auto& s = self->state;
+        if (s.run != run)
+          return;
+        if (!ready)
+          return not_prepared(self, ready.why());
+        s.prepared = true;
+        s.order.driver->remember(s.what.name(), s.status);
+        serve_readers(self);
+        if (s.aim != instance_state::goal::run) {
+          s.busy = false;
+          return settle(self);
+        }
+        auto [done, end] = hear(self);
+        s.order.driver->start(s.what.name(), std::move(done), std::move(end));
+      });
+    });
+  });
+}
+
+void begin(self_pointer self) {
+  auto& s = self->state;
+  s.prepared = s.order.known;
+  if (s.order.former.alive) {
+    s.status.set_reason("taken over");
+    auto [done, end] = hear(self);
+    s.order.driver->adopt(s.what.name(), std::move(done), std::move(end));
+  } else if (s.order.known && terminal(s.status.phase())) {
+    tell(self, true);
+  } else if (s.order.known && s.order.former.how) {
+    run_over(self, *s.order.former.how);
+  } else {
+    start(self);
+  }
+}
+
+void take_figures(self_pointer self) {
+  auto& s = self->state;
+  std::erase_if(s.sessions, [&](const auto& x) {
+    return !x.second.waiting && self->clock().now() - x.second.used > session_idle_max;
+  });
+  later(self, s.order.figures_interval, [self] { take_figures(self); });
+  if (s.status.phase() != wire::PHASE_RUNNING && s.status.phase() != wire::PHASE_PAUSED)
+    return;
+  s.order.driver->stats(s.what.name(), [self, run = s.run, go = turn_of(self)](outcome<usage> seen) {
+    go([self, run, seen] {
+      auto& s = self->state;
+      if (s.run != run || !s.busy || !seen)
+        return;
+      const auto now = self->clock().now();
+      const auto passed = std::chrono::duration_cast<std::chrono::microseconds>(now - s.figures_at).count();
+      const auto spent = seen->cpu_usec - std::min(s.status.cpu_usec(), seen->cpu_usec);
+      if (s.figures_at != instant{} && passed > 0)
+        s.status.mutable_used()->set_cpu_milli(spent * 1000 / static_cast<std::uint64_t>(passed));
+      s.figures_at = now;
+      s.status.set_cpu_usec(seen->cpu_usec);
+      s.status.mutable_used()->set_memory_bytes(seen->memory_bytes);
+      tell(self, false);
+    });
+  });
+}
+
+// Output ---------------------------------------------------------------------------------------------------------
+
+/// What a reader asked for, if there is something to say.
+std::optional<wire::LogChunk> chunk_for(const instance_state& s, const wire::LogRequest& x) {
+  const auto limit = std::clamp<std::size_t>(x.limit() > 0 ? x.limit() : 64 << 10, 1, 512 << 10);
+  const auto over = terminal(s.status.phase()) && !s.busy;
+  auto part = read_log(s.order.driver->logs(s.what.name()), x.offset(), limit);
+  if (part.data.empty() && !over)
+    return {};
+  auto chunk = wire::LogChunk{};
+  chunk.set_ended(over && part.data.empty());
+  chunk.set_next_offset(part.next());
+  chunk.set_data(std::move(part.data));
+  return chunk;
+}
+
+void watch_output(self_pointer self) {
+  auto& s = self->state;
+  if (s.output || !s.prepared || s.readers.empty())
+    return;
+  const auto go = turn_of(self);
+  s.output = s.order.driver->when_output(s.what.name(), [self, go, told = s.output_told] {
+    // A flood of output is one message, not thousands.
+    if (!told->exchange(true))
+      go([self, told] {
+        told->store(false);
+        serve_readers(self);
+      });
+  });
+}
+
+void serve_readers(self_pointer self) {
+  auto& s = self->state;
+  watch_output(self);
+  for (auto at = s.readers.begin(); at != s.readers.end();) {
+    auto chunk = chunk_for(s, at->request);
+    if (chunk)
+      at->promise.deliver(*chunk);
+    at = chunk ? s.readers.erase(at) : std::next(at);
+  }
+  if (s.readers.empty())
+    s.output.reset();
+}
+
+wire::LogChunk nothing_yet(const instance_state& s, const wire::LogRequest& x) {
+  auto chunk = wire::LogChunk{};
+  chunk.set_next_offset(read_log(s.order.driver->logs(s.what.name()), x.offset(), 0).offset);
+  return chunk;
+}
+
+caf::result<wire::LogChunk> read(self_pointer self, const wire::LogRequest& x) {
+  auto& s = self->state;
+  if (auto chunk = chunk_for(s, x))
+    return *chunk;
+  if (x.wait_ms() == 0)
+    return nothing_yet(s, x);
+  auto reader = log_reader{self->make_response_promise<wire::LogChunk>(), x, ++s.reader_count};
+  // "From the end" is meant as of now.
+  if (x.offset() < 0)
+    reader.request.set_offset(nothing_yet(s, x).next_offset());
+  s.readers.push_back(reader);
+  // The watch comes before the second look, so that nothing falls between.
+  serve_readers(self);
+  later(self, std::chrono::milliseconds{std::min<std::uint64_t>(x.wait_ms(), 60'000)}, [self, number = reader.number] {
+    auto& s = self->state;
+    for (auto& each : s.readers)
+      if (each.number == number)
+        each.promise.deliver(nothing_yet(s, each.request));
+    std::erase_if(s.readers, [&](const log_reader& each) { return each.number == number; });
+    serve_readers(self);
+  });
+  return reader.promise;
+}
+
+// Exec -----------------------------------------------------------------------------------------------------------
+
+void feed(self_pointer self, const std::string& id) {
+  const auto found = self->state.sessions.find(id);
+  if (found == self->state.sessions.end())
+    return;
+  auto& x = found->second;
+  x.input.erase(0, x.process->write(x.input));
+  if (!x.input.empty())
+    return later(self, 10ms, [self, id] { feed(self, id); });
+  if (std::exchange(x.input_ended, false))
+    x.process->end_input();
+}
+
+wire::ExecOutput output_of(self_pointer self, const std::string& id) {
+  auto& x = self->state.sessions.at(id);
+  auto now = x.process->take();
+  auto answer = wire::ExecOutput{};
+  answer.set_output(std::move(now.out));
+  answer.set_errors(std::move(now.err));
+  answer.set_exited(now.exited);
+  answer.set_exit_code(now.code);
+  return answer;
+}
+
+bool says_something(const wire::ExecOutput& x) { return !x.output().empty() || !x.errors().empty() || x.exited(); }
+
+/// Answers whoever waits for output of a session; at the end of the wait with nothing if need be.
+void answer_waiting(self_pointer self, const std::string& id, std::uint64_t wait, bool time_over) {
+  auto& s = self->state;
+  const auto found = s.sessions.find(id);
+  if (found == s.sessions.end() || !found->second.waiting || found->second.wait != wait)
+    return;
+  const auto answer = output_of(self, id);
+  if (!says_something(answer) && !time_over)
+    return;
+  std::exchange(found->second.waiting, std::nullopt)->deliver(answer);
+  if (answer.exited())
+    s.sessions.erase(found);
+}
+
+caf::result<wire::ExecSession> open_session(self_pointer self, const wire::ExecStart& x) {
+  auto& s = self->state;
+  if (x.command().empty())
+    return caf::make_error(fault::bad_request, "there is no command to run");
+  if (s.status.phase() != wire::PHASE_RUNNING)
+    return caf::make_error(fault::conflict, s.what.name() + " does not run: " + s.status.reason());
+  if (s.sessions.size() >= sessions_max)
+    return caf::make_error(fault::overloaded, fmt::format("{} has {} sessions already", s.what.name(), sessions_max));
+  auto order = exec_order{.command = {x.command().begin(), x.command().end()},
+                          .env = {x.env().begin(), x.env().end()},
+                          .terminal = x.terminal()};
+  if (x.rows() > 0 && x.columns() > 0) {
+    order.rows = static_cast<std::uint16_t>(x.rows());
+    order.columns = static_cast<std::uint16_t>(x.columns());
+  }
+  auto promise = self->make_response_promise<wire::ExecSession>();
+  s.order.driver->exec(s.what.name(), order, [self, promise, go = turn_of(self)](
+                                                 outcome<std::shared_ptr<exec_process>> begun) {
+    go([self, promise, begun]() mutable {
+      auto& s = self->state;
+      if (!begun) {
+        promise.deliver(caf::make_error(begun.why().kind, begun.why().text));
+        return;
+      }
+      auto answer = wire::ExecSession{};
+      answer.set_session(fmt::format("{}/{}.{}", s.what.name(), s.run, ++s.session_count));
+      s.sessions[answer.session()] = {.process = *begun, .used = self->clock().now()};
+      promise.deliver(answer);
+    });
+  });
+  return promise;
+}
+
+caf::result<wire::ExecOutput> exchange(self_pointer self, const wire::ExecExchange& x) {
+  auto& s = self->state;
+  const auto found = s.sessions.find(x.session());
+  if (found == s.sessions.end())
+    return caf::make_error(fault::not_found, "there is no session " + x.session());
+  auto& session = found->second;
+  if (session.input.size() + x.input().size() > 4 << 20)
+    return caf::make_error(fault::overloaded, "the process does not read its input");
+  session.used = self->clock().now();
+  session.input += x.input();
+  session.input_ended = session.input_ended || x.input_ended();
+  feed(self, x.session());
+  if (x.rows() > 0 && x.columns() > 0)
+    session.process->resize(static_cast<std::uint16_t>(x.rows()), static_cast<std::uint16_t>(x.columns()));
+  if (x.signal() > 0 && x.signal() < 65)
+    session.process->signal(x.signal());
+  auto answer = output_of(self, x.session());
+  if (x.close() || answer.exited()) {
+    s.sessions.erase(found);
+    return answer;
+  }
+  if (says_something(answer) || x.wait_ms() == 0)
+    return answer;
+  // A newer question takes the place of an older one.
+  if (session.waiting)
+    session.waiting->deliver(wire::ExecOutput{});
+  session.waiting = self->make_response_promise<wire::ExecOutput>();
+  const auto promise = *session.waiting;
+  const auto wait = ++session.wait;
+  session.process->when_ready([self, id = x.session(), wait, go = turn_of(self)] {
+    go([self, id, wait] { answer_waiting(self, id, wait, false); });
+  });
+  later(self, std::chrono::milliseconds{std::min<std::uint64_t>(x.wait_ms(), 60'000)},
+        [self, id = x.session(), wait] { answer_waiting(self, id, wait, true); });
+  return promise;
+}
+
+// Orders ---------------------------------------------------------------------------------------------------------
+
+caf::result<wire::Done> pause(self_pointer self, bool paused) {
+  auto& s = self->state;
+  const auto from = paused ? wire::PHASE_RUNNING : wire::PHASE_PAUSED;
+  const auto to = paused ? wire::PHASE_PAUSED : wire::PHASE_RUNNING;
+  if (s.status.phase() == to)
+    return wire::Done{};
+  if (s.status.phase() != from)
+    return caf::make_error(fault::conflict, s.what.name() + " is not " + (paused ? "running" : "paused"));
+  auto promise = self->make_response_promise<wire::Done>();
+  s.order.driver->pause(s.what.name(), paused, [=, run = s.run, go = turn_of(self)](outcome<> done) {
+    go([=]() mutable {
+      if (!done) {
+        promise.deliver(caf::make_error(done.why().kind, done.why().text));
+        return;
+      }
+      if (self->state.run == run && self->state.status.phase() == from)
+        enter(self, to, paused ? "paused" : "running");
+      promise.deliver(wire::Done{});
+    });
+  });
+  return promise;
+}
+
+caf::result<wire::Done> resize(self_pointer self, const wire::Resources& to) {
+  auto& s = self->state;
+  if (!s.busy || (s.status.phase() != wire::PHASE_RUNNING && s.status.phase() != wire::PHASE_PAUSED))
+    return caf::make_error(fault::conflict, s.what.name() + " does not run");
+  auto promise = self->make_response_promise<wire::Done>();
+  s.order.driver->resize(s.what.name(), to, [=, go = turn_of(self)](outcome<> done) {
+    go([=]() mutable {
+      if (done)
+        promise.deliver(wire::Done{});
+      else
+        promise.deliver(caf::make_error(done.why().kind, done.why().text));
+    });
+  });
+  return promise;
+}
+
+wire::Done restart(self_pointer self) {
+  auto& s = self->state;
+  if (s.aim == instance_state::goal::run) {
+    s.aim = instance_state::goal::restart;
+    end_run(self, "stops, to be started again");
+  }
+  return {};
+}
+
+instance_actor::behavior_type behave(self_pointer self, instance_order order) {
+  auto& s = self->state;
+  s.order = std::move(order);
+  self->set_down_handler([self](const caf::down_msg&) { self->quit(); });
+  if (s.order.agent)
+    self->monitor(s.order.agent);
+  s.what = s.order.former.instance;
+  s.status = s.order.former.status;
+  s.status.set_name(s.what.name());
+  s.status.set_epoch(s.what.epoch());
+  s.status.set_generation(s.what.generation());
+  s.status.set_node(s.order.node);
+  if (s.status.phase() == wire::PHASE_UNSPECIFIED)
+    s.status.set_phase(wire::PHASE_STARTING);
+  s.policy.emplace(restart_rules(s.what.spec()), s.status.restarts());
+  begin(self);
+  take_figures(self);
+  return {
+      [=](const wire::LogRequest& x) { return read(self, x); },
+      [=](const wire::ExecStart& x) { return open_session(self, x); },
+      [=](const wire::ExecExchange& x) { return exchange(self, x); },
+      [=](const wire::PauseInstance& x) { return pause(self, x.paused()); },
+      [=](const wire::ResizeInstance& x) { return resize(self, x.resources()); },
+      [=](const wire::RestartInstance&) { return restart(self); },
+      [=](remove_atom) {
+        self->state.aim = instance_state::goal::remove;
+        end_run(self, "stops: it is no longer wanted here");
+      },
+      [=](park_atom) {
+        if (self->state.aim != instance_state::goal::remove && !terminal(self->state.status.phase())) {
+          self->state.aim = instance_state::goal::park;
+          end_run(self, "stops: no controller is in reach");
+        }
+      },
+      [=](wake_atom) {
+        auto& s = self->state;
+        if (s.aim != instance_state::goal::park)
+          return;
+        s.aim = s.busy ? instance_state::goal::restart : instance_state::goal::run;
+        if (!s.busy)
+          start(self);
+      },
+      [=](const turn& x) { x.work(); },
+  };
+}
+
+} // namespace
+
+instance_actor spawn_instance(caf::actor_system& system, instance_order order) {
+  return system.spawn(behave, std::move(order));
+}
+
+} // namespace novacron::workload

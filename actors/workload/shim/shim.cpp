@@ -1,0 +1,635 @@
+// The shim: one small process per container that outlives novacron.
+//
+// It holds the lock of the instance while it lives, runs crun in mount and network namespaces of its own (so that
+// no mount or network of a container can be left behind), keeps the container's output in files of a bounded size,
+// forwards the published ports, waits for the container and writes down how it ended.
+//
+// It is linked statically against libc alone. It is started as
+//
+//     novacron-shim run key=value...      (keys: see `settings`)
+//     novacron-shim inside HIDE COMMAND...   runs COMMAND where the directory HIDE is not mounted
+//
+// Files it writes into `dir`: lock ("PID START" of itself), container ("PID START" of the first process), log/N,
+// exit ("CODE OUT_OF_MEMORY CPU_USEC" and a second line with words; written by rename).
+
+#include "actors/workload/shim/small_files.hpp"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <initializer_list>
+
+namespace {
+
+using namespace novacron::shim;
+
+constexpr int paths_max = 32;
+constexpr int ports_max = 32;
+/// Connections forwarded at a time; further ones wait in the listener's backlog.
+constexpr int streams_max = 256;
+constexpr int block_bytes = 16384;
+
+struct port {
+  int host = 0;
+  int inside = 0;
+  int listener = -1;
+};
+
+struct settings {
+  const char* dir = "";
+  const char* id = "";
+  const char* crun = "crun";
+  /// The overlay's lower directory; empty when dir/root is the root file system already.
+  const char* lower = "";
+  /// A mount that crun must not see; empty for none.
+  const char* hide = "";
+  const char* address = "";
+  /// "host", "none", or "given" (then `net` is the descriptor of the namespace).
+  const char* mode = "none";
+  int net = -1;
+  int lock = -1;
+  long segment = 1 << 20;
+  int segments = 8;
+  const char* cgroups[paths_max] = {};
+  int cgroup_count = 0;
+  port ports[ports_max] = {};
+  int port_count = 0;
+};
+
+settings set;
+
+struct path {
+  char text[4096];
+  explicit path(const char* name) { text_into(text, sizeof text, "%s/%s", set.dir, name); }
+};
+
+void write_by_rename(const char* name, const char* content, int size, bool durable) {
+  const path target{name};
+  char part[4200];
+  text_into(part, sizeof part, "%s.part", target.text);
+  const int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return;
+  const bool whole = write_all(fd, content, static_cast<size_t>(size)) && (!durable || fdatasync(fd) == 0);
+  close(fd);
+  if (whole)
+    rename(part, target.text);
+}
+
+struct account {
+  long long kills = 0;
+  long long cpu_usec = 0;
+};
+
+/// What the cgroups of the container say: version 1 has a directory per controller, version 2 one for all.
+account take_account() {
+  account sum;
+  for (int i = 0; i < set.cgroup_count; ++i) {
+    const char* here = set.cgroups[i];
+    const long long v1 = number_in(here, "memory.oom_control", "oom_kill");
+    const long long v2 = number_in(here, "memory.events", "oom_kill");
+    const long long nanoseconds = number_in(here, "cpuacct.usage", "");
+    const long long microseconds = number_in(here, "cpu.stat", "usage_usec");
+    sum.kills += (v1 > 0 ? v1 : 0) + (v2 > 0 ? v2 : 0);
+    if (nanoseconds > 0)
+      sum.cpu_usec = nanoseconds / 1000;
+    else if (microseconds > 0)
+      sum.cpu_usec = microseconds;
+  }
+  return sum;
+}
+
+/// Removes what crun made: the cgroups (processes that joined them by `exec` may need a moment to vanish) and its state.
+void clean_up() {
+  for (int i = 0; i < set.cgroup_count; ++i)
+    for (int attempt = 0; attempt < 50 && rmdir(set.cgroups[i]) != 0 && errno == EBUSY; ++attempt) {
+      const timespec moment = {0, 2'000'000};
+      nanosleep(&moment, nullptr);
+    }
+  remove_tree(path{"crun"}.text, 3);
+  unlink(path{"pid"}.text);
+}
+
+[[noreturn]] void finish(int code, bool out_of_memory, long long cpu_usec, const char* words) {
+  char content[2048];
+  const int size = text_into(content, sizeof content, "%d %d %lld\n%s\n", code, out_of_memory ? 1 : 0, cpu_usec, words);
+  write_by_rename("exit", content, size, true);
+  clean_up();
+  _exit(0);
+}
+
+[[noreturn]] void fail(const char* what) {
+  char words[512];
+  text_into(words, sizeof words, "could not be started: %s: %s", what, strerror(errno));
+  finish(125, false, 0, words);
+}
+
+// Output ------------------------------------------------------------------------------------------------------
+
+struct output_log {
+  int fd = -1;
+  long long offset = 0;
+  long long segment_at = 0;
+  int full = 0;
+};
+output_log output;
+
+struct numbered {
+  long long smallest = -1;
+  long long largest = -1;
+  int count = 0;
+};
+
+numbered segments_kept() {
+  numbered found;
+  DIR* entries = opendir(path{"log"}.text);
+  while (const dirent* entry = entries != nullptr ? readdir(entries) : nullptr) {
+    char* end = nullptr;
+    const long long number = strtoll(entry->d_name, &end, 10);
+    if (end == entry->d_name || *end != 0)
+      continue;
+    ++found.count;
+    if (found.smallest < 0 || number < found.smallest)
+      found.smallest = number;
+    if (number > found.largest)
+      found.largest = number;
+  }
+  if (entries != nullptr)
+    closedir(entries);
+  return found;
+}
+
+/// A segment is called by the offset of its first byte, so a reader finds any offset by the names alone.
+void open_segment() {
+  if (output.fd >= 0)
+    close(output.fd);
+  char name[64];
+  text_into(name, sizeof name, "log/%lld", output.offset);
+  output.fd = open(path{name}.text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  output.segment_at = output.offset;
+  for (numbered kept = segments_kept(); kept.count > set.segments; kept = segments_kept()) {
+    text_into(name, sizeof name, "log/%lld", kept.smallest);
+    if (unlink(path{name}.text) != 0)
+      break;
+  }
+}
+
+void resume_output() {
+  const numbered kept = segments_kept();
+  if (kept.count > 0) {
+    char name[64];
+    text_into(name, sizeof name, "log/%lld", kept.largest);
+    struct stat facts = {};
+    output.offset = kept.largest + (stat(path{name}.text, &facts) == 0 ? facts.st_size : 0);
+    output.segment_at = kept.largest;
+    if (facts.st_size < set.segment) {
+      output.fd = open(path{name}.text, O_WRONLY | O_APPEND | O_CLOEXEC);
+      return;
+    }
+  }
+  open_segment();
+}
+
+/// Moves what is in the pipe to the log. A full disk costs output, never a stuck container. False at the end.
+bool pump(int pipe) {
+  static char block[65536];
+  const ssize_t count = read(pipe, block, sizeof block);
+  if (count < 0)
+    return errno == EINTR || errno == EAGAIN;
+  if (count == 0)
+    return false;
+  if (output.offset - output.segment_at >= set.segment)
+    open_segment();
+  const ssize_t kept = output.fd >= 0 ? write(output.fd, block, static_cast<size_t>(count)) : -1;
+  if (kept > 0)
+    output.offset += kept;
+  return true;
+}
+
+// Forwarding --------------------------------------------------------------------------------------------------
+
+/// One direction of a forwarded connection.
+struct lane {
+  int from = -1;
+  int to = -1;
+  char* block = nullptr;
+  int begin = 0;
+  int end = 0;
+  bool ended = false;
+};
+
+struct stream {
+  int sockets[2] = {-1, -1};
+  lane lanes[2];
+  bool connected = false;
+};
+stream streams[streams_max];
+int streams_open = 0;
+int events_fd = -1;
+
+// What an epoll event is about: its kind in the upper half, an index in the lower.
+enum kind : uint32_t { children = 1, container_output, listener, host_side, inside_side };
+uint64_t tag(kind what, int index) { return (static_cast<uint64_t>(what) << 32) | static_cast<uint32_t>(index); }
+
+void watch(int fd, uint32_t events, uint64_t about, bool known = false) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = about;
+  epoll_ctl(events_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+}
+
+void listen_for(bool wanted) {
+  for (int i = 0; i < set.port_count; ++i)
+    watch(set.ports[i].listener, wanted ? EPOLLIN : 0u, tag(listener, i), true);
+}
+
+void close_stream(stream& x) {
+  for (int i = 0; i < 2; ++i) {
+    close(x.sockets[i]);
+    free(x.lanes[i].block);
+  }
+  x = stream{};
+  if (streams_open-- == streams_max)
+    listen_for(true);
+}
+
+/// What each side of `x` waits for now: to read while its lane has room, to write while the other lane has bytes.
+void watch_stream(stream& x, bool known) {
+  const int index = static_cast<int>(&x - streams);
+  for (int side = 0; side < 2; ++side) {
+    const lane& out_of = x.lanes[side];
+    const lane& in_to = x.lanes[1 - side];
+    uint32_t events = 0;
+    if (x.connected && !out_of.ended && out_of.end < block_bytes)
+      events |= EPOLLIN;
+    if (in_to.end > in_to.begin || (side == 1 && !x.connected))
+      events |= EPOLLOUT;
+    watch(x.sockets[side], events, tag(side == 0 ? host_side : inside_side, index), known);
+  }
+}
+
+/// Moves what can be moved in one direction; false when the connection is broken.
+bool move(lane& x) {
+  if (!x.ended && x.end < block_bytes) {
+    const ssize_t count = recv(x.from, x.block + x.end, static_cast<size_t>(block_bytes - x.end), MSG_DONTWAIT);
+    if (count < 0 && errno != EAGAIN && errno != EINTR)
+      return false;
+    x.ended = count == 0;
+    x.end += count > 0 ? static_cast<int>(count) : 0;
+  }
+  if (x.end > x.begin) {
+    const ssize_t count =
+        send(x.to, x.block + x.begin, static_cast<size_t>(x.end - x.begin), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count < 0 && errno != EAGAIN && errno != EINTR)
+      return false;
+    x.begin += count > 0 ? static_cast<int>(count) : 0;
+  }
+  if (x.begin == x.end) {
+    x.begin = x.end = 0;
+    if (x.ended)
+      shutdown(x.to, SHUT_WR);
+  }
+  return true;
+}
+
+bool over(const lane& x) { return x.ended && x.begin == x.end; }
+
+void advance(stream& x, uint32_t events) {
+  if (x.sockets[0] < 0)
+    return;
+  if (!x.connected) {
+    int problem = 0;
+    socklen_t size = sizeof problem;
+    getsockopt(x.sockets[1], SOL_SOCKET, SO_ERROR, &problem, &size);
+    if (problem != 0 || (events & EPOLLERR) != 0)
+      return close_stream(x);
+    x.connected = (events & EPOLLOUT) != 0;
+    if (!x.connected)
+      return;
+  }
+  if (!move(x.lanes[0]) || !move(x.lanes[1]) || (over(x.lanes[0]) && over(x.lanes[1])) || (events & EPOLLERR) != 0)
+    return close_stream(x);
+  watch_stream(x, true);
+}
+
+void accept_at(int index) {
+  const int host = accept4(set.ports[index].listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (host < 0)
+    return;
+  // The container's own network: this process moved there after it had opened the listeners.
+  const int inside = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  sockaddr_in target = {};
+  target.sin_family = AF_INET;
+  target.sin_port = htons(static_cast<uint16_t>(set.ports[index].inside));
+  inet_pton(AF_INET, set.address, &target.sin_addr);
+  const int code = connect(inside, reinterpret_cast<sockaddr*>(&target), sizeof target);
+  if (inside < 0 || (code != 0 && errno != EINPROGRESS)) {
+    close(host);
+    close(inside);
+    return;
+  }
+  const int one = 1;
+  setsockopt(host, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  setsockopt(inside, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  for (stream& x : streams) {
+    if (x.sockets[0] >= 0)
+      continue;
+    x.sockets[0] = host;
+    x.sockets[1] = inside;
+    for (int side = 0; side < 2; ++side) {
+      x.lanes[side].from = x.sockets[side];
+      x.lanes[side].to = x.sockets[1 - side];
+      x.lanes[side].block = static_cast<char*>(malloc(block_bytes));
+    }
+    watch_stream(x, false);
+    if (++streams_open == streams_max)
+      listen_for(false);
+    return;
+  }
+}
+
+void open_listeners() {
+  for (int i = 0; i < set.port_count; ++i) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int one = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    sockaddr_in here = {};
+    here.sin_family = AF_INET;
+    here.sin_port = htons(static_cast<uint16_t>(set.ports[i].host));
+    if (bind(fd, reinterpret_cast<sockaddr*>(&here), sizeof here) != 0 || listen(fd, 128) != 0) {
+      char words[64];
+      text_into(words, sizeof words, "port %d of the host", set.ports[i].host);
+      fail(words);
+    }
+    set.ports[i].listener = fd;
+  }
+}
+
+// The container -----------------------------------------------------------------------------------------------
+
+void enter_mounts(const char* hide) {
+  if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
+    fail("a mount namespace");
+  if (*hide != 0)
+    umount2(hide, MNT_DETACH);
+}
+
+void mount_root() {
+  if (*set.lower == 0)
+    return;
+  // Relative names keep the options below the page that mount(2) takes, however deep the data directory is.
+  if (chdir(set.dir) != 0)
+    fail("the instance directory");
+  char options[4096];
+  text_into(options, sizeof options, "lowerdir=%s,upperdir=upper,workdir=work", set.lower);
+  if (mount("overlay", "root", "overlay", 0, options) != 0)
+    fail("an overlay over the image");
+}
+
+void enter_network() {
+  if (strcmp(set.mode, "given") == 0 && setns(set.net, CLONE_NEWNET) != 0)
+    fail("the network namespace");
+  if (strcmp(set.mode, "none") == 0) {
+    if (unshare(CLONE_NEWNET) != 0)
+      fail("a network namespace");
+    ifreq loopback = {};
+    strcpy(loopback.ifr_name, "lo");
+    loopback.ifr_flags = IFF_UP;
+    const int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ioctl(any, SIOCSIFFLAGS, &loopback);
+    close(any);
+  }
+  if (set.net >= 0)
+    close(set.net);
+}
+
+int start_crun(int out) {
+  unlink(path{"crun.log"}.text);
+  const path root{"crun"}, log{"crun.log"}, pid{"pid"}, bundle{"bundle"};
+  const int child = fork();
+  if (child != 0)
+    return child;
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGPIPE, SIG_DFL);
+  signal(SIGHUP, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  dup2(null, 0);
+  dup2(out, 1);
+  dup2(out, 2);
+  execlp(set.crun, set.crun, "--root", root.text, "--cgroup-manager=cgroupfs", "--log", log.text, "--log-format=text",
+         "run", "-d", "--pid-file", pid.text, "-b", bundle.text, set.id, static_cast<char*>(nullptr));
+  _exit(127);
+}
+
+/// What crun complained about last, without its time stamp and level.
+void crun_complaint(char* into, size_t size) {
+  char content[1024] = {};
+  const int fd = open(path{"crun.log"}.text, O_RDONLY | O_CLOEXEC);
+  const ssize_t count = fd >= 0 ? read(fd, content, sizeof content - 1) : -1;
+  if (fd >= 0)
+    close(fd);
+  if (count <= 0) {
+    text_into(into, size, "could not be started: crun failed without a word");
+    return;
+  }
+  if (char* line_end = strchr(content, '\n'))
+    *line_end = 0;
+  const char* words = strstr(content, "Z: ");
+  text_into(into, size, "could not be started: %s", words != nullptr ? words + 3 : content);
+}
+
+/// crun is done: the container runs (its first process is returned) or never will.
+int container_started(int status) {
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    char words[1200];
+    crun_complaint(words, sizeof words);
+    finish(125, false, 0, words);
+  }
+  const int pid = static_cast<int>(number_in(set.dir, "pid", ""));
+  if (pid <= 0) {
+    errno = ENOENT;
+    fail("the container's process");
+  }
+  char content[64];
+  const int size = text_into(content, sizeof content, "%d %llu\n", pid, start_of(pid));
+  write_by_rename("container", content, size, false);
+  return pid;
+}
+
+[[noreturn]] void container_ended(int status, int pipe) {
+  // Its pid namespace is gone with its first process, so the pipe ends; the limit is for a pipe handed elsewhere.
+  for (pollfd ready = {pipe, POLLIN, 0}; poll(&ready, 1, 500) > 0 && pump(pipe);)
+    ;
+  const account sum = take_account();
+  const bool out_of_memory = sum.kills > 0 && WIFSIGNALED(status);
+  const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  char words[256];
+  if (out_of_memory || (code == 137 && sum.kills > 0))
+    text_into(words, sizeof words, "ran out of memory: the kernel killed it at its limit");
+  else if (WIFSIGNALED(status))
+    text_into(words, sizeof words, "was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  else
+    text_into(words, sizeof words, "ended with exit code %d", code);
+  finish(code, code == 137 && sum.kills > 0, sum.cpu_usec, words);
+}
+
+/// Reaps whatever ended. Processes that `crun exec` left to us are reaped too.
+void reap(int crun, int& container, int pipe) {
+  // The container may end before crun does; its status waits here until we know that it was the container.
+  static int early_pid[64], early_status[64], early = 0;
+  int status = 0;
+  for (int pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+    if (pid == crun)
+      container = container_started(status);
+    else if (early < 64 && container < 0) {
+      early_pid[early] = pid;
+      early_status[early++] = status;
+    }
+    if (pid == container)
+      container_ended(status, pipe);
+  }
+  for (int i = 0; i < early && container > 0; ++i)
+    if (early_pid[i] == container)
+      container_ended(early_status[i], pipe);
+}
+
+[[noreturn]] void serve(int crun, int pipe, int signals) {
+  int container = -1;
+  events_fd = epoll_create1(EPOLL_CLOEXEC);
+  watch(signals, EPOLLIN, tag(children, 0));
+  watch(pipe, EPOLLIN, tag(container_output, 0));
+  for (int i = 0; i < set.port_count; ++i)
+    watch(set.ports[i].listener, EPOLLIN, tag(listener, i));
+  reap(crun, container, pipe);
+  for (;;) {
+    epoll_event events[32];
+    const int count = epoll_wait(events_fd, events, 32, -1);
+    for (int i = 0; i < count; ++i) {
+      const int index = static_cast<int>(events[i].data.u64 & 0xffffffffu);
+      signalfd_siginfo told = {};
+      switch (static_cast<kind>(events[i].data.u64 >> 32)) {
+        case children:
+          if (read(signals, &told, sizeof told) > 0)
+            reap(crun, container, pipe);
+          break;
+        case container_output:
+          if (!pump(pipe))
+            epoll_ctl(events_fd, EPOLL_CTL_DEL, pipe, nullptr);
+          break;
+        case listener: accept_at(index); break;
+        case host_side:
+        case inside_side: advance(streams[index], events[i].events); break;
+      }
+    }
+  }
+}
+
+bool take(const char* argument) {
+  const char* value = strchr(argument, '=');
+  if (value == nullptr)
+    return false;
+  const size_t size = static_cast<size_t>(value++ - argument);
+  const auto is = [&](const char* key) { return strlen(key) == size && strncmp(argument, key, size) == 0; };
+  if (is("dir")) set.dir = value;
+  else if (is("id")) set.id = value;
+  else if (is("crun")) set.crun = value;
+  else if (is("lower")) set.lower = value;
+  else if (is("hide")) set.hide = value;
+  else if (is("address")) set.address = value;
+  else if (is("mode")) set.mode = value;
+  else if (is("net")) set.net = atoi(value);
+  else if (is("lock")) set.lock = atoi(value);
+  else if (is("segment")) set.segment = atol(value);
+  else if (is("segments")) set.segments = atoi(value);
+  else if (is("cgroup") && set.cgroup_count < paths_max) set.cgroups[set.cgroup_count++] = value;
+  else if (is("port") && set.port_count < ports_max)
+    return sscanf(value, "%d:%d", &set.ports[set.port_count].host, &set.ports[set.port_count].inside) == 2 &&
+           set.port_count++ < ports_max;
+  else return false;
+  return true;
+}
+
+int run(int count, char** arguments) {
+  for (int i = 2; i < count; ++i)
+    if (!take(arguments[i])) {
+      dprintf(2, "novacron-shim: what is \"%s\"?\n", arguments[i]);
+      return 2;
+    }
+  for (const int fd : {set.lock, set.net})
+    if (fd >= 0)
+      fcntl(fd, F_SETFD, FD_CLOEXEC);
+  char content[64];
+  const int size = text_into(content, sizeof content, "%d %llu\n", getpid(), start_of(getpid()));
+  if (ftruncate(set.lock, 0) != 0 || pwrite(set.lock, content, static_cast<size_t>(size), 0) != size)
+    fail("the lock file");
+  for (const int number : {SIGPIPE, SIGHUP, SIGINT, SIGTERM})
+    signal(number, SIG_IGN);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &child, nullptr);
+  const int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  mkdir(path{"log"}.text, 0700);
+  resume_output();
+  open_listeners();
+  enter_mounts(set.hide);
+  mount_root();
+  enter_network();
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    fail("a pipe");
+  const int crun = start_crun(ends[1]);
+  close(ends[1]);
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  serve(crun, ends[0], signals);
+}
+
+int inside(char** arguments) {
+  if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+    dprintf(2, "novacron-shim: no mount namespace: %s\n", strerror(errno));
+    return 125;
+  }
+  umount2(arguments[2], MNT_DETACH);
+  execvp(arguments[3], arguments + 3);
+  dprintf(2, "novacron-shim: cannot run %s: %s\n", arguments[3], strerror(errno));
+  return 127;
+}
+
+} // namespace
+
+int main(int count, char** arguments) {
+  prctl(PR_SET_NAME, "novacron-shim");
+  if (count > 2 && strcmp(arguments[1], "run") == 0)
+    return run(count, arguments);
+  if (count > 3 && strcmp(arguments[1], "inside") == 0)
+    return inside(arguments);
+  dprintf(2, "novacron-shim: started by novacron, not by hand\n");
+  return 2;
+}

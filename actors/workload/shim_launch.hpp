@@ -1,0 +1,50 @@
+#pragma once
+
+/// Starts shims (see shim/shim.cpp) from the copy that this program carries.
+
+#include "actors/host/process.hpp"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace novacron::workload {
+
+struct shim_order {
+  std::string directory;
+  std::string id;
+  std::string crun;
+  /// The lower directory of the overlay; empty when the root is a copy.
+  std::string lower;
+  /// A mount that crun must not see.
+  std::string hide;
+  /// "host", "none", or "given" with `network`.
+  std::string mode;
+  std::string address;
+  int lock = -1;
+  int network = -1;
+  std::uint64_t log_segment_bytes = 0;
+  std::uint32_t log_segments = 0;
+  std::vector<std::string> cgroups;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> ports;
+};
+
+/// The program in memory, where it needs no file that could be missing, old, or on a mount without exec.
+class shim_launch {
+public:
+  /// Throws std::system_error.
+  shim_launch();
+  ~shim_launch();
+  shim_launch(const shim_launch&) = delete;
+  shim_launch& operator=(const shim_launch&) = delete;
+
+  [[nodiscard]] host::child start(const shim_order& order) const;
+  /// The words to put before a crun command so that it does not see the mount `hide`; none when that is empty.
+  [[nodiscard]] std::vector<std::string> inside(const std::string& hide) const;
+
+private:
+  int fd_ = -1;
+};
+
+} // namespace novacron::workload

@@ -1,0 +1,76 @@
+#include "messages/language.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace novacron;
+
+namespace {
+
+std::vector<std::string> allowed_to(sender who) {
+  auto names = std::vector<std::string>{};
+  for (const auto& x : message_names())
+    if (permitted(x, who))
+      names.push_back(x);
+  std::ranges::sort(names);
+  return names;
+}
+
+} // namespace
+
+SCENARIO("each role is one kind of sender") {
+  for (const auto* role : {"cloud", "hybrid"})
+    CHECK(sender_of_role(role) == cloud);
+  for (const auto* role : {"edge", "gpu", "storage", "gateway"})
+    CHECK(sender_of_role(role) == worker);
+  CHECK(sender_of_role("person") == person);
+  for (const auto* role : {"", "Cloud", "cloud ", "root", "nobody"})
+    CHECK(sender_of_role(role) == nobody);
+}
+
+SCENARIO("what the table does not allow is refused") {
+  for (const auto& x : message_names()) {
+    CAPTURE(x);
+    CHECK_FALSE(permitted(x, nobody));
+  }
+  for (const auto who : {cloud, worker, person})
+    for (const auto* x : {"", "NoSuchMessage", "beat", "Beat ", "google.protobuf.Any", "novacron.v2.Beat"}) {
+      CAPTURE(x);
+      CHECK_FALSE(permitted(x, who));
+    }
+}
+
+SCENARIO("the long name of a message is allowed exactly when the short one is") {
+  for (const auto& x : message_names())
+    for (const auto who : {cloud, worker, person})
+      CHECK(permitted(x, who) == permitted("novacron.v1." + x, who));
+}
+
+// A worker stands in the field, where somebody may open its case: what it may say is spelled out here once more, so
+// that giving it a new right takes two hands.
+SCENARIO("a worker may introduce itself, report, ask and fetch, and nothing else") {
+  CHECK(allowed_to(worker)
+        == std::vector<std::string>{"Beat", "BlobRequest", "CertificateRenewal", "HealthRequest", "Hello", "ImageListRequest",
+                                    "ImageLookup", "NodeListRequest", "NodeReport", "Proof", "Resolve", "WorkloadListRequest"});
+}
+
+SCENARIO("a person gives orders, and cannot pass for a node") {
+  for (const auto* x : {"Submit", "StopWorkload", "DrainNode", "Ask", "TokenCreate", "LedgerBackup", "Shutdown"}) {
+    CAPTURE(x);
+    CHECK(permitted(x, person));
+  }
+  for (const auto* x : {"Hello", "Proof", "Beat", "Assign", "NodeReport", "LedgerCommand", "CertificateRequest", "DenyList"}) {
+    CAPTURE(x);
+    CHECK_FALSE(permitted(x, person));
+  }
+}
+
+SCENARIO("answers and news are never taken from outside") {
+  for (const auto* x : {"Challenge", "Welcome", "NodeArrived", "NodeDeparted", "LedgerChanged", "LedgerLed", "LedgerApplied",
+                        "Certificate", "JoinToken", "Done"})
+    for (const auto who : {cloud, worker, person}) {
+      CAPTURE(x);
+      CHECK_FALSE(permitted(x, who));
+    }
+}

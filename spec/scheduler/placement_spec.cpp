@@ -1,0 +1,235 @@
+#include "actors/scheduler/placement.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+
+using namespace novacron::scheduler;
+
+namespace {
+
+node_shape shape(const std::string& name, const std::string& zone, std::int64_t cpu, std::int64_t memory,
+                 std::int64_t gpus = 0, const std::string& model = "") {
+  return {name, {{"zone", zone}}, {cpu, memory, 1000, gpus * 1000, model, {}}, {}, true, node_state::ready};
+}
+
+request need(const std::string& workload, std::int64_t cpu, std::int64_t memory, std::int64_t gpu = 0) {
+  auto x = request{};
+  x.workload = workload;
+  x.need = {cpu, memory, 0, gpu, "", {}};
+  return x;
+}
+
+void put(cluster& c, const std::string& key, const request& x, const decision& d) {
+  c.take(key, {d.node, x.workload, x.need, d.gpus, x.claims, x.apart});
+}
+
+/// What is on which node, kept as plainly as can be: what the columns must agree with.
+struct plain_cluster {
+  struct guest {
+    std::string node;
+    request what;
+    std::vector<std::uint32_t> gpus;
+  };
+  std::vector<node_shape> nodes;
+  std::map<std::string, guest> guests;
+
+  std::int64_t count(const std::string& node, const std::string& workload) const {
+    return std::ranges::count_if(guests, [&](const auto& g) {
+      return g.second.node == node && g.second.what.workload == workload;
+    });
+  }
+
+  std::vector<std::int64_t> devices(const node_shape& n) const {
+    auto free = std::vector<std::int64_t>(static_cast<std::size_t>(n.capacity.gpu_milli / 1000), 1000);
+    for (const auto& [key, g] : guests)
+      if (g.node == n.name)
+        for (const auto device : g.gpus)
+          free[device] -= std::min<std::int64_t>(g.what.need.gpu_milli, 1000);
+    return free;
+  }
+
+  bool allows(const node_shape& n, const request& x) const {
+    if (n.state != node_state::ready)
+      return false;
+    for (const auto& [key, value] : x.require)
+      if (!n.labels.contains(key) || n.labels.at(key) != value)
+        return false;
+    return true;
+  }
+
+  bool room(const node_shape& n, const request& x) const {
+    auto cpu = n.capacity.cpu_milli - x.need.cpu_milli;
+    auto memory = n.capacity.memory_bytes - x.need.memory_bytes;
+    for (const auto& [key, g] : guests)
+      if (g.node == n.name) {
+        cpu -= g.what.need.cpu_milli;
+        memory -= g.what.need.memory_bytes;
+      }
+    const auto free = devices(n);
+    const auto gpu = x.need.gpu_milli == 0 ? true
+                     : x.need.gpu_milli < 1000
+                       ? std::ranges::any_of(free, [&](auto f) { return f >= x.need.gpu_milli; })
+                       : std::ranges::count_if(free, [](auto f) { return f == 1000; }) * 1000 >= x.need.gpu_milli;
+    return cpu >= 0 && memory >= 0 && gpu;
+  }
+
+  bool company(const node_shape& n, const request& x) const {
+    for (const auto& [key, g] : guests) {
+      if (g.node != n.name)
+        continue;
+      if (std::ranges::count(x.apart, g.what.workload) || std::ranges::count(g.what.apart, x.workload))
+        return false;
+      for (const auto& claim : x.claims)
+        if (std::ranges::count(g.what.claims, claim))
+          return false;
+    }
+    for (const auto& who : x.near) {
+      const auto anywhere =
+        std::ranges::any_of(guests, [&](const auto& g) { return g.second.what.workload == who; });
+      if (count(n.name, who) == 0 && (anywhere || who != x.workload))
+        return false;
+    }
+    return true;
+  }
+
+  bool even(const node_shape& n, const request& x) const {
+    for (const auto& rule : x.spread) {
+      auto zones = std::map<std::string, std::int64_t>{};
+      for (const auto& each : nodes)
+        if (allows(each, x))
+          zones.try_emplace(each.labels.at(rule.key), 0);
+      auto counts = zones;
+      for (const auto& each : nodes)
+        counts[each.labels.at(rule.key)] += count(each.name, x.workload);
+      auto least = std::numeric_limits<std::int64_t>::max();
+      for (const auto& [zone, none] : zones)
+        least = std::min(least, counts[zone]);
+      if (counts[n.labels.at(rule.key)] + 1 - least > rule.max_skew)
+        return false;
+    }
+    return true;
+  }
+
+  std::vector<std::string> open_to(const request& x) const {
+    auto found = std::vector<std::string>{};
+    for (const auto& n : nodes)
+      if (allows(n, x) && room(n, x) && company(n, x) && even(n, x))
+        found.push_back(n.name);
+    std::ranges::sort(found);
+    return found;
+  }
+};
+
+request random_request(std::mt19937_64& chance) {
+  const auto names = std::array<std::string, 5>{"a", "b", "c", "d", "e"};
+  const auto roll = [&](std::uint64_t n) { return chance() % n; };
+  const auto any = [&] { return names[roll(names.size())]; };
+  auto x = need(any(), static_cast<std::int64_t>(roll(900)), static_cast<std::int64_t>(roll(900)));
+  if (roll(3) == 0)
+    x.need.gpu_milli = roll(2) ? static_cast<std::int64_t>(1 + roll(999)) : static_cast<std::int64_t>(1 + roll(2)) * 1000;
+  if (roll(3) == 0)
+    x.require["zone"] = "z" + std::to_string(roll(3));
+  if (roll(4) == 0)
+    x.apart.push_back(any());
+  if (roll(6) == 0)
+    x.near.push_back(any());
+  if (roll(4) == 0)
+    x.spread.push_back({"zone", static_cast<std::uint32_t>(1 + roll(2))});
+  if (roll(6) == 0)
+    x.claims.push_back("port/80");
+  if (roll(2))
+    x.policy = "pack";
+  return x;
+}
+
+} // namespace
+
+SCENARIO("a request goes where it fits, and who fits nowhere learns why") {
+  auto c = cluster{};
+  for (auto i = 0; i < 7; ++i)
+    c.set_node(shape("small-" + std::to_string(i), "a", 4000, 100));
+  for (auto i = 0; i < 5; ++i)
+    c.set_node(shape("other-" + std::to_string(i), "b", 4000, 10000));
+  auto x = need("web", 100, 500);
+  x.require["zone"] = "a";
+  CHECK_FALSE(c.place(x));
+  CHECK(c.why_not(x) == "12 nodes: 7 lack memory, 5 wrong zone");
+  x.require["zone"] = "b";
+  CHECK(c.place(x)->node == "other-0");
+  CHECK(c.explain(x).scores.size() == 5);
+}
+
+SCENARIO("a share of a GPU comes from one device, the fullest that has room") {
+  auto c = cluster{};
+  c.set_node(shape("gpu", "a", 64000, 1 << 20, 2, "T4"));
+  const auto first = need("a", 1, 1, 600);
+  const auto second = need("b", 1, 1, 300);
+  put(c, "a.0", first, *c.place(first));
+  const auto found = c.place(second);
+  CHECK(found->gpus == std::vector<std::uint32_t>{0});
+  put(c, "b.0", second, *found);
+  CHECK_FALSE(c.place(need("c", 1, 1, 2000)));
+  CHECK(c.place(need("c", 1, 1, 1000))->gpus == std::vector<std::uint32_t>{1});
+  auto model = need("c", 1, 1, 500);
+  model.need.gpu_model = "G2|V100";
+  CHECK_FALSE(c.place(model));
+  model.need.gpu_model = "G2|T4";
+  CHECK(c.place(model));
+}
+
+SCENARIO("packing fills, balancing levels") {
+  auto c = cluster{};
+  c.set_node(shape("n1", "a", 4000, 4000));
+  c.set_node(shape("n2", "a", 4000, 4000));
+  auto x = need("web", 500, 500);
+  put(c, "web.0", x, *c.place(x));
+  CHECK(c.place(x)->node == "n2");
+  auto y = need("db", 500, 500);
+  y.policy = "pack";
+  CHECK(c.place(y)->node == "n1");
+}
+
+SCENARIO("every decision is one that a plain reference allows, and the best of them") {
+  for (auto seed = 1u; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    auto chance = std::mt19937_64{seed};
+    auto plain = plain_cluster{};
+    auto c = cluster{};
+    for (auto i = 0u; i < 3 + chance() % 80; ++i) {
+      auto n = shape("n" + std::to_string(i), "z" + std::to_string(chance() % 3), 500 + std::int64_t(chance() % 3000),
+                     500 + std::int64_t(chance() % 3000), chance() % 3 ? 0 : std::int64_t(chance() % 4));
+      n.state = chance() % 8 ? node_state::ready : node_state::lost;
+      c.set_node(n);
+      plain.nodes.push_back(n);
+    }
+    for (auto step = 0; step < 150; ++step) {
+      if (!plain.guests.empty() && chance() % 4 == 0) {
+        const auto gone = std::next(plain.guests.begin(), static_cast<long>(chance() % plain.guests.size()))->first;
+        plain.guests.erase(gone);
+        c.release(gone);
+        continue;
+      }
+      const auto x = random_request(chance);
+      const auto open = plain.open_to(x);
+      const auto found = c.place(x);
+      const auto why = c.explain(x);
+      REQUIRE(found.has_value() == !open.empty());
+      REQUIRE(why.scores.size() == open.size());
+      REQUIRE(why.scores.size() + why.refusals.size() == plain.nodes.size());
+      if (!found)
+        continue;
+      REQUIRE(std::ranges::binary_search(open, found->node));
+      REQUIRE(why.scores.front().node == found->node);
+      const auto key = x.workload + "." + std::to_string(step);
+      put(c, key, x, *found);
+      plain.guests[key] = {found->node, x, found->gpus};
+      REQUIRE(c.free_on(found->node).cpu_milli >= 0);
+      REQUIRE(c.free_on(found->node).memory_bytes >= 0);
+      const auto gpus = c.gpus_on(found->node);
+      REQUIRE(std::ranges::all_of(gpus, [](auto free) { return free >= 0; }));
+      REQUIRE(gpus == plain.devices(*std::ranges::find(plain.nodes, found->node, &node_shape::name)));
+    }
+  }
+}
