@@ -75,8 +75,16 @@ struct client::state {
   duration redial{};
   std::minstd_rand chance{static_cast<std::minstd_rand::result_type>(random_number())};
 
+  struct closing {
+    int& fd;
+    ~closing() {
+      if (fd >= 0)
+        ::close(fd);
+    }
+  } at_end{fd};
+
   // Last, so that its thread ends before anything that it uses.
-  std::unique_ptr<host::loop> loop = std::make_unique<host::loop>();
+  host::loop loop;
 
   // --- calling, from any thread
 
@@ -119,7 +127,7 @@ struct client::state {
 
   void watch_socket() {
     const auto events = EPOLLIN | (writing ? EPOLLOUT : 0u);
-    loop->watch(fd, events, [this](std::uint32_t happened) { ready(happened); });
+    loop.watch(fd, events, [this](std::uint32_t happened) { ready(happened); });
   }
 
   // --- on the loop's thread
@@ -134,7 +142,7 @@ struct client::state {
     if (fresh < 0) {
       redial = std::min<duration>(std::max<duration>(settings.redial_min, redial * 2), settings.redial_max);
       const auto wait = std::uniform_int_distribution<std::int64_t>{redial.count() / 2, redial.count()}(chance);
-      loop->after(duration{wait}, [this] { connect(); });
+      loop.after(duration{wait}, [this] { connect(); });
       return;
     }
     redial = {};
@@ -199,7 +207,7 @@ struct client::state {
   }
 
   void disconnect() {
-    loop->forget(fd);
+    loop.forget(fd);
     auto broken = std::map<std::uint64_t, call>{};
     {
       const auto lock = std::lock_guard{guard};
@@ -213,7 +221,7 @@ struct client::state {
       kept.done(nullptr, fault::unreachable, "the ledger's process went away");
     if (told.lost)
       told.lost();
-    loop->after(settings.redial_min, [this] { connect(); });
+    loop.after(settings.redial_min, [this] { connect(); });
   }
 
   void tell(const wire::LedgerReply& news) {
@@ -257,7 +265,7 @@ struct client::state {
     }
     for (const auto& done : late)
       done(nullptr, fault::timeout, "the ledger did not answer in time");
-    loop->after(std::chrono::milliseconds{50}, [this] { expire(); });
+    loop.after(std::chrono::milliseconds{50}, [this] { expire(); });
   }
 
   template <class T, class Pick>
@@ -284,7 +292,7 @@ struct client::state {
 
 client::client(config settings) : state_{std::make_unique<state>()} {
   state_->settings = std::move(settings);
-  state_->loop->post([s = state_.get()] {
+  state_->loop.post([s = state_.get()] {
     s->connect();
     s->expire();
   });
@@ -297,9 +305,7 @@ client::~client() {
     state_->over = true;
     owed.swap(state_->calls);
   }
-  state_->loop.reset();
-  if (state_->fd >= 0)
-    ::close(state_->fd);
+  state_.reset();
   for (const auto& [id, kept] : owed)
     kept.done(nullptr, fault::unavailable, "the ledger's client was closed");
 }
@@ -370,7 +376,7 @@ void client::restore(const wire::LedgerRestore& x, answered<wire::LedgerApplied>
 }
 
 void client::watch(watcher who) {
-  state_->loop->post([s = state_.get(), who = std::move(who)] {
+  state_->loop.post([s = state_.get(), who = std::move(who)] {
     s->told = who;
     const auto lock = std::lock_guard{s->guard};
     s->wants_watch = true;

@@ -25,8 +25,17 @@ struct ledger_process::state {
   host::child now;
   bool over = false;
   std::deque<monotonic::time_point> recent;
+
+  struct reaping {
+    state& here;
+    ~reaping() {
+      if (here.now.pid > 0)
+        here.reap();
+    }
+  } at_end{*this};
+
   // Last: its thread, whose end also ends the process, goes first.
-  std::unique_ptr<host::loop> loop = std::make_unique<host::loop>();
+  host::loop loop;
 
   void start() {
     const auto lock = std::lock_guard{guard};
@@ -40,10 +49,10 @@ struct ledger_process::state {
       now = host::start({.argv = std::move(argv), .err = STDERR_FILENO, .dies_with_us = true});
       ++starts;
     } catch (const std::exception& x) {
-      loop->post([this, why = std::string{x.what()}] { again(why); });
+      loop.post([this, why = std::string{x.what()}] { again(why); });
       return;
     }
-    loop->watch(now.pidfd, EPOLLIN, [this](std::uint32_t) { ended(); });
+    loop.watch(now.pidfd, EPOLLIN, [this](std::uint32_t) { ended(); });
   }
 
   void ended() {
@@ -52,7 +61,7 @@ struct ledger_process::state {
       const auto lock = std::lock_guard{guard};
       if (over)
         return;
-      loop->forget(now.pidfd);
+      loop.forget(now.pidfd);
       why = reap();
     }
     again(why);
@@ -78,7 +87,7 @@ struct ledger_process::state {
     }
     host::log_warn("ledger", "the ledger's process {}; it is started again", why);
     const auto doubled = settings.wait_min * (1u << std::min<std::size_t>(recent.size() - 1, 16));
-    loop->after(std::min<duration>(doubled, settings.wait_max), [this] { start(); });
+    loop.after(std::min<duration>(doubled, settings.wait_max), [this] { start(); });
   }
 
 };
@@ -88,19 +97,14 @@ ledger_process::ledger_process(config settings, std::function<void(const std::st
   state_->settings = std::move(settings);
   state_->gave_up = std::move(gave_up);
   // The process dies with the thread that started it: the loop's, not that of whichever worker runs the caller.
-  state_->loop->post([s = state_.get()] { s->start(); });
+  state_->loop.post([s = state_.get()] { s->start(); });
 }
 
 ledger_process::~ledger_process() {
-  {
-    const auto lock = std::lock_guard{state_->guard};
-    state_->over = true;
-    if (state_->now.pid > 0)
-      ::kill(state_->now.pid, SIGTERM);
-  }
-  state_->loop.reset();
+  const auto lock = std::lock_guard{state_->guard};
+  state_->over = true;
   if (state_->now.pid > 0)
-    state_->reap();
+    ::kill(state_->now.pid, SIGTERM);
 }
 
 std::uint64_t ledger_process::starts() const { return state_->starts; }

@@ -31,6 +31,8 @@ constexpr std::size_t batch_bytes_max = 2u << 20;
 /// A client that lets more than this pile up is cut off; it comes back and starts from the whole state.
 constexpr std::size_t unread_bytes_max = 256u << 20;
 constexpr std::uint64_t tick_ms = 50;
+/// Given back when the log must be read on a full disk.
+constexpr std::uint64_t reserve_bytes = 1u << 20;
 
 class server;
 
@@ -137,6 +139,13 @@ private:
     trouble_ = engine_->start();
     if (!trouble_.empty())
       complain(trouble_);
+    if (!trouble_.empty() && disk_full()) {
+      // Even to read its log the library needs a little room: what was put aside for this.
+      trouble_.clear();
+      ::unlink(reserve().c_str());
+      return reopen_engine();
+    }
+    was_alone_ = trouble_.empty() && engine_->alone();
     // A loaded log is the truth at once when it is at least as long as what was known before.
     adopt_fresh();
   }
@@ -162,7 +171,7 @@ private:
 
   void reopen_when_possible() {
     engine_.reset();
-    if (disk_low())
+    if (serving().index() > 0 && (disk_low() || disk_full()))
       return;
     uv_close(reinterpret_cast<uv_handle_t*>(&again_), nullptr);
     reopening_ = false;
@@ -251,11 +260,28 @@ private:
       return reopen_engine();
     if (low_ && trouble_.empty())
       engine_->hand_over();
+    if (!low_ && !disk_full())
+      put_reserve_aside();
   }
 
-  bool disk_low() const {
+  std::uint64_t free_bytes() const {
     struct statvfs now {};
-    return ::statvfs(options_.directory.c_str(), &now) == 0 && now.f_bavail * now.f_frsize < options_.free_bytes_min;
+    return ::statvfs(options_.directory.c_str(), &now) == 0 ? now.f_bavail * now.f_frsize : ~std::uint64_t{0};
+  }
+
+  bool disk_low() const { return free_bytes() < options_.free_bytes_min; }
+  /// The library cannot go on: it always allocates two segments ahead.
+  bool disk_full() const { return free_bytes() < 2 * options_.segment_bytes + reserve_bytes; }
+
+  std::filesystem::path reserve() const { return options_.directory / "reserve"; }
+
+  void put_reserve_aside() const {
+    const auto fd = ::open(reserve().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+      return;
+    if (::posix_fallocate(fd, 0, reserve_bytes) != 0)
+      ::unlink(reserve().c_str());
+    ::close(fd);
   }
 
   bool usable() const { return !reopening_ && trouble_.empty(); }
@@ -307,6 +333,8 @@ private:
   void follow_leadership() {
     const auto leader = usable() ? engine_->leader() : std::string{};
     const auto term = usable() ? engine_->term() : term_;
+    if (leads())
+      was_alone_ = engine_->alone();
     if (leader == leader_ && term == term_)
       return;
     const auto led = leader_ == options_.node;
@@ -441,7 +469,7 @@ private:
     if (!trouble_.empty())
       return refuse(who, fault::storage, trouble_);
     if (reopening_)
-      return refuse(who, low_ ? fault::storage : fault::unavailable, "the ledger is being opened again");
+      return refuse(who, fault::storage, "the ledger's disk failed or is full; its log is opened again when possible");
     if (engine_->leader().empty())
       return refuse(who, fault::unavailable, "nobody leads the ledger right now");
     refuse(who, fault::not_leader, "another node leads");
@@ -453,9 +481,8 @@ private:
       return answer(who, serving().below(what.prefix()));
     if (!leads())
       return refuse_follower(who);
-    was_alone_ = engine_->alone();
     // A leader without followers that has applied what it has committed needs to ask nobody.
-    if (was_alone_ && engine_->applied() >= engine_->committed())
+    if (engine_->alone() && engine_->applied() >= engine_->committed())
       return answer(who, serving().below(what.prefix()));
     if (reads_.size() >= commands_max)
       return refuse(who, fault::overloaded, "too many reads wait for the majority");
@@ -477,8 +504,8 @@ private:
         *s.add_members() = std::move(member);
     }
     s.set_state(!trouble_.empty()                           ? trouble_
-                : low_                                      ? "read-only: disk full"
-                : reopening_                                ? "opening again"
+                : low_ || (reopening_ && disk_full())       ? "read-only: disk full"
+                : reopening_                                ? "read-only: the disk failed"
                 : s.members_size() == 0                     ? "waiting to be added"
                 : leader_.empty()                           ? "no leader"
                                                             : "serving");
