@@ -97,7 +97,7 @@ SCENARIO("a slip of the finger is answered with what was meant") {
   CHECK(bad({"lgos", "web.0"}).find("did you mean 'logs'?") != std::string::npos);
   CHECK(bad({"node", "lst"}).find("did you mean 'list'?") != std::string::npos);
   CHECK(bad({"logs", "--folow", "web.0"}) ==
-        "unknown flag --folow for logs; did you mean --follow?; see novacron logs --help");
+        "unknown flag --folow for logs; did you mean '--follow'?; see novacron logs --help");
   CHECK(bad({"ps", "-o", "jsno"}).find("must be one of table, wide, json, yaml, name; did you mean 'json'?") !=
         std::string::npos);
   CHECK(bad({"help", "node", "lst"}).find("did you mean 'node list'?") != std::string::npos);
