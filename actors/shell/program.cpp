@@ -249,31 +249,40 @@ std::vector<std::string> program::names(kind is, const std::string& context) {
   try {
     auto quick = make_client({}, completion_timeout);
     switch (is) {
-      case kind::node:
-        for (const auto& x : read<v1::NodeList>(quick.get("/v1/nodes")).nodes())
+      case kind::node: {
+        const auto all = read<v1::NodeList>(quick.get("/v1/nodes"));
+        for (const auto& x : all.nodes())
           found.push_back(x.record().facts().name());
         break;
-      case kind::workload:
-        for (const auto& x : read<v1::WorkloadList>(quick.get("/v1/workloads")).workloads())
+      }
+      case kind::workload: {
+        const auto all = read<v1::WorkloadList>(quick.get("/v1/workloads"));
+        for (const auto& x : all.workloads())
           found.push_back(x.record().spec().name());
         break;
-      case kind::instance:
-        for (const auto& x : read<v1::WorkloadView>(quick.get("/v1/instances")).instances())
+      }
+      case kind::instance: {
+        const auto all = read<v1::WorkloadView>(quick.get("/v1/instances"));
+        for (const auto& x : all.instances())
           found.push_back(x.name());
         break;
-      case kind::image:
-        for (const auto& x : read<v1::ImageList>(quick.get("/v1/images")).images())
+      }
+      case kind::image: {
+        const auto all = read<v1::ImageList>(quick.get("/v1/images"));
+        for (const auto& x : all.images())
           found.push_back(x.name());
         break;
+      }
       case kind::actor:
-        for (const auto& x : read<v1::ActorList>(quick.get("/v1/actors")).actors())
-          found.push_back(x.name());
-        break;
-      case kind::message:
-        for (const auto& x : read<v1::ActorList>(quick.get("/v1/actors")).actors())
-          if (x.name() == context || x.name().ends_with("/" + context))
+      case kind::message: {
+        const auto all = read<v1::ActorList>(quick.get("/v1/actors"));
+        for (const auto& x : all.actors())
+          if (is == kind::actor)
+            found.push_back(x.name());
+          else if (x.name() == context || x.name().ends_with("/" + context))
             found.insert(found.end(), x.accepts().begin(), x.accepts().end());
         break;
+      }
       default: break;
     }
   } catch (const failure&) {
