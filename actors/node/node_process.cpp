@@ -90,6 +90,8 @@ wire::Health feel(const directory& names, const node_settings& self) {
   for (const auto& room : names.posts())
     if (room->title.find('/') == room->title.npos) {
       const auto how = room->described();
+      if (how.state == "absent")
+        continue;
       add(room->title, how.state == "running", how.state == "running" ? "" : how.state + ": " + how.last_failure);
     }
   if (self.is_controller())

@@ -76,7 +76,8 @@ void list_accepted(const caf::strong_actor_ptr& actor, wire::ActorView& view) {
   auto accepted = std::set<std::string>{};
   for (const auto& signature : signatures) {
     constexpr auto prefix = std::string_view{"novacron::v1::"};
-    const auto inputs = signature.substr(0, signature.find("->"));
+    // "caf::replies_to<...>::with<...>": what comes after "with" is what it answers.
+    const auto inputs = signature.substr(0, signature.find("::with<"));
     for (auto at = inputs.find(prefix); at != inputs.npos; at = inputs.find(prefix, at + 1)) {
       const auto begin = at + prefix.size();
       const auto end = inputs.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", begin);
@@ -103,8 +104,10 @@ wire::ActorList list(pointer self) {
   auto found = wire::ActorList{};
   const auto& node = self->state.names->self();
   for (const auto& address : self->state.names->posts()) {
-    auto& view = *found.add_actors();
     const auto how = address->described();
+    if (how.state == "absent")
+      continue;
+    auto& view = *found.add_actors();
     const auto slash = address->title.rfind('/');
     view.set_name(node + "/" + address->title);
     view.set_parent(slash == address->title.npos ? node : node + "/" + address->title.substr(0, slash));

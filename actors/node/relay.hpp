@@ -68,8 +68,8 @@ public:
 
   /// How its actor is doing, for people.
   struct condition {
-    /// "running", "restarting", "failed", "stopped".
-    std::string state = "stopped";
+    /// "running", "restarting", "failed"; "absent" when nobody ever started it here.
+    std::string state = "absent";
     std::uint32_t restarts = 0;
     std::string last_failure;
   };

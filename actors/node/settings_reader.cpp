@@ -86,7 +86,7 @@ void settings_reader::complain(const written& value, const std::string& key, std
   constexpr auto shown_max = std::size_t{80};
   auto shown = to_string(value);
   if (shown.size() > shown_max)
-    shown = shown.substr(0, shown_max) + "...";
+    shown.replace(shown_max, shown.npos, "...");
   problems.push_back({value.from, key, std::move(shown), std::move(text)});
 }
 

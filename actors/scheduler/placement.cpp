@@ -192,17 +192,30 @@ void cluster::account(const hold& x, int sign) {
     refresh_gpus(at);
   for (const auto& [name, count] : x.need.extra)
     extra_used_[at][name] += sign * count;
-  const auto count = [&](const std::string& who) {
-    auto& here = present_[who];
-    // Unsigned on purpose: adding -1 wraps around to taking one away.
-    if ((here[at] += static_cast<std::uint32_t>(sign)) == 0)
-      here.erase(at);
-  };
+  const auto count = [&](const std::string& who) { present_[who].add(at, sign); };
   count(x.workload);
   for (const auto& claim : x.claims)
     count(claim);
   for (const auto& other : x.apart)
     count(not_with + other);
+}
+
+void cluster::presence::add(slot at, int sign) {
+  const auto found = std::ranges::lower_bound(counts_, at, {}, &std::pair<slot, std::uint32_t>::first);
+  if (found == counts_.end() || found->first != at)
+    counts_.emplace(found, at, static_cast<std::uint32_t>(sign));
+  // Unsigned on purpose: adding -1 wraps around to taking one away.
+  else if ((found->second += static_cast<std::uint32_t>(sign)) == 0)
+    counts_.erase(found);
+}
+
+void cluster::presence::erase(slot at) {
+  std::erase_if(counts_, [&](const auto& x) { return x.first == at; });
+}
+
+std::uint32_t cluster::presence::count(slot at) const {
+  const auto found = std::ranges::lower_bound(counts_, at, {}, &std::pair<slot, std::uint32_t>::first);
+  return found == counts_.end() || found->first != at ? 0 : found->second;
 }
 
 void cluster::refresh_gpus(slot at) {

@@ -146,7 +146,19 @@ public:
 private:
   using slot = std::uint32_t;
   using mask = std::vector<std::uint64_t>;
-  using presence = std::map<slot, std::uint32_t>;
+  /// How many there are per slot, ascending and without gaps in memory: the scan walks along it.
+  class presence {
+  public:
+    void add(slot at, int sign);
+    void erase(slot at);
+    std::uint32_t count(slot at) const;
+    bool empty() const { return counts_.empty(); }
+    auto begin() const { return counts_.begin(); }
+    auto end() const { return counts_.end(); }
+
+  private:
+    std::vector<std::pair<slot, std::uint32_t>> counts_;
+  };
   struct search;
   /// For a key of spreading, the number of the domain each slot belongs to; -1 for none.
   struct domain_column {

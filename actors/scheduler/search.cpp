@@ -221,10 +221,7 @@ features cluster::look(const search& s, slot at) const {
     x[feature::prefer] = static_cast<float>(matched) / static_cast<float>(s.preferred.size());
   }
   x[image] = s.image && has_bit(*s.image, at) ? 1.0f : 0.0f;
-  auto own = 0u;
-  if (s.own)
-    if (const auto here = s.own->find(at); here != s.own->end())
-      own = here->second;
+  const auto own = s.own ? s.own->count(at) : 0;
   x[feature::spread] = 1.0f / static_cast<float>(1 + own);
   x[reserve] = has_gpus == (need.gpu_milli > 0) ? 1.0f : 0.0f;
   x[fresh] = std::ranges::find(s.avoided, at) == s.avoided.end() ? 1.0f : 0.0f;
@@ -345,7 +342,7 @@ std::optional<node_refusal> cluster::refuse_by_rules(const search& s, slot at) c
   }
   const auto here = [&](const std::string& who) {
     const auto found = present_.find(who);
-    return found != present_.end() && found->second.contains(at);
+    return found != present_.end() && found->second.count(at) > 0;
   };
   for (const auto& who : x.apart)
     if (here(who))

@@ -249,40 +249,31 @@ std::vector<std::string> program::names(kind is, const std::string& context) {
   try {
     auto quick = make_client({}, completion_timeout);
     switch (is) {
-      case kind::node: {
-        const auto all = read<v1::NodeList>(quick.get("/v1/nodes"));
-        for (const auto& x : all.nodes())
+      case kind::node:
+        for (const auto all = read<v1::NodeList>(quick.get("/v1/nodes")); const auto& x : all.nodes())
           found.push_back(x.record().facts().name());
         break;
-      }
-      case kind::workload: {
-        const auto all = read<v1::WorkloadList>(quick.get("/v1/workloads"));
-        for (const auto& x : all.workloads())
+      case kind::workload:
+        for (const auto all = read<v1::WorkloadList>(quick.get("/v1/workloads")); const auto& x : all.workloads())
           found.push_back(x.record().spec().name());
         break;
-      }
-      case kind::instance: {
-        const auto all = read<v1::WorkloadView>(quick.get("/v1/instances"));
-        for (const auto& x : all.instances())
+      case kind::instance:
+        for (const auto all = read<v1::WorkloadView>(quick.get("/v1/instances")); const auto& x : all.instances())
           found.push_back(x.name());
         break;
-      }
-      case kind::image: {
-        const auto all = read<v1::ImageList>(quick.get("/v1/images"));
-        for (const auto& x : all.images())
+      case kind::image:
+        for (const auto all = read<v1::ImageList>(quick.get("/v1/images")); const auto& x : all.images())
           found.push_back(x.name());
         break;
-      }
       case kind::actor:
-      case kind::message: {
-        const auto all = read<v1::ActorList>(quick.get("/v1/actors"));
-        for (const auto& x : all.actors())
-          if (is == kind::actor)
-            found.push_back(x.name());
-          else if (x.name() == context || x.name().ends_with("/" + context))
+        for (const auto all = read<v1::ActorList>(quick.get("/v1/actors")); const auto& x : all.actors())
+          found.push_back(x.name());
+        break;
+      case kind::message:
+        for (const auto all = read<v1::ActorList>(quick.get("/v1/actors")); const auto& x : all.actors())
+          if (x.name() == context || x.name().ends_with("/" + context))
             found.insert(found.end(), x.accepts().begin(), x.accepts().end());
         break;
-      }
       default: break;
     }
   } catch (const failure&) {

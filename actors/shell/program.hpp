@@ -52,7 +52,7 @@ private:
   client make_client(const invocation& what, std::chrono::milliseconds timeout) const;
   std::string option(const invocation& what, const char* name) const;
 
-  const process_commands& hooks;
+  const process_commands hooks;
   surface where;
   command_table table;
   std::unique_ptr<client> open;

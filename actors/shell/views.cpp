@@ -215,7 +215,6 @@ table image_table(const v1::ImageList& x, std::int64_t now) {
 table actor_table(const v1::ActorList& x) {
   auto out = table{.columns = {{"NAME"},
                                {"STATE"},
-                               {"MAILBOX", false, true},
                                {"PER SECOND", false, true},
                                {"MESSAGES", false, true},
                                {"RESTARTS", false, true},

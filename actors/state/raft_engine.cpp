@@ -118,7 +118,10 @@ struct engine::state {
       return 0;
     };
     fsm.snapshot = [](raft_fsm* f, raft_buffer* buffers[], unsigned* count) {
-      const auto bytes = of(f).calls.snapshot();
+      auto& s = of(f);
+      // One may have been asked for, with a threshold of its own.
+      raft_set_snapshot_threshold(&s.raft, s.options.snapshot_entries);
+      const auto bytes = s.calls.snapshot();
       *buffers = static_cast<raft_buffer*>(raft_malloc(sizeof(raft_buffer)));
       if (!*buffers)
         return RAFT_NOMEM;
@@ -171,7 +174,17 @@ struct engine::state {
     };
   }
 
+  /// The library overruns its buffer when it loads an open segment that is shorter than it was made. What is missing
+  /// can only be zeros: it was never written to, or lost with a torn write.
+  void mend_open_segments() const {
+    auto problem = std::error_code{};
+    for (const auto& file : std::filesystem::directory_iterator{options.directory, problem})
+      if (file.path().filename().string().starts_with("open-") && file.file_size(problem) < options.segment_bytes)
+        std::filesystem::resize_file(file.path(), options.segment_bytes, problem);
+  }
+
   std::string start() {
+    mend_open_segments();
     const auto id = voter_id(options.node);
     if (const auto rc = raft_uv_init(&io, loop, options.directory.c_str(), &transport))
       return std::string{"the ledger's directory "} + options.directory.string() + ": " + raft_strerror(rc);
@@ -367,10 +380,7 @@ void engine::remove(const std::string& node, decided told) {
 void engine::snapshot(decided told) {
   // The library takes one after an entry that finds the threshold reached.
   raft_set_snapshot_threshold(&state_->raft, 1);
-  barrier([this, told](const verdict& done) {
-    raft_set_snapshot_threshold(&state_->raft, state_->options.snapshot_entries);
-    told(done);
-  });
+  barrier(std::move(told));
 }
 
 void engine::hand_over() {

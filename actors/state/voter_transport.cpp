@@ -309,8 +309,13 @@ struct channel {
   void send(std::string plain) {
     if (!ssl)
       return write_to(&net, std::move(plain));
-    if (SSL_write(ssl, plain.data(), static_cast<int>(plain.size())) <= 0)
-      return close();
+    // The context allows partial writes: what is not taken at once is offered again.
+    for (auto left = std::string_view{plain}; !left.empty();) {
+      const auto count = SSL_write(ssl, left.data(), static_cast<int>(left.size()));
+      if (count <= 0)
+        return close();
+      left.remove_prefix(static_cast<std::size_t>(count));
+    }
     flush_tls();
   }
 

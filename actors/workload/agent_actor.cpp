@@ -28,7 +28,7 @@ using agent_self = agent_actor::extend<caf::reacts_to<turn>, caf::reacts_to<inst
 
 struct copy {
   edition what;
-  wire::DisconnectPolicy on_disconnect;
+  wire::Instance instance;
   instance_actor actor;
   wire::InstanceStatus status;
   bool leaving = false;
@@ -112,7 +112,9 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
   const auto weak = caf::actor_cast<caf::weak_actor_ptr>(self->address());
   auto& one = s.copies[former.instance.name()];
   one.what = {former.instance.epoch(), former.instance.generation()};
-  one.on_disconnect = former.instance.spec().on_disconnect();
+  one.instance = former.instance;
+  one.leaving = false;
+  one.parked = false;
   one.status = former.status;
   one.status.set_name(former.instance.name());
   one.status.set_epoch(one.what.epoch);
@@ -132,7 +134,9 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
                                                       caf::anon_send(caf::actor_cast<agent_self>(strong),
                                                                      std::move(news));
                                                   },
+                                              .agent = self->address(),
                                               .figures_interval = s.settings.report_interval});
+  self->monitor(one.actor);
 }
 
 /// Whether an instance may be started though no controller is in reach: another node may run it by now, unless it
@@ -147,6 +151,9 @@ void converge(self_pointer self) {
   auto wanted = assigned_set{};
   auto by_name = std::map<std::string, const wire::Instance*>{};
   for (const auto& each : s.assigned.instances()) {
+    // What has come to its end is listed so that its output is kept; it must not run once more.
+    if (each.outcome() != wire::PHASE_UNSPECIFIED && !s.copies.contains(each.name()))
+      continue;
     wanted[each.name()] = {each.epoch(), each.generation()};
     by_name[each.name()] = &each;
   }
@@ -187,8 +194,9 @@ void mind_contact(self_pointer self) {
   if (s.controllers->worth_noting(now))
     note_contact(s, now);
   for (auto& [name, each] : s.copies) {
-    const auto patience = std::chrono::milliseconds{each.on_disconnect.after_ms()};
-    const auto bound = each.on_disconnect.action() == wire::ON_DISCONNECT_STOP_AFTER;
+    const auto& policy = each.instance.spec().on_disconnect();
+    const auto patience = std::chrono::milliseconds{policy.after_ms()};
+    const auto bound = policy.action() == wire::ON_DISCONNECT_STOP_AFTER;
     if (bound && !each.parked && !each.leaving && s.controllers->silence(now) >= patience) {
       each.parked = true;
       self->send(each.actor, park_atom::value);
@@ -255,6 +263,22 @@ void take_news(self_pointer self, const instance_news& news) {
   }
 }
 
+/// An instance's actor has failed. What it watched runs on, and gets a new one.
+void lost_actor(self_pointer self, const caf::actor_addr& which) {
+  for (const auto& [name, each] : self->state.copies) {
+    if (each.actor.address() != which)
+      continue;
+    later(self, 500ms, [self, which, former = leftover{.instance = each.instance, .status = each.status, .alive = true}] {
+      const auto found = self->state.copies.find(former.instance.name());
+      if (found == self->state.copies.end() || found->second.actor.address() != which)
+        return;
+      spawn_copy(self, former, true);
+      converge(self);
+    });
+    return;
+  }
+}
+
 void report_always(self_pointer self) {
   later(self, self->state.settings.report_interval, [self] { report_always(self); });
   send_report(self);
@@ -311,6 +335,7 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
   s.driver = std::move(driver);
   s.images = std::move(images);
   s.report_to = std::move(report_to);
+  self->set_down_handler([self](const caf::down_msg& x) { lost_actor(self, x.source); });
   wake_up(self, former);
   return {
       [=](const wire::Assign& x) { return assign(self, x); },

@@ -97,6 +97,12 @@ public:
     examine();
   }
 
+  /// Leaves no empty groups; those of containers that run on are not empty.
+  ~crun_driver() override {
+    for (const auto& group : layout_.groups(fmt::format("/novacron/{:08x}", tag_)))
+      ::rmdir(group.c_str());
+  }
+
   container_abilities abilities() const override { return abilities_; }
 
   std::vector<leftover> sweep() override;
@@ -555,18 +561,19 @@ std::vector<leftover> crun_driver::sweep() {
 void crun_driver::take_over(const std::string& name, const then<running>& done, const over& end) {
   const auto place = directory(name);
   const auto shim = place.shim();
-  const auto fd = shim ? open_process(*shim) : std::nullopt;
+  const auto opened = shim ? open_process(*shim) : std::nullopt;
+  const auto fd = opened.value_or(-1);
   {
     const auto lock = std::lock_guard{guard_};
     auto& x = held_[name];
     x.end = std::make_shared<over>(end);
     x.started = done;
   }
-  if (!fd)
+  if (fd < 0)
     return shim_ended(name);
   output_.once(place.path(), "container", [=, this] { await_start(name); });
   // A pidfd of a process that is not our child can be waited for, though not reaped.
-  loop_.watch(*fd, EPOLLIN, [=, this, fd = *fd](std::uint32_t) {
+  loop_.watch(fd, EPOLLIN, [=, this](std::uint32_t) {
     const auto shim_name = name;
     const auto held_fd = fd;
     auto* const self = this;

@@ -8,7 +8,7 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <set>
+#include <utility>
 
 namespace novacron::workload {
 
@@ -84,103 +84,101 @@ using slow_worker = caf::typed_actor<caf::replies_to<wire::ImageImport>::with<wi
 
 slow_worker::behavior_type slow(slow_worker::pointer, std::shared_ptr<image_store> store, std::string node) {
   return {
-    [=](const wire::ImageImport& x) {
-      return answer_of<wire::Image>([&] {
-        const auto record = store->import(x.path(), x.name());
-        host::log_info("images", "imported {} ({}) from {}", record.name, record.digest, x.path());
-        return image_of(record, node);
-      });
-    },
-    [=](const wire::ImageDelete& x) {
-      return answer_of<wire::Done>([&] {
-        if (!store->remove(x.name()))
-          throw image_error{image_problem::not_found, "there is no image '" + x.name() + "'"};
-        return wire::Done{};
-      });
-    },
-    [=](const admit_image& x) {
-      return answer_of<wire::Image>([&] {
-        const auto record = store->admit(x.manifest, x.name);
-        host::log_info("images", "pulled {} ({})", record.name, record.digest);
-        return image_of(record, node);
-      });
-    },
+      [=](const wire::ImageImport& x) {
+        return answer_of<wire::Image>([&] {
+          const auto record = store->import(x.path(), x.name());
+          host::log_info("images", "imported {} ({}) from {}", record.name, record.digest, x.path());
+          return image_of(record, node);
+        });
+      },
+      [=](const wire::ImageDelete& x) {
+        return answer_of<wire::Done>([&] {
+          if (!store->remove(x.name()))
+            throw image_error{image_problem::not_found, "there is no image '" + x.name() + "'"};
+          return wire::Done{};
+        });
+      },
+      [=](const admit_image& x) {
+        return answer_of<wire::Image>([&] {
+          const auto record = store->admit(x.manifest, x.name);
+          host::log_info("images", "pulled {} ({})", record.name, record.digest);
+          return image_of(record, node);
+        });
+      },
   };
 }
 
 // --- what is quick, but reads or writes files
 
-using quick_worker = caf::typed_actor<caf::replies_to<wire::ImageListRequest>::with<wire::ImageList>,
-                                      caf::replies_to<wire::ImageLookup>::with<wire::ImageManifest>,
-                                      caf::replies_to<wire::BlobRequest>::with<wire::Blob>,
-                                      caf::replies_to<begin_blob>::with<std::uint64_t>,
-                                      caf::replies_to<append_blob>::with<std::uint64_t>,
-                                      caf::replies_to<finish_blob>::with<std::uint64_t>,
-                                      caf::reacts_to<drop_blob>>;
+using quick_worker = caf::typed_actor<
+    caf::replies_to<wire::ImageListRequest>::with<wire::ImageList>,
+    caf::replies_to<wire::ImageLookup>::with<wire::ImageManifest>, caf::replies_to<wire::BlobRequest>::with<wire::Blob>,
+    caf::replies_to<begin_blob>::with<std::uint64_t>, caf::replies_to<append_blob>::with<std::uint64_t>,
+    caf::replies_to<finish_blob>::with<std::uint64_t>, caf::reacts_to<drop_blob>>;
 
 struct quick_state {
   static inline const char* name = "image-files";
   std::map<std::string, std::unique_ptr<image_store::download>> downloads;
 };
 
-quick_worker::behavior_type quick(quick_worker::stateful_pointer<quick_state> self,
-                                  std::shared_ptr<image_store> store, image_actor_config settings) {
+quick_worker::behavior_type quick(quick_worker::stateful_pointer<quick_state> self, std::shared_ptr<image_store> store,
+                                  image_actor_config settings) {
   return {
-    [=](const wire::ImageListRequest&) {
-      auto list = wire::ImageList{};
-      for (const auto& record : store->list())
-        *list.add_images() = image_of(record, settings.node);
-      return list;
-    },
-    [=](const wire::ImageLookup& x) -> caf::result<wire::ImageManifest> {
-      // Not a warning: every pull asks for what is not there.
-      if (!store->find(x.name()))
-        return caf::make_error(fault::not_found, "there is no image '" + x.name() + "'");
-      return answer_of<wire::ImageManifest>([&] {
-        auto content = store->content(x.name());
-        auto manifest = wire::ImageManifest{};
-        *manifest.mutable_image() = image_of(content.record, settings.node);
-        manifest.set_manifest(std::move(content.manifest));
-        for (auto& blob : content.blobs)
-          manifest.add_blobs(std::move(blob));
-        return manifest;
-      });
-    },
-    [=](const wire::BlobRequest& x) {
-      return answer_of<wire::Blob>([&] {
-        const auto limit = x.limit() == 0 ? settings.piece_bytes : std::min(x.limit(), settings.piece_bytes);
-        auto piece = store->read_blob(x.digest(), x.offset(), limit);
-        auto blob = wire::Blob{};
-        blob.set_data(std::move(piece.data));
-        blob.set_size(piece.size);
-        return blob;
-      });
-    },
-    [=](const begin_blob& x) {
-      return answer_of<std::uint64_t>([&] {
-        if (store->has_blob(x.digest))
-          return x.size;
-        self->state.downloads.erase(x.digest);
-        auto& download = self->state.downloads[x.digest] = store->begin_download(x.digest, x.size);
-        return download->offset();
-      });
-    },
-    [=](const append_blob& x) {
-      return answer_of<std::uint64_t>([&] {
-        const auto& download = self->state.downloads.at(x.digest);
-        download->append(x.piece.data());
-        return download->offset();
-      });
-    },
-    [=](const finish_blob& x) {
-      return answer_of<std::uint64_t>([&] {
-        // None when it was here already.
-        if (const auto node = self->state.downloads.extract(x.digest))
-          node.mapped()->finish();
-        return std::uint64_t{0};
-      });
-    },
-    [=](const drop_blob& x) { self->state.downloads.erase(x.digest); },
+      [=](const wire::ImageListRequest&) {
+        auto list = wire::ImageList{};
+        for (const auto& record : store->list())
+          *list.add_images() = image_of(record, settings.node);
+        return list;
+      },
+      [=](const wire::ImageLookup& x) -> caf::result<wire::ImageManifest> {
+        // Not a warning: every pull asks for what is not there.
+        if (!store->find(x.name()))
+          return caf::make_error(fault::not_found, "there is no image '" + x.name() + "'");
+        return answer_of<wire::ImageManifest>([&] {
+          auto content = store->content(x.name());
+          auto manifest = wire::ImageManifest{};
+          *manifest.mutable_image() = image_of(content.record, settings.node);
+          manifest.set_manifest(std::move(content.manifest));
+          for (auto& blob : content.blobs)
+            manifest.add_blobs(std::move(blob));
+          return manifest;
+        });
+      },
+      [=](const wire::BlobRequest& x) {
+        return answer_of<wire::Blob>([&] {
+          const auto limit = x.limit() == 0 ? settings.piece_bytes : std::min(x.limit(), settings.piece_bytes);
+          auto piece = store->read_blob(x.digest(), x.offset(), limit);
+          auto blob = wire::Blob{};
+          blob.set_data(std::move(piece.data));
+          blob.set_size(piece.size);
+          return blob;
+        });
+      },
+      [=](const begin_blob& x) {
+        return answer_of<std::uint64_t>([&] {
+          if (store->has_blob(x.digest))
+            return x.size;
+          self->state.downloads.erase(x.digest);
+          auto& download = self->state.downloads[x.digest] = store->begin_download(x.digest, x.size);
+          return download->offset();
+        });
+      },
+      [=](const append_blob& x) {
+        return answer_of<std::uint64_t>([&] {
+          const auto& download = self->state.downloads.at(x.digest);
+          download->append(x.piece.data());
+          return download->offset();
+        });
+      },
+      [=](const finish_blob& x) {
+        return answer_of<std::uint64_t>([&] {
+          // None when it was here already.
+          if (const auto node = self->state.downloads.extract(x.digest))
+            node.mapped()->finish();
+          return std::uint64_t{0};
+        });
+      },
+      [=](const drop_blob& x) { self->state.downloads.erase(x.digest); },
   };
 }
 
@@ -197,11 +195,16 @@ struct pull_job {
 
 using told = std::function<void(const caf::error&)>;
 
-struct fetch_job {
+/// A blob as one pull wants it.
+struct wish {
   descriptor blob;
   std::size_t peer = 0;
-  std::vector<told> waiting;
-  bool running = false;
+  told tell;
+};
+
+/// A blob on its way, as the first of those who wait for it wanted it.
+struct fetch_job {
+  std::vector<wish> waiting;
 };
 
 struct image_state {
@@ -222,7 +225,18 @@ void run_step(pointer self, const std::string& name, const image_pull::step& ste
 
 void start_fetches(pointer self);
 
-/// The fetch has come to its end, good or bad: everyone who waited is told.
+/// Fetches a blob once, however many pulls want it.
+void want_blob(pointer self, wish wanted) {
+  auto& st = self->state;
+  const auto digest = wanted.blob.digest;
+  const auto [job, fresh] = st.fetches.try_emplace(digest);
+  job->second.waiting.push_back(std::move(wanted));
+  if (fresh)
+    st.queue.push_back(digest);
+}
+
+/// The fetch has come to its end, good or bad: everyone who waited is told. Who wanted it in another way than it was
+/// tried, because another peer failed before, gets a try of their own.
 void end_fetch(pointer self, const std::string& digest, const caf::error& problem) {
   auto job = self->state.fetches.extract(digest);
   if (!job)
@@ -230,8 +244,12 @@ void end_fetch(pointer self, const std::string& digest, const caf::error& proble
   --self->state.running;
   if (problem)
     self->send(self->state.quick, drop_blob{digest});
-  for (const auto& tell : job.mapped().waiting)
-    tell(problem);
+  const auto tried = std::pair{job.mapped().waiting.front().peer, job.mapped().waiting.front().blob.size};
+  for (auto& wanted : job.mapped().waiting)
+    if (problem && std::pair{wanted.peer, wanted.blob.size} != tried)
+      want_blob(self, std::move(wanted));
+    else
+      wanted.tell(problem);
   start_fetches(self);
 }
 
@@ -240,7 +258,7 @@ void fetch_piece(pointer self, const descriptor& blob, std::size_t peer, std::ui
   const auto fail = [=](caf::error& problem) { end_fetch(self, blob.digest, problem); };
   if (offset >= blob.size) {
     self->request(self->state.quick, patience, finish_blob{blob.digest})
-      .then([=](std::uint64_t) { end_fetch(self, blob.digest, {}); }, fail);
+        .then([=](std::uint64_t) { end_fetch(self, blob.digest, {}); }, fail);
     return;
   }
   auto wanted = wire::BlobRequest{};
@@ -248,16 +266,16 @@ void fetch_piece(pointer self, const descriptor& blob, std::size_t peer, std::ui
   wanted.set_offset(offset);
   wanted.set_limit(self->state.settings.piece_bytes);
   self->request(self->state.settings.upstream[peer], patience, wanted)
-    .then(
-      [=](const wire::Blob& piece) {
-        if (piece.data().empty() || piece.size() != blob.size)
-          return end_fetch(self, blob.digest,
-                           caf::make_error(fault::bad_request, "the peer has blob " + blob.digest +
-                                                                 " in another size than its manifest says"));
-        self->request(self->state.quick, patience, append_blob{blob.digest, piece})
-          .then([=](std::uint64_t next) { fetch_piece(self, blob, peer, next); }, fail);
-      },
-      fail);
+      .then(
+          [=](const wire::Blob& piece) {
+            if (piece.data().empty() || piece.size() != blob.size)
+              return end_fetch(self, blob.digest,
+                               caf::make_error(fault::bad_request, "the peer has blob " + blob.digest +
+                                                                       " in another size than its manifest says"));
+            self->request(self->state.quick, patience, append_blob{blob.digest, piece})
+                .then([=](std::uint64_t next) { fetch_piece(self, blob, peer, next); }, fail);
+          },
+          fail);
 }
 
 void start_fetches(pointer self) {
@@ -265,22 +283,13 @@ void start_fetches(pointer self) {
   while (st.running < st.settings.fetches_max && !st.queue.empty()) {
     const auto digest = st.queue.front();
     st.queue.pop_front();
-    auto& job = st.fetches.at(digest);
+    const auto& first = st.fetches.at(digest).waiting.front();
     ++st.running;
-    job.running = true;
-    self->request(st.quick, st.settings.unpack_patience, begin_blob{digest, job.blob.size})
-      .then([=, blob = job.blob, peer = job.peer](std::uint64_t offset) { fetch_piece(self, blob, peer, offset); },
+    self->request(st.quick, st.settings.unpack_patience, begin_blob{digest, first.blob.size})
+        .then(
+            [=, blob = first.blob, peer = first.peer](std::uint64_t offset) { fetch_piece(self, blob, peer, offset); },
             [=](caf::error& problem) { end_fetch(self, digest, problem); });
   }
-}
-
-/// Fetches a blob once, however many pulls want it.
-void want_blob(pointer self, const descriptor& blob, std::size_t peer, told tell) {
-  auto& st = self->state;
-  const auto [job, fresh] = st.fetches.try_emplace(blob.digest, fetch_job{blob, peer, {}, false});
-  job->second.waiting.push_back(std::move(tell));
-  if (fresh)
-    st.queue.push_back(blob.digest);
 }
 
 void end_pull(pointer self, const std::string& name, const caf::expected<wire::Image>& outcome) {
@@ -312,36 +321,38 @@ struct runner {
     auto question = wire::ImageLookup{};
     question.set_name(name);
     self->request(self->state.settings.upstream[x.peer], self->state.settings.lookup_patience, question)
-      .then(
-        [*this](const wire::ImageManifest& found) {
-          if (is_due())
-            run_step(self, name, self->state.pulls.at(name).plan.found(found.manifest(), found.image().name()));
-        },
-        [*this](caf::error& problem) {
-          if (is_due())
-            fail_step(self, name, problem);
-        });
+        .then(
+            [*this](const wire::ImageManifest& found) {
+              if (is_due())
+                run_step(self, name, self->state.pulls.at(name).plan.found(found.manifest(), found.image().name()));
+            },
+            [*this](caf::error& problem) {
+              if (is_due())
+                fail_step(self, name, problem);
+            });
   }
 
   void operator()(const image_pull::fetch& x) const {
     self->state.pulls.at(name).blobs_left = x.blobs.size();
     for (const auto& blob : x.blobs)
-      want_blob(self, blob, x.peer, [*this](const caf::error& problem) {
-        if (!is_due())
-          return;
-        if (problem)
-          return fail_step(self, name, problem);
-        auto& job = self->state.pulls.at(name);
-        if (--job.blobs_left == 0)
-          run_step(self, name, job.plan.fetched());
-      });
+      want_blob(self, {blob, x.peer, [*this](const caf::error& problem) { arrived(problem); }});
     start_fetches(self);
+  }
+
+  void arrived(const caf::error& problem) const {
+    if (!is_due())
+      return;
+    if (problem)
+      return fail_step(self, name, problem);
+    auto& job = self->state.pulls.at(name);
+    if (--job.blobs_left == 0)
+      run_step(self, name, job.plan.fetched());
   }
 
   void operator()(const image_pull::admit& x) const {
     self->request(self->state.slow, self->state.settings.unpack_patience, admit_image{x.manifest, x.name})
-      .then([*this](const wire::Image& image) { end_pull(self, name, image); },
-            [*this](caf::error& problem) { end_pull(self, name, problem); });
+        .then([*this](const wire::Image& image) { end_pull(self, name, image); },
+              [*this](caf::error& problem) { end_pull(self, name, problem); });
   }
 
   void operator()(const image_pull::give_up& x) const {
@@ -374,12 +385,12 @@ image_actor::behavior_type images(pointer self, std::shared_ptr<image_store> sto
   self->state.store = std::move(store);
   self->state.settings = std::move(settings);
   return {
-    [=](const wire::ImageImport& x) { return self->delegate(self->state.slow, x); },
-    [=](const wire::ImageEnsure& x) { return ensure(self, x.name()); },
-    [=](const wire::ImageListRequest& x) { return self->delegate(self->state.quick, x); },
-    [=](const wire::ImageDelete& x) { return self->delegate(self->state.slow, x); },
-    [=](const wire::ImageLookup& x) { return self->delegate(self->state.quick, x); },
-    [=](const wire::BlobRequest& x) { return self->delegate(self->state.quick, x); },
+      [=](const wire::ImageImport& x) { return self->delegate(self->state.slow, x); },
+      [=](const wire::ImageEnsure& x) { return ensure(self, x.name()); },
+      [=](const wire::ImageListRequest& x) { return self->delegate(self->state.quick, x); },
+      [=](const wire::ImageDelete& x) { return self->delegate(self->state.slow, x); },
+      [=](const wire::ImageLookup& x) { return self->delegate(self->state.quick, x); },
+      [=](const wire::BlobRequest& x) { return self->delegate(self->state.quick, x); },
   };
 }
 

@@ -10,7 +10,9 @@ namespace {
 
 constexpr auto path_default = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-std::string name_of(const std::string& assignment) { return assignment.substr(0, assignment.find('=')); }
+std::string name_of(const std::string& assignment) {
+  return assignment.substr(0, assignment.find('='));
+}
 
 /// The last one of a name counts; it takes the place of the first.
 void assign(std::vector<std::string>& env, const std::string& assignment) {

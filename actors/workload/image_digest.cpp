@@ -12,7 +12,9 @@ namespace {
 constexpr std::string_view prefix = "sha256:";
 constexpr std::size_t digits = 64;
 
-bool is_digit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+bool is_digit(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
 
 } // namespace
 
@@ -21,7 +23,9 @@ bool is_digest(std::string_view text) {
          std::all_of(text.begin() + prefix.size(), text.end(), is_digit);
 }
 
-std::string_view digits_of(std::string_view digest) { return digest.substr(std::min(prefix.size(), digest.size())); }
+std::string_view digits_of(std::string_view digest) {
+  return digest.substr(std::min(prefix.size(), digest.size()));
+}
 
 std::string digest_of(std::string_view bytes) {
   auto all = digester{};
@@ -44,7 +48,9 @@ digester::~digester() = default;
 digester::digester(digester&&) noexcept = default;
 digester& digester::operator=(digester&&) noexcept = default;
 
-void digester::add(const void* bytes, std::size_t count) { EVP_DigestUpdate(state_->context, bytes, count); }
+void digester::add(const void* bytes, std::size_t count) {
+  EVP_DigestUpdate(state_->context, bytes, count);
+}
 
 std::string digester::finish() {
   auto raw = std::array<unsigned char, EVP_MAX_MD_SIZE>{};

@@ -14,7 +14,9 @@
 namespace novacron::workload {
 namespace {
 
-std::string file_of(const std::string& digest) { return std::string{digits_of(digest)}; }
+std::string file_of(const std::string& digest) {
+  return std::string{digits_of(digest)};
+}
 
 std::uint64_t size_of(int file) {
   struct stat status {};
@@ -58,7 +60,9 @@ struct image_store::download::state {
 image_store::download::download(std::unique_ptr<state> inside) : state_{std::move(inside)} {}
 image_store::download::~download() = default;
 
-std::uint64_t image_store::download::offset() const { return state_->offset; }
+std::uint64_t image_store::download::offset() const {
+  return state_->offset;
+}
 
 void image_store::download::append(std::string_view bytes) {
   auto& s = *state_;
@@ -76,7 +80,7 @@ void image_store::download::finish() {
   if (s.offset != s.size || found != s.digest) {
     remove_tree(s.store.partial.get(), name);
     throw image_error{image_problem::corrupt, "blob " + s.digest + " is not what its digest says: it is " + found +
-                                                " with " + std::to_string(s.offset) + " bytes"};
+                                                  " with " + std::to_string(s.offset) + " bytes"};
   }
   if (::renameat(s.store.partial.get(), name.c_str(), s.store.ready.get(), name.c_str()) != 0)
     throw storage_error("cannot store blob " + s.digest, errno);
@@ -93,8 +97,8 @@ std::unique_ptr<image_store::download> image_store::begin_download(const std::st
       throw image_error{image_problem::bad_request, "blob " + digest + " is on its way already"};
   }
   auto inside = std::make_unique<download::state>(*state_, digest, size, std::uint64_t{0}, owned_fd{}, digester{});
-  inside->file = owned_fd{::openat(state_->partial.get(), file_of(digest).c_str(),
-                                   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
+  inside->file = owned_fd{
+      ::openat(state_->partial.get(), file_of(digest).c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
   if (!inside->file)
     throw storage_error("cannot write blob " + digest, errno);
   inside->resume();
@@ -108,8 +112,7 @@ bool image_store::has_blob(const std::string& digest) const {
 blob_piece image_store::read_blob(const std::string& digest, std::uint64_t offset, std::uint32_t limit) const {
   if (!state_->has(state_->blobs, digest))
     throw image_error{image_problem::not_found, "there is no blob " + digest.substr(0, 100)};
-  const auto file = owned_fd{
-    ::openat(state_->blobs.get(), file_of(digest).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
+  const auto file = owned_fd{::openat(state_->blobs.get(), file_of(digest).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
   if (!file)
     throw storage_error("cannot read blob " + digest, errno);
   auto piece = blob_piece{{}, size_of(file.get())};
@@ -118,7 +121,7 @@ blob_piece image_store::read_blob(const std::string& digest, std::uint64_t offse
   auto got = std::size_t{0};
   while (got < piece.data.size()) {
     const auto count =
-      ::pread(file.get(), piece.data.data() + got, piece.data.size() - got, static_cast<off_t>(offset + got));
+        ::pread(file.get(), piece.data.data() + got, piece.data.size() - got, static_cast<off_t>(offset + got));
     if (count < 0 && errno == EINTR)
       continue;
     if (count <= 0)

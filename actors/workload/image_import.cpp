@@ -15,7 +15,9 @@ namespace {
 // Chosen: an index of indexes of indexes is already strange.
 constexpr auto index_depth_max = 4;
 
-[[noreturn]] void refuse(image_problem kind, const std::string& why) { throw image_error{kind, why}; }
+[[noreturn]] void refuse(image_problem kind, const std::string& why) {
+  throw image_error{kind, why};
+}
 
 std::string tag_of(const std::string& name) {
   const auto colon = name.rfind(':');
@@ -31,7 +33,7 @@ struct importer {
   std::string wanted;
 
   importer(image_store::state& target, pinning& held, const std::filesystem::path& path, const std::string& name)
-    : store{target}, pins{held}, work{target}, source{path, work.get(), target.settings.limits}, wanted{name} {}
+      : store{target}, pins{held}, work{target}, source{path, work.get(), target.settings.limits}, wanted{name} {}
 
   imported run(const std::string& path) {
     const auto layout = source.text("oci-layout");
@@ -52,7 +54,7 @@ struct importer {
       refuse(image_problem::corrupt, "blob " + blob.digest + " is missing");
     if (piece->size != blob.size)
       refuse(image_problem::corrupt, "blob " + blob.digest + " has " + std::to_string(piece->size) + " bytes, not " +
-                                       std::to_string(blob.size));
+                                         std::to_string(blob.size));
     take_as(*piece, blob.digest);
   }
 
@@ -132,10 +134,12 @@ struct importer {
       chosen = images.begin();
     auto manifest = image_manifest{.config = docker_config(chosen->config), .layers = {}};
     const auto description =
-      read_description(store.blob_text(manifest.config.digest), "the configuration " + chosen->config);
+        read_description(store.blob_text(manifest.config.digest), "the configuration " + chosen->config);
     // Known before anything else is taken: how many there are is bounded.
-    if (chosen->layers.size() != description.diff_ids.size() || chosen->layers.size() > store.settings.limits.layers_max)
-      refuse(image_problem::corrupt, "the configuration and manifest.json disagree on the layers, or there are too many");
+    if (chosen->layers.size() != description.diff_ids.size() ||
+        chosen->layers.size() > store.settings.limits.layers_max)
+      refuse(image_problem::corrupt,
+             "the configuration and manifest.json disagree on the layers, or there are too many");
     for (const auto& member : chosen->layers)
       manifest.layers.push_back(docker_layer(member));
     check_runnable(manifest, description, store.settings.architecture);
@@ -175,7 +179,7 @@ struct importer {
     // The same layer twice in one image: the first took it.
     if (!file)
       file = owned_fd{
-        ::openat(store.blobs.get(), std::string{digits_of(piece.digest)}.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
+          ::openat(store.blobs.get(), std::string{digits_of(piece.digest)}.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
     if (::read(file.get(), magic.data(), magic.size()) != static_cast<ssize_t>(magic.size()))
       return media::layer;
     if (magic[0] == 0x1f && magic[1] == 0x8b)
@@ -206,7 +210,8 @@ void check_runnable(const image_manifest& manifest, const image_description& des
     refuse(image_problem::unsupported,
            "the image is for " + description.architecture + ", this host is " + architecture);
   if (manifest.layers.size() != description.diff_ids.size())
-    refuse(image_problem::corrupt, "configuration " + manifest.config.digest + " and the manifest disagree on the layers");
+    refuse(image_problem::corrupt,
+           "configuration " + manifest.config.digest + " and the manifest disagree on the layers");
 }
 
 } // namespace novacron::workload

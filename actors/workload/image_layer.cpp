@@ -73,8 +73,7 @@ la_ssize_t read_plain(archive* entries, void* stream, const void** bytes) {
   auto& source = *static_cast<plain_stream*>(stream);
   const auto count = source.next(bytes);
   if (count < 0)
-    archive_set_error(entries, EINVAL, "%s",
-                      source.too_long ? "is too long" : complaint_of(source.raw.get()).c_str());
+    archive_set_error(entries, EINVAL, "%s", source.too_long ? "is too long" : complaint_of(source.raw.get()).c_str());
   return count;
 }
 
@@ -82,7 +81,9 @@ timespec modified_of(archive_entry* entry) {
   return {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
 }
 
-std::array<timespec, 2> times_of(timespec modified) { return {modified, modified}; }
+std::array<timespec, 2> times_of(timespec modified) {
+  return {modified, modified};
+}
 
 std::pair<std::string, std::string> split_path(const std::string& path) {
   const auto slash = path.rfind('/');
@@ -149,7 +150,7 @@ std::string clean_path(std::string_view text) {
 }
 
 layer_unpacker::layer_unpacker(const std::filesystem::path& root, const image_limits& limits)
-  : limits_{limits}, root_{open_directory(root)} {
+    : limits_{limits}, root_{open_directory(root)} {
   directories_.emplace("", late{});
 }
 
@@ -267,7 +268,9 @@ struct owner {
   gid_t gid;
 };
 
-bool is_owner(la_int64_t id) { return id >= 0 && id < 0xffff'ffff; }
+bool is_owner(la_int64_t id) {
+  return id >= 0 && id < 0xffff'ffff;
+}
 
 /// Nothing when the numbers are no owner of anything.
 bool owner_of(archive_entry* entry, owner& result) {
@@ -276,7 +279,9 @@ bool owner_of(archive_entry* entry, owner& result) {
 }
 
 /// Without the right to give files away (a node that is not root) all belong to us.
-bool may_give_away() { return ::geteuid() == 0; }
+bool may_give_away() {
+  return ::geteuid() == 0;
+}
 
 } // namespace
 
@@ -289,8 +294,8 @@ void layer_unpacker::place_file(archive* entries, archive_entry* entry, int pare
     refuse(image_problem::hostile, "has a size that cannot be");
   spend(static_cast<std::uint64_t>(size));
   make_room(parent, name, false);
-  const auto file = owned_fd{
-    ::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+  const auto file =
+      owned_fd{::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
   if (!file)
     fail(errno, "make it");
   const void* bytes = nullptr;
@@ -355,7 +360,8 @@ void layer_unpacker::place_fifo(archive_entry* entry, int parent, const std::str
   if (may_give_away() && ::fchownat(parent, name.c_str(), who.uid, who.gid, AT_SYMLINK_NOFOLLOW) != 0)
     fail(errno, "set its owner");
   // Nobody else is in here, so that the name still is the fifo.
-  ::fchmodat(parent, name.c_str(), archive_entry_perm(entry) & 07777, 0);
+  if (::fchmodat(parent, name.c_str(), archive_entry_perm(entry) & 07777, 0) != 0)
+    fail(errno, "set its mode");
   ::utimensat(parent, name.c_str(), times_of(modified_of(entry)).data(), AT_SYMLINK_NOFOLLOW);
 }
 

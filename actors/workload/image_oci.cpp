@@ -142,13 +142,13 @@ json keys_as_object(const std::vector<std::string>& keys) {
 
 image_config config_of(const json& x, const std::string& where) {
   return {.entrypoint = texts_of(x, "Entrypoint", where),
-                             .cmd = texts_of(x, "Cmd", where),
-                             .env = texts_of(x, "Env", where),
-                             .workdir = text_of(x, "WorkingDir", where),
-                             .user = text_of(x, "User", where),
-                             .exposed_ports = keys_of(x, "ExposedPorts", where),
-                             .labels = map_of(x, "Labels", where),
-                             .stop_signal = text_of(x, "StopSignal", where)};
+          .cmd = texts_of(x, "Cmd", where),
+          .env = texts_of(x, "Env", where),
+          .workdir = text_of(x, "WorkingDir", where),
+          .user = text_of(x, "User", where),
+          .exposed_ports = keys_of(x, "ExposedPorts", where),
+          .labels = map_of(x, "Labels", where),
+          .stop_signal = text_of(x, "StopSignal", where)};
 }
 
 } // namespace
@@ -204,7 +204,7 @@ std::string write_manifest(const image_manifest& x) {
   for (const auto& layer : x.layers)
     layers.push_back(json_of(layer));
   return json{{"schemaVersion", 2}, {"mediaType", media::manifest}, {"config", json_of(x.config)}, {"layers", layers}}
-    .dump();
+      .dump();
 }
 
 std::string write_description(const image_description& x) {
@@ -221,7 +221,7 @@ std::string write_description(const image_description& x) {
               {"os", x.os},
               {"config", config},
               {"rootfs", {{"type", "layers"}, {"diff_ids", x.diff_ids}}}}
-    .dump();
+      .dump();
 }
 
 std::string chain_of(const std::vector<std::string>& diff_ids) {

@@ -232,8 +232,7 @@ descriptor write_layer_blob(const owned_fd& blobs, const std::filesystem::path& 
                             std::string& diff_id) {
   constexpr auto fresh = "layer.new";
   auto layer = layer_file{};
-  layer.blob.file =
-    owned_fd{::openat(blobs.get(), fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644)};
+  layer.blob.file = owned_fd{::openat(blobs.get(), fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644)};
   if (!layer.blob.file)
     throw storage_error("cannot write a layer", errno);
   if (options.compress)
@@ -274,7 +273,7 @@ packed_image pack_image(const std::filesystem::path& rootfs, const image_config&
   auto diff_id = std::string{};
   const auto layer = write_layer_blob(blobs, rootfs, options, diff_id);
   const auto description =
-    image_description{.os = "linux", .architecture = architecture, .config = config, .diff_ids = {diff_id}};
+      image_description{.os = "linux", .architecture = architecture, .config = config, .diff_ids = {diff_id}};
   const auto configuration = write_text_blob(blobs, write_description(description), media::config);
   auto manifest = write_text_blob(blobs, write_manifest({configuration, {layer}}), media::manifest);
   const auto result = packed_image{manifest.digest, manifest.size + configuration.size + layer.size};

@@ -27,7 +27,9 @@ std::vector<descriptor> blobs_of(const image_manifest& manifest) {
 
 image_pull::image_pull(std::string name, std::size_t peers) : name_{std::move(name)}, peers_{peers} {}
 
-image_pull::step image_pull::begin() { return ask(); }
+image_pull::step image_pull::begin() {
+  return ask();
+}
 
 image_pull::step image_pull::ask() {
   if (peer_ < peers_)
@@ -43,7 +45,8 @@ image_pull::step image_pull::found(std::string manifest, const std::string& name
     return failed(false, "the manifest that came is " + digest + ", not " + wanted);
   manifest_ = std::move(manifest);
   // An image that is asked for by digest alone must not take a name that means another one here.
-  target_ = is_digest(name_) ? (is_image_name(name_there) ? name_there.substr(0, 180) : "pulled") + "@" + digest : name_;
+  target_ =
+      is_digest(name_) ? (is_image_name(name_there) ? name_there.substr(0, 180) : "pulled") + "@" + digest : name_;
   try {
     return fetch{peer_, blobs_of(read_manifest(manifest_, "manifest " + digest))};
   } catch (const image_error& problem) {
@@ -51,7 +54,9 @@ image_pull::step image_pull::found(std::string manifest, const std::string& name
   }
 }
 
-image_pull::step image_pull::fetched() { return admit{manifest_, target_}; }
+image_pull::step image_pull::fetched() {
+  return admit{manifest_, target_};
+}
 
 image_pull::step image_pull::failed(bool missing, const std::string& why) {
   all_missing_ = all_missing_ && missing;

@@ -34,7 +34,7 @@ std::string resolve(const std::string& member, const std::string& target) {
 } // namespace
 
 image_source::image_source(const std::filesystem::path& path, int staging, const image_limits& limits)
-  : staging_{staging}, limits_{limits}, where_{path.string()} {
+    : staging_{staging}, limits_{limits}, where_{path.string()} {
   auto file = owned_fd{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
   if (!file && (errno == ENOENT || errno == ENOTDIR))
     throw image_error{image_problem::bad_request, "there is no file or directory " + where_};
@@ -53,8 +53,8 @@ image_source::image_source(const std::filesystem::path& path, int staging, const
 const image_piece* image_source::copy(const std::string& member,
                                       const std::function<std::ptrdiff_t(char*, std::size_t)>& read) {
   auto piece = image_piece{.file = "piece-" + std::to_string(pieces_.size()), .digest = {}, .size = 0};
-  const auto file = owned_fd{
-    ::openat(staging_, piece.file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+  const auto file =
+      owned_fd{::openat(staging_, piece.file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
   if (!file)
     throw storage_error("cannot write a copy of " + where_, errno);
   auto digest = digester{};

@@ -32,13 +32,14 @@ owned_fd make_directory(const owned_fd& parent, const std::string& name) {
   return inside;
 }
 
-bool is_hex_name(const std::string& name) { return is_digest("sha256:" + name); }
+bool is_hex_name(const std::string& name) {
+  return is_digest("sha256:" + name);
+}
 
 bool is_holder(const std::string& text) {
   return !text.empty() && text.size() <= 200 && text.front() != '.' && !text.ends_with(".new") &&
-         std::all_of(text.begin(), text.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
-         });
+         std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'; });
 }
 
 void clear(const owned_fd& directory) {
@@ -162,7 +163,7 @@ std::int64_t image_store::state::now_ms() const {
   if (settings.now_ms)
     return settings.now_ms();
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-    .count();
+      .count();
 }
 
 std::string image_store::state::fresh_name(const std::string& prefix) {
@@ -210,8 +211,8 @@ std::optional<std::string> image_store::state::resolve(const std::string& name_o
     const auto is_it = [&](const auto& x) { return x.second == name_or_digest; };
     const auto is_image = [&](const auto& x) { return x.second.digest == name_or_digest; };
     return std::any_of(images.begin(), images.end(), is_image) || std::any_of(held.begin(), held.end(), is_it)
-             ? std::optional{name_or_digest}
-             : std::nullopt;
+               ? std::optional{name_or_digest}
+               : std::nullopt;
   }
   if (const auto at = name_or_digest.rfind("@sha256:"); at != name_or_digest.npos)
     return resolve(name_or_digest.substr(at + 1));
@@ -290,10 +291,10 @@ std::filesystem::path image_store::state::ensure_root(const std::string& manifes
     unpacking.insert(chain);
   }
   const auto done = std::unique_ptr<state, std::function<void(state*)>>{this, [&](state*) {
-    const auto lock = std::lock_guard{guard};
-    unpacking.erase(chain);
-    unpacked.notify_all();
-  }};
+                                                                          const auto lock = std::lock_guard{guard};
+                                                                          unpacking.erase(chain);
+                                                                          unpacked.notify_all();
+                                                                        }};
   unpack(read_manifest(blob_text(manifest_digest), "blob " + manifest_digest), description, chain);
   return path;
 }
@@ -302,21 +303,21 @@ void image_store::state::unpack(const image_manifest& manifest, const image_desc
                                 const std::string& chain) {
   const auto fresh = fresh_name("new-");
   if (manifest.layers.size() > settings.limits.layers_max)
-    throw image_error{image_problem::hostile, "the image has more than " + std::to_string(settings.limits.layers_max) +
-                                                " layers"};
+    throw image_error{image_problem::hostile,
+                      "the image has more than " + std::to_string(settings.limits.layers_max) + " layers"};
   const auto inside = make_directory(roots, fresh);
   try {
     auto unpacker = layer_unpacker{directory / "rootfs" / fresh, settings.limits};
     for (auto i = std::size_t{0}; i < manifest.layers.size(); ++i) {
       const auto& digest = manifest.layers[i].digest;
-      const auto file = owned_fd{
-        ::openat(blobs.get(), std::string{digits_of(digest)}.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
+      const auto file =
+          owned_fd{::openat(blobs.get(), std::string{digits_of(digest)}.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
       if (!file)
         throw storage_error("cannot read blob " + digest, errno);
       if (unpacker.apply(file.get(), "layer " + digest) != description.diff_ids[i])
         throw image_error{image_problem::corrupt,
-                          "layer " + digest + " does not unpack to what the configuration says: " +
-                            description.diff_ids[i]};
+                          "layer " + digest +
+                              " does not unpack to what the configuration says: " + description.diff_ids[i]};
     }
     unpacker.finish();
     // A root that is there is whole, even after a power cut.
@@ -386,7 +387,7 @@ void image_store::state::collect_quietly() {
 // --- the interface
 
 image_store::image_store(std::filesystem::path directory, image_store_config settings)
-  : state_{std::make_unique<state>()} {
+    : state_{std::make_unique<state>()} {
   state_->directory = std::filesystem::absolute(directory);
   state_->settings = std::move(settings);
   if (state_->settings.architecture.empty())
@@ -510,6 +511,8 @@ std::vector<std::string> image_store::holders() const {
   return all;
 }
 
-std::size_t image_store::collect() { return state_->collect(); }
+std::size_t image_store::collect() {
+  return state_->collect();
+}
 
 } // namespace novacron::workload

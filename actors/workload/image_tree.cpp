@@ -149,8 +149,8 @@ void write_all_at(int fd, std::string_view bytes, off_t offset, const std::strin
 void write_atomically(int directory, const std::string& name, std::string_view content, bool durable) {
   const auto fresh = name + ".new";
   {
-    const auto fd = owned_fd{
-      ::openat(directory, fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    const auto fd =
+        owned_fd{::openat(directory, fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!fd)
       throw storage_error("cannot write " + fresh, errno);
     write_all(fd.get(), content, fresh);

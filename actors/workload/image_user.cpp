@@ -15,7 +15,7 @@ std::optional<std::uint32_t> number_in(std::string_view text) {
   auto value = std::uint32_t{0};
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   return failure == std::errc{} && end == text.data() + text.size() && !text.empty() ? std::optional{value}
-                                                                                      : std::nullopt;
+                                                                                     : std::nullopt;
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {

@@ -305,36 +305,31 @@ void not_prepared(self_pointer self, const trouble& why) {
   enter(self, wire::PHASE_FAILED, why.text);
 }
 
+/// From the image to the running process on worker threads, without coming back here in between: each way back and
+/// forth costs a start two thread switches.
 void start(self_pointer self) {
   auto& s = self->state;
-  s.busy = true;
-  const auto run = ++s.run;
+  auto [done, end] = hear(self);
   enter(self, wire::PHASE_STARTING, s.status.restarts() > 0 ? "starts again" : "starts");
-  const auto& image = s.what.spec().program().image();
-  s.order.workers->give([self, run, image, find = s.order.images.acquire, driver = s.order.driver, what = s.what,
-                         go = turn_of(self)] {
-    const auto found = find(image, what.name());
-    if (!found)
-      return go([self, run, why = found.why()] {
+  s.order.workers->give([self, run = s.run, done, end, find = s.order.images.acquire, driver = s.order.driver,
+                         what = s.what, go = turn_of(self)] {
+    const auto refused = [=](const trouble& why) {
+      go([=] {
         if (self->state.run == run)
           not_prepared(self, why);
       });
-    driver->prepare(what, *found, [self, run, go](outcome<> ready) {
-      go([self, run, ready] {
-        auto& s = self->state;
-        if (s.run != run)
-          return;
-        if (!ready)
-          return not_prepared(self, ready.why());
-        s.prepared = true;
-        s.order.driver->remember(s.what.name(), s.status);
+    };
+    const auto found = find(what.spec().program().image(), what.name());
+    if (!found)
+      return refused(found.why());
+    driver->prepare(what, *found, [=](outcome<> ready) {
+      if (!ready)
+        return refused(ready.why());
+      driver->start(what.name(), done, end);
+      go([=] {
+        self->state.prepared = true;
+        self->state.order.driver->remember(what.name(), self->state.status);
         serve_readers(self);
-        if (s.aim != instance_state::goal::run) {
-          s.busy = false;
-          return settle(self);
-        }
-        auto [done, end] = hear(self);
-        s.order.driver->start(s.what.name(), std::move(done), std::move(end));
       });
     });
   });
@@ -620,6 +615,9 @@ wire::Done restart(self_pointer self) {
 instance_actor::behavior_type behave(self_pointer self, instance_order order) {
   auto& s = self->state;
   s.order = std::move(order);
+  self->set_down_handler([self](const caf::down_msg&) { self->quit(); });
+  if (s.order.agent)
+    self->monitor(s.order.agent);
   s.what = s.order.former.instance;
   s.status = s.order.former.status;
   s.status.set_name(s.what.name());

@@ -7,6 +7,7 @@
 #include "actors/workload/driver.hpp"
 #include "messages/registry.hpp"
 
+#include <caf/actor_addr.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/atom.hpp>
 #include <caf/typed_actor.hpp>
@@ -68,6 +69,8 @@ struct instance_order {
   image_access images;
   std::shared_ptr<host::crew> workers;
   std::function<void(instance_news)> tell;
+  /// The actor ends with this one; what it runs does not.
+  caf::actor_addr agent;
   /// How often figures are taken.
   duration figures_interval = std::chrono::seconds{2};
 };

@@ -27,7 +27,7 @@ std::string table() {
 }
 
 SCENARIO("the page about the interface lists every route as it is") {
-  auto file = std::ifstream{std::string{HOUSE_ROOT} + "/doc/api.md"};
+  auto file = std::ifstream{HOUSE_ROOT "/doc/api.md"};
   const auto text = std::string{std::istreambuf_iterator<char>{file}, {}};
   const auto begin = std::string{"<!-- routes -->\n"};
   const auto from = text.find(begin);

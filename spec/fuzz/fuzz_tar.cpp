@@ -67,8 +67,8 @@ struct tape {
 
 std::string path_from(tape& input) {
   constexpr auto parts =
-    std::array{"a", "b", "c", "..", ".", "", "outside", "root", ".wh.a", ".wh.b", ".wh..wh..opq", ".wh...", ".wh.", "a/b",
-               "/", "../outside"};
+      std::array{"a",      "b",    "c",   "..", ".",         "", "outside", "root", ".wh.a", ".wh.b", ".wh..wh..opq",
+                 ".wh...", ".wh.", "a/b", "/",  "../outside"};
   auto path = std::string{};
   for (auto count = 1 + input.next() % 3; count > 0; --count)
     path += std::string{path.empty() ? "" : "/"} + parts[input.next() % parts.size()];

@@ -74,7 +74,7 @@ SCENARIO("without systemd nothing is told and nothing fails") {
 }
 
 SCENARIO("the edge unit is as tight as we promise") {
-  const auto unit = std::string{HOUSE_ROOT} + "/share/systemd/novacron-edge.service";
+  const auto unit = std::string{HOUSE_ROOT "/share/systemd/novacron-edge.service"};
   try {
     const auto done =
         host::run({.argv = {"systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", unit}});

@@ -129,9 +129,9 @@ SCENARIO("an include that is not from the root, or of no file, is caught") {
 SCENARIO("a file that is too long is caught, on both sides of the limit") {
   auto lines = std::string{};
   for (auto i = 0; i < 597; ++i)
-    lines += "\n";
-  CHECK(planted("actors/state/book.cpp", lines).empty());
-  caught("actors/state/book.cpp", lines + "\n", "actors/state/book.cpp: 601 lines; more than 600 want a second file");
+    lines += ";\n";
+  CHECK(planted("actors/state/book.cpp", lines + "\n  // Why.\n").empty());
+  caught("actors/state/book.cpp", lines + ";\n", "actors/state/book.cpp: 601 lines of code; more than 600 want a second file");
 }
 
 SCENARIO("what is not finished is caught, in every kind of file") {
@@ -158,7 +158,10 @@ SCENARIO("a list out of order is caught") {
   auto& list = *std::ranges::find(files, "actors/state/meson.build", &house_file::path);
   list.text = "actor_sources += files(\n  'book_actor.cpp',\n  'book.cpp',\n)\n";
   CHECK(house_faults(files)
-        == std::vector<std::string>{"actors/state/meson.build:3: book.cpp stands after book_actor.cpp; lists are sorted"});
+        == std::vector<std::string>{"actors/state/meson.build:3: book.cpp stands after book_actor.cpp; lists are sorted, and hold a name once"});
+  list.text = "actor_sources += files(\n  'book.cpp',\n  'book.cpp',\n  'book_actor.cpp',\n)\n";
+  CHECK(house_faults(files)
+        == std::vector<std::string>{"actors/state/meson.build:3: book.cpp stands after book.cpp; lists are sorted, and hold a name once"});
 }
 
 SCENARIO("a header without its guard or its sentence is caught") {

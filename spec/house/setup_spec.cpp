@@ -16,9 +16,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-host::finished bootstrap(std::vector<std::string> words) {
-  words.insert(words.begin(), HOUSE_ROOT "/bootstrap");
-  return host::run({.argv = words}, 10s);
+host::finished bootstrap(const std::vector<std::string>& words) {
+  auto argv = std::vector<std::string>{HOUSE_ROOT "/bootstrap"};
+  argv.insert(argv.end(), words.begin(), words.end());
+  return host::run({.argv = argv}, 10s);
 }
 
 /// What the summary prints last, and its exit code, for this log of meson.

@@ -51,7 +51,7 @@ SCENARIO("the long name of a message is allowed exactly when the short one is") 
 // that giving it a new right takes two hands.
 SCENARIO("a worker may introduce itself, report, ask and fetch, and nothing else") {
   CHECK(allowed_to(worker)
-        == std::vector<std::string>{"Beat", "BlobRequest", "CertificateRequest", "HealthRequest", "Hello", "ImageListRequest",
+        == std::vector<std::string>{"Beat", "BlobRequest", "CertificateRenewal", "HealthRequest", "Hello", "ImageListRequest",
                                     "ImageLookup", "NodeListRequest", "NodeReport", "Proof", "Resolve", "WorkloadListRequest"});
 }
 

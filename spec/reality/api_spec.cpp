@@ -270,7 +270,7 @@ SCENARIO("the alerts that we ship are valid") {
     MESSAGE("skipped: there is no promtool");
     return;
   }
-  const auto checked = host::run({.argv = {"promtool", "check", "rules", std::string{HOUSE_ROOT} + "/share/prometheus/novacron.rules.yml"}}, 20s);
+  const auto checked = host::run({.argv = {"promtool", "check", "rules", HOUSE_ROOT "/share/prometheus/novacron.rules.yml"}}, 20s);
   CHECK_MESSAGE(checked.how.code == 0, checked.err);
 }
 

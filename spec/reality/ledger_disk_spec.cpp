@@ -25,12 +25,11 @@ struct small_disk {
       ::umount2(path.c_str(), MNT_DETACH);
   }
   fs::path filler() const { return path / "filler"; }
-  /// Leaves about `bytes` free.
-  void fill(std::uint64_t bytes) const {
+  void fill() const {
     const auto fd = ::open(filler().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    const auto free = fs::space(path).available;
-    if (free > bytes)
-      REQUIRE(::posix_fallocate(fd, 0, static_cast<off_t>(free - bytes)) == 0);
+    const auto block = std::string(64 * 1024, 'x');
+    while (::write(fd, block.data(), block.size()) > 0)
+      ;
     ::close(fd);
   }
   void empty() const { fs::remove(filler()); }
@@ -80,7 +79,7 @@ SCENARIO("a full disk refuses writes, serves reads, and is forgotten when space 
                                       .server = {.free_bytes_min = reserve, .segment_bytes = 1u << 20}}};
     group.start_all();
     REQUIRE(put(group, "before", "1"));
-    disk.fill(0);
+    disk.fill();
     auto refused = ledger::answer<wire::LedgerApplied>{};
     auto written = 0;
     // What was allocated ahead is still written to.

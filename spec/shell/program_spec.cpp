@@ -265,8 +265,8 @@ SCENARIO("addresses") {
     CHECK_THROWS_MESSAGE(parse_target(x), x);
   const auto none = [](const char*) -> const char* { return nullptr; };
   CHECK(state_directory(none, 0) == "/var/lib/novacron");
-  const auto home = [](const char* name) { return std::string_view{name} == "HOME" ? "/home/ann" : nullptr; };
-  CHECK(state_directory(home, 1000) == "/home/ann/.local/state/novacron");
+  const auto home = [](const char* name) { return std::string_view{name} == "HOME" ? "/people/ann" : nullptr; };
+  CHECK(state_directory(home, 1000) == "/people/ann/.local/state/novacron");
   const auto given = [](const char* name) { return std::string_view{name} == "NOVACRON_STATE" ? "/tmp/n" : nullptr; };
   CHECK(state_directory(given, 0) == "/tmp/n");
   CHECK(url_encode("a/b c:1é") == "a%2Fb%20c%3A1%C3%A9");

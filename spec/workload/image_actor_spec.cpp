@@ -24,11 +24,17 @@ struct town {
   scratch place;
   settings config;
   caf::actor_system system{config};
+  std::vector<caf::actor> people;
   caf::scoped_actor self{system};
   std::string large = tar_of({{"data", 'f', std::string(300'000, 'd')}});
   layout source{place.path / "layout", {hello(), large}, "web:v1", {.cmd = {"/bin/hello"}}};
 
-  ~town() { system.await_actors_before_shutdown(false); }
+  /// The system waits for all of them: those with threads of their own never end by themselves.
+  ~town() {
+    for (const auto& each : people)
+      self->send_exit(each, caf::exit_reason::user_shutdown);
+    people.clear();
+  }
 
   static std::string hello() { return tar_of({{"bin/hello", 'f', "hello", 0755}}); }
 
@@ -41,8 +47,11 @@ struct town {
   }
 
   image_actor node_of(std::shared_ptr<image_store> held, const std::string& name, std::vector<caf::actor> upstream) {
-    return spawn_image_actor(system, std::move(held),
-                             {.node = name, .upstream = std::move(upstream), .piece_bytes = 40'000, .fetches_max = 2});
+    const auto made =
+        spawn_image_actor(system, std::move(held),
+                          {.node = name, .upstream = std::move(upstream), .piece_bytes = 40'000, .fetches_max = 2});
+    people.push_back(caf::actor_cast<caf::actor>(made));
+    return made;
   }
 
   /// The answer, or the fault in words.
@@ -50,7 +59,7 @@ struct town {
   std::pair<Answer, fault_text> ask(const image_actor& whom, const Question& question) {
     auto result = std::pair<Answer, fault_text>{};
     self->request(whom, 30s, question)
-      .receive([&](const Answer& x) { result.first = x; }, [&](caf::error& x) { result.second = explain(x); });
+        .receive([&](const Answer& x) { result.first = x; }, [&](caf::error& x) { result.second = explain(x); });
     return result;
   }
 
@@ -71,26 +80,28 @@ struct town {
 caf::behavior middleman(caf::event_based_actor* self, image_actor real, std::shared_ptr<std::atomic<int>> blobs,
                         std::function<bool(int, wire::Blob&)> spoil) {
   return {
-    [=](const wire::ImageLookup& x) { return self->delegate(real, x); },
-    [=](const wire::BlobRequest& x) {
-      const auto number = ++*blobs;
-      auto promise = self->make_response_promise<wire::Blob>();
-      self->request(real, 30s, x)
-        .then(
-          [=](const wire::Blob& blob) mutable {
-            auto changed = blob;
-            if (spoil(number, changed))
-              promise.deliver(std::move(changed));
-            else
-              promise.deliver(caf::make_error(fault::unreachable, "the line is cut"));
-          },
-          [=](caf::error& problem) mutable { promise.deliver(problem); });
-      return promise;
-    },
+      [=](const wire::ImageLookup& x) { return self->delegate(real, x); },
+      [=](const wire::BlobRequest& x) {
+        const auto number = ++*blobs;
+        auto promise = self->make_response_promise<wire::Blob>();
+        self->request(real, 30s, x)
+            .then(
+                [=](const wire::Blob& blob) mutable {
+                  auto changed = blob;
+                  if (spoil(number, changed))
+                    promise.deliver(std::move(changed));
+                  else
+                    promise.deliver(caf::make_error(fault::unreachable, "the line is cut"));
+                },
+                [=](caf::error& problem) mutable { promise.deliver(problem); });
+        return promise;
+      },
   };
 }
 
-bool pass(int, wire::Blob&) { return true; }
+bool pass(int, wire::Blob&) {
+  return true;
+}
 
 } // namespace
 
@@ -138,7 +149,8 @@ SCENARIO("an image that a workload needs is pulled from upstream") {
   REQUIRE(t.import(cloud, t.source.path).second.text.empty());
   const auto blobs = std::make_shared<std::atomic<int>>(0);
   const auto peer = [&](std::function<bool(int, wire::Blob&)> spoil) {
-    return t.system.spawn(middleman, cloud, blobs, std::move(spoil));
+    t.people.push_back(t.system.spawn(middleman, cloud, blobs, std::move(spoil)));
+    return t.people.back();
   };
   const auto held = t.store("edge");
   const auto check_whole = [&] {
@@ -177,7 +189,9 @@ SCENARIO("an image that a workload needs is pulled from upstream") {
     first.receive(fine, broken);
     second.receive(fine, broken);
     third.receive(fine, broken);
-    THEN("each piece came once") { CHECK(*blobs == pieces); }
+    THEN("each piece came once") {
+      CHECK(*blobs == pieces);
+    }
   }
   WHEN("the line breaks in the middle") {
     const auto edge = t.node_of(held, "edge", {peer([](int number, wire::Blob&) { return number != 6; })});

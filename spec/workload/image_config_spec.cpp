@@ -27,7 +27,7 @@ SCENARIO("a workload's process is what the image says, changed by what the workl
   }
   GIVEN("wishes") {
     const auto process =
-      arguments_of(image, {.command = {"c"}, .env = {{"B", "9"}, {"PATH", "/x"}}, .workdir = "/w", .user = "0"});
+        arguments_of(image, {.command = {"c"}, .env = {{"B", "9"}, {"PATH", "/x"}}, .workdir = "/w", .user = "0"});
     CHECK(process.argv == texts{"/entry", "c"});
     CHECK(process.env == texts{"PATH=/x", "A=3", "B=9"});
     CHECK(process.workdir == "/w");
@@ -38,7 +38,9 @@ SCENARIO("a workload's process is what the image says, changed by what the workl
     CHECK(process.argv.empty());
     CHECK(process.workdir == "/");
   }
-  GIVEN("nonsense in its environment") { CHECK(arguments_of({.env = {"", "=x", "novalue", "OK="}}).env.size() == 2); }
+  GIVEN("nonsense in its environment") {
+    CHECK(arguments_of({.env = {"", "=x", "novalue", "OK="}}).env.size() == 2);
+  }
 }
 
 SCENARIO("a workload image's stop signal is understood by name and number") {
@@ -75,12 +77,17 @@ SCENARIO("a workload image's JSON is read with suspicion") {
     return false;
   };
   THEN("what is written is read again") {
-    const auto description =
-      image_description{.os = "linux",
-                        .architecture = "amd64",
-                        .config = {.entrypoint = {"e"}, .cmd = {"c"}, .env = {"A=b"}, .workdir = "/w", .user = "u",
-                                   .exposed_ports = {"53/udp", "80/tcp"}, .labels = {{"k", "v"}}, .stop_signal = "INT"},
-                        .diff_ids = {digest}};
+    const auto description = image_description{.os = "linux",
+                                               .architecture = "amd64",
+                                               .config = {.entrypoint = {"e"},
+                                                          .cmd = {"c"},
+                                                          .env = {"A=b"},
+                                                          .workdir = "/w",
+                                                          .user = "u",
+                                                          .exposed_ports = {"53/udp", "80/tcp"},
+                                                          .labels = {{"k", "v"}},
+                                                          .stop_signal = "INT"},
+                                               .diff_ids = {digest}};
     const auto again = read_description(write_description(description), "here");
     CHECK(again.config == description.config);
     CHECK(again.diff_ids == description.diff_ids);
@@ -98,9 +105,8 @@ SCENARIO("a workload image's JSON is read with suspicion") {
                              R"({"manifests":[{"digest":"sha256:xyz","size":1}]})", "{\"manifests\":[]}x"})
       CHECK(refused([&] { read_index(text, "here"); }));
     for (const auto* size : {"-1", "1.5", "\"5\"", "99999999999999999999999", "null"})
-      CHECK(refused([&] {
-        read_index(R"({"manifests":[{"digest":")" + digest + R"(","size":)" + size + "}]}", "here");
-      }));
+      CHECK(refused(
+          [&] { read_index(R"({"manifests":[{"digest":")" + digest + R"(","size":)" + size + "}]}", "here"); }));
     CHECK(refused([&] { read_manifest(R"({"layers":[]})", "here"); }));
     CHECK(refused([&] { read_description(R"({"config":{"Cmd":[5]}})", "here"); }));
     CHECK(refused([&] { read_description("{\"config\":{\"Env\":[\"a\\u0000b\"]}}", "here"); }));

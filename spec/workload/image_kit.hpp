@@ -72,15 +72,15 @@ inline std::string tar_of(const std::vector<item>& items, packing how = packing:
   if (how == packing::zstd)
     archive_write_add_filter_zstd(target.get());
   archive_write_open(
-    target.get(), &out, nullptr,
-    [](archive*, void* self, const void* bytes, std::size_t count) {
-      static_cast<std::string*>(self)->append(static_cast<const char*>(bytes), count);
-      return static_cast<la_ssize_t>(count);
-    },
-    nullptr);
+      target.get(), &out, nullptr,
+      [](archive*, void* self, const void* bytes, std::size_t count) {
+        static_cast<std::string*>(self)->append(static_cast<const char*>(bytes), count);
+        return static_cast<la_ssize_t>(count);
+      },
+      nullptr);
   for (const auto& x : items) {
     const auto entry =
-      std::unique_ptr<archive_entry, void (*)(archive_entry*)>{archive_entry_new(), archive_entry_free};
+        std::unique_ptr<archive_entry, void (*)(archive_entry*)>{archive_entry_new(), archive_entry_free};
     archive_entry_set_pathname(entry.get(), x.path.c_str());
     archive_entry_set_mtime(entry.get(), x.mtime, 0);
     archive_entry_set_uid(entry.get(), x.uid);
@@ -119,7 +119,7 @@ struct layout {
   layout(const fs::path& where, const std::vector<std::string>& layers, const std::string& name = "web:v1",
          const image_config& config = {.cmd = {"/bin/true"}}, std::vector<std::string> plain = {},
          const std::string& architecture = host_architecture())
-    : path{where} {
+      : path{where} {
     auto image = image_manifest{};
     auto description = image_description{.os = "linux", .architecture = architecture, .config = config};
     for (auto i = std::size_t{0}; i < layers.size(); ++i) {

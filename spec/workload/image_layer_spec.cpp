@@ -40,7 +40,9 @@ struct stage {
   }
 };
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
 
 } // namespace
 
@@ -75,7 +77,9 @@ SCENARIO("a workload image's layer is unpacked as it is") {
   REQUIRE(::lstat((s.root / "bin").c_str(), &status) == 0);
   CHECK((status.st_mode & 07777) == 0711);
   CHECK(status.st_mtim.tv_sec == 1'600'000'000);
-  THEN("a device node is left out") { CHECK_FALSE(fs::exists(s.root / "dev/null")); }
+  THEN("a device node is left out") {
+    CHECK_FALSE(fs::exists(s.root / "dev/null"));
+  }
 }
 
 SCENARIO("the diff_id of a workload image's layer is that of the plain tar") {

@@ -26,7 +26,9 @@ SCENARIO("a workload image is pulled from the first peer that can give it") {
   CHECK(as<image_pull::look_up>(pull.begin()).peer == 0);
   WHEN("the first has it") {
     const auto step = pull.found(manifest, "web:v1");
-    THEN("each blob is fetched once") { CHECK(as<image_pull::fetch>(step).blobs.size() == 2); }
+    THEN("each blob is fetched once") {
+      CHECK(as<image_pull::fetch>(step).blobs.size() == 2);
+    }
     THEN("it is admitted once all is there") {
       const auto last = pull.fetched();
       CHECK(as<image_pull::admit>(last).manifest == manifest);
@@ -40,13 +42,17 @@ SCENARIO("a workload image is pulled from the first peer that can give it") {
   WHEN("the first sends no manifest") {
     CHECK(as<image_pull::look_up>(pull.found("rubbish", "web:v1")).peer == 1);
     const auto last = pull.failed(true, "there is none");
-    THEN("it is not called missing: somebody may have it") { CHECK_FALSE(as<image_pull::give_up>(last).missing); }
+    THEN("it is not called missing: somebody may have it") {
+      CHECK_FALSE(as<image_pull::give_up>(last).missing);
+    }
   }
   WHEN("nobody has it") {
     pull.failed(true, "none here");
     CHECK(as<image_pull::give_up>(pull.failed(true, "none here")).missing);
   }
-  WHEN("there are no peers") { CHECK(as<image_pull::give_up>(image_pull("x", 0).begin()).missing); }
+  WHEN("there are no peers") {
+    CHECK(as<image_pull::give_up>(image_pull("x", 0).begin()).missing);
+  }
 }
 
 SCENARIO("a workload image that is wanted by digest is that one") {

@@ -40,7 +40,9 @@ struct house {
   }
 };
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
 
 /// The path of a blob of a layout.
 fs::path blob_in(const fs::path& layout, const std::string& digest) {
@@ -108,7 +110,7 @@ SCENARIO("a workload image is imported from archives of every kind") {
   auto h = house{};
   const auto packed = tar_of({{"bin/hello", 'f', "hello", 0755}}, packing::gzip);
   const auto source =
-    layout{h.place.path / "layout", {packed}, "web:v1", {}, {tar_of({{"bin/hello", 'f', "hello", 0755}})}};
+      layout{h.place.path / "layout", {packed}, "web:v1", {}, {tar_of({{"bin/hello", 'f', "hello", 0755}})}};
   for (const auto how : {packing::plain, packing::gzip, packing::zstd}) {
     const auto file = h.place.path / "archive";
     write(file, tar_of(items_of(source.path), how));
@@ -126,13 +128,13 @@ SCENARIO("a workload image is imported from what `docker save` writes") {
                                          .diff_ids = {digest_of(hello), digest_of(upper), digest_of(upper)}});
   const auto config_name = std::string{digits_of(digest_of(config))} + ".json";
   auto members = std::vector<item>{
-    {"one/layer.tar", 'f', hello},
-    {"two/layer.tar", 'f', upper},
-    {"three/layer.tar", 'l', "../two/layer.tar"},
-    {config_name, 'f', config},
-    {"manifest.json", 'f',
-     R"([{"Config":")" + config_name +
-       R"(","RepoTags":["shop/web:v2"],"Layers":["one/layer.tar","two/layer.tar","three/layer.tar"]}])"}};
+      {"one/layer.tar", 'f', hello},
+      {"two/layer.tar", 'f', upper},
+      {"three/layer.tar", 'l', "../two/layer.tar"},
+      {config_name, 'f', config},
+      {"manifest.json", 'f',
+       R"([{"Config":")" + config_name +
+           R"(","RepoTags":["shop/web:v2"],"Layers":["one/layer.tar","two/layer.tar","three/layer.tar"]}])"}};
   const auto file = h.place.path / "saved.tar";
   WHEN("it is honest") {
     for (const auto how : {packing::plain, packing::gzip}) {
@@ -294,7 +296,9 @@ SCENARIO("of an index with several workload images the right one is taken") {
   WHEN("they are for different machines") {
     write(mine.path / "index.json", write_index({entries}));
     CHECK(h.store->import(mine.path).digest == mine.manifest);
-    THEN("the blobs of the others are not kept") { CHECK(h.blobs().size() == 3); }
+    THEN("the blobs of the others are not kept") {
+      CHECK(h.blobs().size() == 3);
+    }
   }
   WHEN("the index is behind an index") {
     auto inner = layout::put(mine.path, write_index({entries}), media::index);
@@ -502,7 +506,7 @@ SCENARIO("a directory packed as a workload image comes back as it was") {
   for (const auto compress : {false, true}) {
     const auto out = h.place.path / ("layout-" + std::to_string(static_cast<int>(compress)));
     const auto packed =
-      pack_image(tree, config, out, {.name = "t:1", .keep_owners = true, .modified = {}, .compress = compress});
+        pack_image(tree, config, out, {.name = "t:1", .keep_owners = true, .modified = {}, .compress = compress});
     CHECK(h.store->import(out).digest == packed.digest);
     const auto use = h.store->acquire("t:1", "a");
     CHECK(use.config == config);

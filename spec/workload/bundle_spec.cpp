@@ -1,0 +1,119 @@
+#include "actors/workload/bundle.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+using namespace novacron;
+using workload::bundle_config;
+namespace wire = novacron::v1;
+
+namespace {
+
+wire::Instance web() {
+  auto x = wire::Instance{};
+  x.set_name("web.3");
+  x.set_workload("web");
+  x.set_ordinal(3);
+  x.set_epoch(7);
+  x.mutable_spec()->set_kind(wire::WORKLOAD_KIND_CONTAINER);
+  x.mutable_spec()->mutable_program()->add_command("/bin/serve");
+  return x;
+}
+
+nlohmann::json config_of(const wire::Instance& x, const workload::bundle_options& options) {
+  return nlohmann::json::parse(bundle_config(x.spec(), workload::arguments_for(x, {}, "n"), options));
+}
+
+} // namespace
+
+SCENARIO("a container is shut in") {
+  const auto config = config_of(web(), {.root = "/r", .hostname = "web.3", .cgroup_path = "/novacron/x/web.3"});
+  CHECK(config["process"]["noNewPrivileges"] == true);
+  CHECK(config["process"]["terminal"] == false);
+  for (const auto* kind : {"bounding", "effective", "permitted"}) {
+    const auto& kept = config["process"]["capabilities"][kind];
+    CHECK(kept.size() == 14);
+    CHECK(std::ranges::find(kept, "CAP_SYS_ADMIN") == kept.end());
+  }
+  auto namespaces = std::vector<std::string>{};
+  for (const auto& each : config["linux"]["namespaces"])
+    namespaces.push_back(each["type"]);
+  CHECK(namespaces == std::vector<std::string>{"pid", "ipc", "uts", "mount", "cgroup"});
+  CHECK(config["linux"]["maskedPaths"].size() > 5);
+  CHECK(config["linux"]["resources"]["devices"][0]["allow"] == false);
+  CHECK(config["linux"]["seccomp"]["syscalls"][0]["action"] == "SCMP_ACT_ERRNO");
+}
+
+SCENARIO("limits become what the kernel counts in") {
+  auto x = web();
+  CHECK_FALSE(config_of(x, {})["linux"]["resources"].contains("cpu"));
+  CHECK_FALSE(config_of(x, {})["linux"]["resources"].contains("memory"));
+  x.mutable_spec()->mutable_resources()->set_cpu_milli(250);
+  x.mutable_spec()->mutable_resources()->set_memory_bytes(64 << 20);
+  const auto limits = config_of(x, {.pids_max = 99})["linux"]["resources"];
+  CHECK(limits["cpu"]["quota"] == 25'000);
+  CHECK(limits["cpu"]["period"] == 100'000);
+  CHECK(limits["memory"]["limit"] == 64 << 20);
+  CHECK(limits["memory"]["swap"] == 64 << 20);
+  CHECK(limits["pids"]["limit"] == 99);
+}
+
+SCENARIO("a resize changes the limits and nothing else") {
+  auto x = web();
+  x.mutable_spec()->mutable_resources()->set_cpu_milli(250);
+  x.mutable_spec()->mutable_resources()->set_memory_bytes(64 << 20);
+  const auto before = bundle_config(x.spec(), workload::arguments_for(x, {}, "n"), {});
+  auto to = wire::Resources{};
+  to.set_cpu_milli(500);
+  x.mutable_spec()->mutable_resources()->set_cpu_milli(500);
+  const auto after = bundle_config(x.spec(), workload::arguments_for(x, {}, "n"), {});
+  CHECK(nlohmann::json::parse(workload::resize_config(before, to)) == nlohmann::json::parse(after));
+}
+
+SCENARIO("an instance knows who it is, and the workload has the last word") {
+  auto x = web();
+  (*x.mutable_spec()->mutable_program()->mutable_env())["NOVACRON_NODE"] = "mine";
+  const auto process = workload::arguments_for(x, {.env = {"A=b", "PATH=/image"}}, "n");
+  const auto has = [&](const char* pair) { return std::ranges::find(process.env, pair) != process.env.end(); };
+  CHECK(has("NOVACRON_INSTANCE=web.3"));
+  CHECK(has("NOVACRON_ORDINAL=3"));
+  CHECK(has("NOVACRON_EPOCH=7"));
+  CHECK(has("NOVACRON_NODE=mine"));
+  CHECK(has("A=b"));
+  CHECK(has("PATH=/image"));
+}
+
+SCENARIO("what cannot run as a container is refused in words") {
+  const auto refusal = [](const wire::Instance& x) {
+    return workload::refuse_container(x.spec(), workload::arguments_for(x, {}, "n"), {"/srv/shared"});
+  };
+  CHECK(refusal(web()).empty());
+  auto x = web();
+  x.mutable_spec()->mutable_program()->clear_command();
+  CHECK(refusal(x).find("no command") != std::string::npos);
+  x = web();
+  x.mutable_spec()->mutable_network()->set_mode("magic");
+  CHECK(refusal(x).find("magic") != std::string::npos);
+  x = web();
+  x.mutable_spec()->mutable_network()->add_ports()->set_inside(70'000);
+  CHECK_FALSE(refusal(x).empty());
+  x = web();
+  auto& mount = *x.mutable_spec()->mutable_program()->add_mounts();
+  mount.set_target("/data");
+  mount.set_source("/srv/shared/a");
+  CHECK(refusal(x).empty());
+  for (const auto* source : {"/etc", "/srv/shared/../../etc", "/srv/sharedness", "relative"}) {
+    mount.set_source(source);
+    CHECK_FALSE(refusal(x).empty());
+  }
+}
+
+SCENARIO("the signal that ends a container is kept with it") {
+  auto x = web();
+  const auto process = workload::arguments_for(x, {}, "n");
+  CHECK(workload::stop_signal_in(bundle_config(x.spec(), process, {.stop_signal = 3})) == 3);
+  CHECK(workload::stop_signal_in(bundle_config(x.spec(), process, {})) == 15);
+  CHECK(workload::stop_signal_in("no json") == 15);
+}
