@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 
 /// How long the fabric may hold an answer back while there is nothing new; chosen below usual time-outs of proxies.
 constexpr auto patience = milliseconds{20s};
+constexpr auto trace_patience = milliseconds{2s};
 constexpr auto retry_first_ms = 200;
 constexpr auto retry_last_ms = 5'000;
 constexpr auto clear_screen = "\x1b[H\x1b[2J\x1b[3J";
@@ -194,7 +195,8 @@ std::string actor_path(const std::string& name, session& with) {
 
 int trace(const invocation& what, session& with) {
   const auto base = actor_path(what.argument(0), with) + "/trace";
-  const auto wait = what.has("follow") ? patience : 0ms;
+  // The first look at an actor begins its trace, so that something has to come first.
+  const auto wait = what.has("follow") ? patience : trace_patience;
   const auto limit = what.number("limit", what.has("follow") ? 0 : 20);
   auto after = std::uint64_t{0};
   auto shown = std::int64_t{0};

@@ -5,9 +5,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <tuple>
 #include <unistd.h>
 
 namespace novacron::shell {
@@ -77,7 +79,9 @@ std::filesystem::path history_file() {
 }
 
 int interactive(program& within) {
-  auto [node, fabric] = within.whereabouts();
+  auto node = std::string{};
+  auto fabric = std::string{};
+  std::tie(node, fabric) = within.whereabouts();
   auto& err = within.shown().err;
   if (node.empty())
     err << "no fabric answers yet; start one with `novacron dev`\n";

@@ -132,17 +132,19 @@ public:
   template <class Map>
   void map(const place& at, Map& into) {
     table(at, [&](const toml::table& t, const std::string& where) {
-      for (const auto& [name, node] : t)
-        text({node, where + std::string{name.str()}},
-             [&](std::string v) { into[std::string{name.str()}] = std::move(v); });
+      for (const auto& [name, node] : t) {
+        const auto key = std::string{name.str()};
+        text({node, where + key}, [&](std::string v) { into[key] = std::move(v); });
+      }
     });
   }
   template <class Map>
   void counts(const place& at, Map& into) {
     table(at, [&](const toml::table& t, const std::string& where) {
-      for (const auto& [name, node] : t)
-        whole({node, where + std::string{name.str()}}, 0, 1'000'000,
-              [&](auto v) { into[std::string{name.str()}] = static_cast<std::uint64_t>(v); });
+      for (const auto& [name, node] : t) {
+        const auto key = std::string{name.str()};
+        whole({node, where + key}, 0, 1'000'000, [&](auto v) { into[key] = static_cast<std::uint64_t>(v); });
+      }
     });
   }
 

@@ -71,8 +71,8 @@ void add_below(const std::string& parent, int depth, const std::multimap<std::st
     if (!seen.insert(x.name()).second)
       continue;
     out.rows.push_back({std::string(static_cast<std::size_t>(depth) * 2, ' ') + x.name(), x.state(),
-                        fmt::format("{:.1f}", x.messages_per_second()),
-                        std::to_string(x.messages()), std::to_string(x.restarts()), x.last_failure(), x.node()});
+                        fmt::format("{:.1f}", x.messages_per_second()), std::to_string(x.messages()),
+                        std::to_string(x.restarts()), x.last_failure(), x.node()});
     add_below(x.name(), depth + 1, children, seen, out);
   }
 }
