@@ -2,6 +2,7 @@
 
 #include "actors/api/service_actor.hpp"
 #include "actors/host/metrics.hpp"
+#include "actors/host/resident.hpp"
 #include "actors/host/secure_file.hpp"
 #include "actors/host/systemd.hpp"
 #include "actors/host/version.hpp"
@@ -228,6 +229,7 @@ int live(running_node& node, const host::service_notifier& systemd) {
     systemd.beat();
     if (!told && node.ready()) {
       told = true;
+      host::release_startup_code();
       systemd.ready(node.self().role + " " + node.self().name);
       host::log_info("node", "{} {} is ready", node.self().role, node.self().name);
     }

@@ -343,7 +343,7 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
       [=](const wire::LogRequest& x) { return pass_on<wire::LogChunk>(self, x.instance(), x); },
       [=](const wire::ExecStart& x) { return pass_on<wire::ExecSession>(self, x.instance(), x); },
       [=](const wire::ExecExchange& x) {
-        return pass_on<wire::ExecOutput>(self, x.session().substr(0, x.session().find('/')), x);
+        return pass_on<wire::ExecOutput>(self, x.session().substr(0, x.session().find('_')), x);
       },
       [=](const wire::PauseInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::ResizeInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },

@@ -517,7 +517,7 @@ caf::result<wire::ExecSession> open_session(self_pointer self, const wire::ExecS
         return;
       }
       auto answer = wire::ExecSession{};
-      answer.set_session(fmt::format("{}/{}.{}", s.what.name(), s.run, ++s.session_count));
+      answer.set_session(fmt::format("{}_{}.{}", s.what.name(), s.run, ++s.session_count));
       s.sessions[answer.session()] = {.process = *begun, .used = self->clock().now()};
       promise.deliver(answer);
     });
