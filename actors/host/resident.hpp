@@ -4,9 +4,9 @@
 
 namespace novacron::host {
 
-/// Lets go of the pages of program code that were touched so far: those in use come back from the page cache at once,
-/// those that only ran at the start (dynamic linking, static initialization, reading the configuration) do not. Code is
-/// never written to, so nothing can be lost. Measured on an idle edge node: a third of its resident size.
+/// Lets go of the pages of code and constants that were touched so far: those in use come back from the page cache at
+/// once, those that only the start needed (dynamic linking, static initialization, handshakes) do not. Mappings that
+/// differ from their file in a single byte are left alone, so nothing can be lost.
 void release_startup_code();
 
 } // namespace novacron::host

@@ -301,7 +301,8 @@ std::string rerouted(const std::string& file, const std::string& controller, std
   return copy.string();
 }
 
-int play(const demo_options& options, configuration settings, const std::string& file, const fs::path& root) {
+/// Returns the exit code; `cleared` says whether nothing is left that needs the data directory.
+int play(const demo_options& options, configuration settings, const std::string& file, const fs::path& root, bool& cleared) {
   const auto scratch = root / "scratch";
   fs::create_directories(scratch);
   const auto controller = settings.nodes.front();
@@ -314,7 +315,8 @@ int play(const demo_options& options, configuration settings, const std::string&
   auto fabric = local_fabric{{options.program, std::move(settings), file, extra}};
   fabric.start_all();
   if (!fabric.await_ready(30s))
-    throw disappointment{"the fabric did not become ready; the nodes' logs are below " + root.string()};
+    throw disappointment{"the fabric did not become ready (is another one running on these ports?); the nodes' logs are below "
+                         + root.string()};
   fmt::print("The fabric is ready after {:.2f} s.\n", std::chrono::duration<double>(monotonic::now() - begin).count());
   auto code = 0;
   try {
@@ -332,7 +334,9 @@ int play(const demo_options& options, configuration settings, const std::string&
     std::cerr << "novacron demo: " << problem.what() << "\n";
     code = 1;
   }
-  clear_workloads(fabric.socket(), 20s);
+  cleared = clear_workloads(fabric.socket(), 20s);
+  if (!cleared)
+    std::cerr << "novacron demo: some workloads did not end in time; the next demo takes care of them\n";
   fabric.stop(15s);
   return code;
 }
@@ -351,9 +355,10 @@ int demo(const demo_options& options) {
   try {
     fs::create_directories(root);
     const auto lock = node_lock{root};
-    const auto code = play(options, std::move(found.settings), file, root);
+    auto cleared = false;
+    const auto code = play(options, std::move(found.settings), file, root, cleared);
     auto ignored = std::error_code{};
-    if (code == 0)
+    if (code == 0 && cleared)
       fs::remove_all(root, ignored);
     return code;
   } catch (const std::exception& problem) {

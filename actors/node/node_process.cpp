@@ -221,15 +221,18 @@ private:
 int live(running_node& node, const host::service_notifier& systemd) {
   const auto signals = signals_of_life();
   auto told = false;
+  auto calm = 0;
   for (;;) {
     const auto wait = timespec{.tv_sec = 0, .tv_nsec = told ? 500'000'000 : 20'000'000};
     const auto got = ::sigtimedwait(&signals, nullptr, &wait);
     if (got == SIGTERM || got == SIGINT)
       return got;
     systemd.beat();
+    // By then the links are up and everything has run once.
+    if (told && ++calm == 6)
+      host::release_startup_code();
     if (!told && node.ready()) {
       told = true;
-      host::release_startup_code();
       systemd.ready(node.self().role + " " + node.self().name);
       host::log_info("node", "{} {} is ready", node.self().role, node.self().name);
     }

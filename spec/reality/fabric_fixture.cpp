@@ -1,4 +1,4 @@
-#include "fabric_fixture.hpp"
+#include "spec/reality/fabric_fixture.hpp"
 
 #include "actors/host/files.hpp"
 #include "actors/host/netlink.hpp"

@@ -1,6 +1,6 @@
 /// What a whole fabric of real processes promises when its processes are killed, asked to end, and looked at.
 
-#include "fabric_fixture.hpp"
+#include "spec/reality/fabric_fixture.hpp"
 #include "spec/skip.hpp"
 
 #include "actors/host/files.hpp"
