@@ -351,12 +351,14 @@ private:
   }
 
   void follow_leadership() {
-    const auto leader = usable() ? engine_->leader() : std::string{};
+    const auto id = usable() ? engine_->leader_id() : 0;
     const auto term = usable() ? engine_->term() : term_;
     if (leads())
       was_alone_ = engine_->alone();
-    if (leader == leader_ && term == term_)
+    if (id == leader_id_ && term == term_)
       return;
+    leader_id_ = id;
+    const auto leader = id == 0 ? std::string{} : engine_->leader();
     const auto led = leader_ == options_.node;
     leader_ = leader;
     term_ = term;
@@ -656,6 +658,7 @@ private:
   bool was_alone_ = false;
   bool low_ = false;
   std::string leader_;
+  std::uint64_t leader_id_ = 0;
   std::uint64_t term_ = 0;
 
   std::map<std::uint64_t, std::unique_ptr<connection>> connections_;

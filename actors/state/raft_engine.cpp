@@ -271,6 +271,13 @@ bool engine::alone() const { return leads() && state_->voters() == 1; }
 
 bool engine::broken() const { return state_->failed || raft_state(&state_->raft) == RAFT_UNAVAILABLE; }
 
+std::uint64_t engine::leader_id() const {
+  auto id = raft_id{0};
+  const char* address = nullptr;
+  raft_leader(&state_->raft, &id, &address);
+  return id;
+}
+
 std::string engine::leader() const {
   auto id = raft_id{0};
   const char* address = nullptr;
