@@ -47,7 +47,7 @@ struct authority {
 
 /// Whether it becomes true in time.
 template <class F>
-bool eventually(F&& holds, duration limit = 10s) {
+bool eventually(F&& holds, duration limit = 30s) {
   for (const auto end = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < end;
        std::this_thread::sleep_for(10ms))
     if (holds())
