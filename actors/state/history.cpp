@@ -9,7 +9,6 @@
 #include <random>
 #include <tuple>
 #include <unordered_set>
-#include <utility>
 
 namespace novacron::ledger {
 namespace {

@@ -9,7 +9,6 @@
 
 #include <map>
 #include <random>
-#include <utility>
 #include <variant>
 
 namespace novacron::ledger {

@@ -16,8 +16,6 @@
 #include <map>
 #include <mutex>
 #include <random>
-#include <thread>
-#include <utility>
 
 namespace novacron::ledger {
 namespace {
@@ -69,9 +67,6 @@ struct client::state {
   bool over = false;
   bool wants_watch = false;
   bool writing = false;
-  /// The loop's thread, while it hands out answers.
-  bool gathering = false;
-  std::thread::id gatherer;
   std::atomic<bool> connected = false;
 
   // Only touched on the loop's thread.
@@ -117,13 +112,8 @@ struct client::state {
            : done(nullptr, fault::overloaded, "too many calls wait for the ledger");
   }
 
-  /// With the guard held. What the socket does not take now follows when it can; what the callbacks of one read ask
-  /// for goes out together.
+  /// With the guard held. What the socket does not take now follows when it can.
   void send_now(std::string_view bytes) {
-    if (gathering && std::this_thread::get_id() == gatherer) {
-      out += bytes;
-      return;
-    }
     if (out.empty()) {
       const auto sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       bytes.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
@@ -204,22 +194,6 @@ struct client::state {
     if (count <= 0)
       return disconnect();
     in.append(block.data(), static_cast<std::size_t>(count));
-    gather(true);
-    hand_out();
-    gather(false);
-  }
-
-  void gather(bool begin) {
-    const auto lock = std::lock_guard{guard};
-    gathering = begin;
-    gatherer = std::this_thread::get_id();
-    if (!begin && fd >= 0 && !out.empty() && !writing) {
-      const auto bytes = std::exchange(out, {});
-      send_now(bytes);
-    }
-  }
-
-  void hand_out() {
     auto stream = frames{in, reply_bytes_max};
     auto reply = wire::LedgerReply{};
     while (const auto frame = stream.next()) {

@@ -14,11 +14,9 @@
 #include <uv.h>
 
 #include <cstdio>
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
-#include <utility>
 
 namespace novacron::ledger {
 namespace {
@@ -33,8 +31,6 @@ constexpr std::size_t batch_bytes_max = 2u << 20;
 /// A client that lets more than this pile up is cut off; it comes back and starts from the whole state.
 constexpr std::size_t unread_bytes_max = 256u << 20;
 constexpr std::uint64_t tick_ms = 50;
-/// Longer than a write to a fast disk, and short beside one to a slow disk.
-constexpr std::uint64_t awake_ns = 200'000;
 /// Given back when the log must be read on a full disk.
 constexpr std::uint64_t reserve_bytes = 1u << 20;
 
@@ -115,7 +111,6 @@ private:
     uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<server*>(h->data)->turn(); });
     uv_check_init(&loop_, &check_);
     uv_check_start(&check_, [](uv_check_t* h) { static_cast<server*>(h->data)->turn(); });
-    uv_idle_init(&loop_, &awake_);
     uv_timer_init(&loop_, &tick_);
     uv_timer_start(&tick_, [](uv_timer_t* h) { static_cast<server*>(h->data)->tick(); }, tick_ms, tick_ms);
     for (auto [handle, number] : {std::pair{&ended_, SIGTERM}, std::pair{&interrupted_, SIGINT}}) {
@@ -186,20 +181,17 @@ private:
   // --- the state
 
   void apply(std::uint64_t index, std::string_view bytes) {
-    auto own = pending_.extract(index);
-    auto asked = own ? own.mapped().who : caller{};
-    if (own)
-      pending_bytes_ -= own.mapped().bytes.size();
-    // In the term in which it was proposed here what stands there is what was parsed before; later it may be another's.
-    const auto same = own && own.mapped().term == engine_->term();
-    const auto command = same ? std::optional{std::move(own.mapped().command)} : parse_command(bytes);
-    if (own && !same) {
-      refuse(asked, fault::unavailable, "leadership was lost on the way; whether it was done is not known");
-      asked = {};
+    const auto pending = pending_.find(index);
+    const auto asked = pending == pending_.end() ? caller{} : pending->second.who;
+    if (pending != pending_.end()) {
+      pending_bytes_ -= pending->second.bytes;
+      pending_.erase(pending);
     }
+    const auto command = parse_command(bytes);
     if (!command) {
       complain("entry " + std::to_string(index) + " of the log is no command; it is skipped");
-      return current().skip(index);
+      current().skip(index);
+      return refuse(asked, fault::bad_request, "the entry is no command");
     }
     auto done = current().apply(index, *command);
     if (done.forgotten)
@@ -253,18 +245,7 @@ private:
 
   // --- each turn of the loop
 
-  /// Waking a sleeping thread costs about as much as a write to a fast disk: for a moment after something happened
-  /// the loop looks again instead of sleeping. With one processor only it would be in its own way.
-  void stay_awake() {
-    const auto now = uv_hrtime();
-    const auto awake = processors_ > 1 && now - busy_at_ < awake_ns;
-    if (awake == uv_is_active(reinterpret_cast<uv_handle_t*>(&awake_)))
-      return;
-    awake ? uv_idle_start(&awake_, [](uv_idle_t*) {}) : uv_idle_stop(&awake_);
-  }
-
   void turn() {
-    stay_awake();
     submit();
     begin_barrier();
     follow_leadership();
@@ -311,28 +292,27 @@ private:
       auto entries = std::vector<std::string_view>{};
       auto size = std::size_t{0};
       while (entries.size() < waiting_.size() && entries.size() < batch_entries_max && size < batch_bytes_max) {
-        entries.emplace_back(waiting_[entries.size()].bytes);
+        entries.emplace_back(waiting_[entries.size()].second);
         size += entries.back().size();
       }
       auto why = engine::verdict{.ok = false, .kind = fault::unavailable, .text = "the ledger is being opened again"};
       const auto first = usable() ? engine_->propose(entries, why) : 0;
       for (auto i = std::size_t{0}; i < entries.size(); ++i) {
-        auto one = std::move(waiting_.front());
-        waiting_.pop_front();
+        const auto bytes = waiting_[i].second.size();
         if (first == 0) {
-          pending_bytes_ -= one.bytes.size();
-          refuse(one.who, why.kind, why.text);
+          pending_bytes_ -= bytes;
+          refuse(waiting_[i].first, why.kind, why.text);
         } else {
-          one.term = engine_->term();
-          pending_.emplace_hint(pending_.end(), first + i, std::move(one));
+          pending_.emplace(first + i, pending{waiting_[i].first, bytes});
         }
       }
+      waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(entries.size()));
     }
   }
 
   void fail_pending() {
     for (const auto& [index, p] : std::exchange(pending_, {})) {
-      pending_bytes_ -= p.bytes.size();
+      pending_bytes_ -= p.bytes;
       refuse(p.who, fault::unavailable, "leadership was lost on the way; whether it was done is not known");
     }
   }
@@ -351,14 +331,12 @@ private:
   }
 
   void follow_leadership() {
-    const auto id = usable() ? engine_->leader_id() : 0;
+    const auto leader = usable() ? engine_->leader() : std::string{};
     const auto term = usable() ? engine_->term() : term_;
     if (leads())
       was_alone_ = engine_->alone();
-    if (id == leader_id_ && term == term_)
+    if (leader == leader_ && term == term_)
       return;
-    leader_id_ = id;
-    const auto leader = id == 0 ? std::string{} : engine_->leader();
     const auto led = leader_ == options_.node;
     leader_ = leader;
     term_ = term;
@@ -474,7 +452,7 @@ private:
   }
 
   void propose(const caller& who, std::string bytes) {
-    auto parsed = parse_command(bytes);
+    const auto parsed = parse_command(bytes);
     if (!parsed)
       return refuse(who, fault::bad_request, "this is not a command that the ledger takes");
     if (!leads())
@@ -483,9 +461,8 @@ private:
       return refuse(who, fault::storage, "the disk of the ledger is full: nothing was written");
     if (pending_.size() + waiting_.size() >= commands_max || pending_bytes_ + bytes.size() > command_bytes_waiting_max)
       return refuse(who, fault::overloaded, "too many commands wait for the disk");
-    busy_at_ = uv_hrtime();
     pending_bytes_ += bytes.size();
-    waiting_.push_back({who, std::move(bytes), std::move(*parsed)});
+    waiting_.emplace_back(who, std::move(bytes));
   }
 
   void refuse_follower(const caller& who) {
@@ -624,9 +601,7 @@ private:
 
   struct pending {
     caller who;
-    std::string bytes;
-    wire::LedgerCommand command;
-    std::uint64_t term = 0;
+    std::size_t bytes = 0;
   };
   /// Its commands are proposed by a caller without connection whose call is the restoration's number.
   struct restoration_run {
@@ -641,9 +616,6 @@ private:
   uv_prepare_t prepare_{};
   uv_check_t check_{};
   uv_timer_t tick_{};
-  uv_idle_t awake_{};
-  std::uint64_t busy_at_ = 0;
-  long processors_ = ::sysconf(_SC_NPROCESSORS_ONLN);
   uv_timer_t again_{};
   uv_signal_t ended_{};
   uv_signal_t interrupted_{};
@@ -658,12 +630,11 @@ private:
   bool was_alone_ = false;
   bool low_ = false;
   std::string leader_;
-  std::uint64_t leader_id_ = 0;
   std::uint64_t term_ = 0;
 
   std::map<std::uint64_t, std::unique_ptr<connection>> connections_;
   std::uint64_t last_connection_ = 0;
-  std::deque<pending> waiting_;
+  std::vector<std::pair<caller, std::string>> waiting_;
   std::map<std::uint64_t, pending> pending_;
   std::size_t pending_bytes_ = 0;
   std::vector<std::pair<caller, std::string>> reads_;

@@ -1,10 +1,14 @@
 #include "actors/state/raft_engine.hpp"
 
-#include "actors/state/raft_library.hpp"
 #include "actors/state/voter_transport.hpp"
 
+#include <uv.h>
+extern "C" {
+#include <raft.h>
+#include <raft/uv.h>
+}
+
 #include <cstring>
-#include <utility>
 
 namespace novacron::ledger {
 namespace {
@@ -113,7 +117,7 @@ struct engine::state {
       s.calls.apply(raft_last_applied(&s.raft) + 1, content(*buffer));
       return 0;
     };
-    fsm.snapshot = [](raft_fsm* f, raft_buffer* buffers[], unsigned* count) -> int {
+    fsm.snapshot = [](raft_fsm* f, raft_buffer* buffers[], unsigned* count) {
       auto& s = of(f);
       // One may have been asked for, with a threshold of its own.
       raft_set_snapshot_threshold(&s.raft, s.options.snapshot_entries);
@@ -127,7 +131,7 @@ struct engine::state {
       raft_free(*buffers);
       return RAFT_NOMEM;
     };
-    fsm.restore = [](raft_fsm* f, raft_buffer* buffer) -> int {
+    fsm.restore = [](raft_fsm* f, raft_buffer* buffer) {
       if (!of(f).calls.restore(content(*buffer)))
         return RAFT_MALFORMED;
       raft_free(buffer->base);
@@ -141,7 +145,7 @@ struct engine::state {
     transport.version = 1;
 #endif
     transport.init = [](raft_uv_transport*, raft_id, const char*) { return 0; };
-    transport.listen = [](raft_uv_transport* t, raft_uv_accept_cb told) -> int {
+    transport.listen = [](raft_uv_transport* t, raft_uv_accept_cb told) {
       auto& s = of(t);
       s.on_accepted = told;
       if (s.options.address.empty())
@@ -270,13 +274,6 @@ bool engine::leads() const { return raft_state(&state_->raft) == RAFT_LEADER; }
 bool engine::alone() const { return leads() && state_->voters() == 1; }
 
 bool engine::broken() const { return state_->failed || raft_state(&state_->raft) == RAFT_UNAVAILABLE; }
-
-std::uint64_t engine::leader_id() const {
-  auto id = raft_id{0};
-  const char* address = nullptr;
-  raft_leader(&state_->raft, &id, &address);
-  return id;
-}
 
 std::string engine::leader() const {
   auto id = raft_id{0};

@@ -50,8 +50,6 @@ public:
   bool alone() const;
   /// The disk failed under the library: it must be closed and started again.
   bool broken() const;
-  /// The number of the voter that leads, 0 when that is not known.
-  std::uint64_t leader_id() const;
   /// The name of the node that leads, empty when that is not known.
   std::string leader() const;
   std::uint64_t term() const;

@@ -10,7 +10,6 @@
 
 #include <cstring>
 #include <set>
-#include <utility>
 #include <vector>
 
 namespace novacron::ledger {
