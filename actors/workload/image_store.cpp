@@ -432,7 +432,7 @@ std::optional<image_record> image_store::find(const std::string& name_or_digest)
     return *record;
   const auto digest = state_->resolve(name_or_digest);
   for (const auto& [name, image] : state_->images)
-    if (image.digest == *digest)
+    if (digest == image.digest)
       return image;
   return {};
 }
