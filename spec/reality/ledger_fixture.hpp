@@ -16,6 +16,7 @@ namespace spec {
 
 namespace fs = std::filesystem;
 using namespace novacron;
+namespace wire = novacron::v1;
 using namespace std::chrono_literals;
 
 inline const auto program = std::vector<std::string>{"/proc/self/exe", "ledger-server"};
