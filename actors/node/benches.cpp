@@ -1,6 +1,7 @@
 #include "actors/node/benches.hpp"
 
 #include "actors/host/log.hpp"
+#include "actors/node/bench_kernels.hpp"
 #include "actors/node/bench_messages.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/scheduler/bench.hpp"
@@ -23,7 +24,8 @@ using figures = std::vector<host::figure>;
 /// A directory on the disk that is to be measured, cleared at the end.
 class scratch {
 public:
-  explicit scratch(const std::string& where) : path_{fs::path{where} / ("novacron-bench-" + host::to_hex(host::random_bytes(6)))} {
+  explicit scratch(const std::string& where)
+      : path_{fs::path{where} / ("novacron-bench-" + host::to_hex(host::random_bytes(6)))} {
     fs::create_directories(path_);
   }
   ~scratch() {
@@ -35,6 +37,14 @@ public:
 private:
   fs::path path_;
 };
+
+figures kernels_bench(const shell::invocation& flags, const std::string&) {
+  auto options = bench_kernels_options{};
+  options.rounds = static_cast<unsigned>(flags.number("rounds", options.rounds));
+  options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
+  options.memory_file = flags.get("memory", "");
+  return bench_kernels(options);
+}
 
 figures messages(const shell::invocation& flags, const std::string&) {
   auto options = bench_messages_options{};
@@ -90,13 +100,18 @@ figures scheduler_bench(const shell::invocation& flags, const std::string&) {
 
 const std::map<std::string, std::function<figures(const shell::invocation&, const std::string&)>>& areas() {
   static const auto all = std::map<std::string, std::function<figures(const shell::invocation&, const std::string&)>>{
-    {"ledger", ledger_bench}, {"messages", messages}, {"scheduler", scheduler_bench}, {"workload", workload_bench}};
+      {"kernels", kernels_bench},
+      {"ledger", ledger_bench},
+      {"messages", messages},
+      {"scheduler", scheduler_bench},
+      {"workload", workload_bench}};
   return all;
 }
 
 } // namespace
 
-std::optional<std::vector<host::figure>> bench(const std::string& area, const shell::invocation& flags, const std::string& program) {
+std::optional<std::vector<host::figure>> bench(const std::string& area, const shell::invocation& flags,
+                                               const std::string& program) {
   const auto found = areas().find(area);
   if (found == areas().end())
     return {};
