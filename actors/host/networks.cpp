@@ -59,6 +59,9 @@ bool address_range::take(const ipv4& address) {
 networks::networks(std::uint32_t tag, ipv4 base, unsigned ready)
     : tag_{tag}, base_{base}, ready_max_{ready}, range_{base} {
   ensure_bridge();
+}
+
+void networks::begin() {
   refill();
 }
 

@@ -56,6 +56,9 @@ public:
 
   /// Says that `address` belongs to an instance that is there already.
   void claim(const ipv4& address);
+  /// Makes namespaces ahead from now on. Not before all that is there was claimed: one would be made at the address of a
+  /// container that runs, and take its device away.
+  void begin();
   /// A namespace; with `wanted` one with that address. Throws std::system_error.
   network take(std::optional<ipv4> wanted = {});
   /// The address may be given out again.

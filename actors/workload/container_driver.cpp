@@ -555,6 +555,8 @@ std::vector<leftover> crun_driver::sweep() {
   for (const auto& name : ours.children())
     if (std::ranges::find(kept, name) == kept.end())
       static_cast<void>(group(name).destroy());
+  if (networks_)
+    networks_->begin();
   return found;
 }
 

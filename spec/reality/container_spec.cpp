@@ -125,11 +125,17 @@ struct site {
   std::unique_ptr<caf::scoped_actor> self;
   std::uint64_t revision = 0;
 
-  explicit site(workload::container_settings with = {}) {
+  workload::container_settings driven;
+
+  explicit site(workload::container_settings with = {}) : driven{std::move(with)} {
     add_language(settings);
+    driven.data = place.data();
+    begin();
+  }
+
+  void begin() {
     system = std::make_unique<caf::actor_system>(settings);
-    with.data = place.data();
-    driver = workload::make_container_driver(with);
+    driver = workload::make_container_driver(driven);
     agent = workload::spawn_agent(*system, {.node = "n", .data = place.data(), .report_interval = 200ms}, driver,
                                   workload::access_to(place.root()), {});
     self = std::make_unique<caf::scoped_actor>(*system);
@@ -139,14 +145,19 @@ struct site {
   ~site() {
     assign({});
     CHECK(eventually([&] { return report().instances().empty(); }));
+    end();
+    CHECK(eventually([&] { return leftovers(place.data()).empty(); }, 10s));
+    for (const auto& each : leftovers(place.data()))
+      MESSAGE("left over: " << each);
+  }
+
+  /// The agent is gone; what it runs is not.
+  void end() {
     caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
     self.reset();
     agent = agent_actor{};
     system.reset();
     driver.reset();
-    CHECK(eventually([&] { return leftovers(place.data()).empty(); }, 10s));
-    for (const auto& each : leftovers(place.data()))
-      MESSAGE("left over: " << each);
   }
 
   template <class Answer, class Question>
@@ -423,6 +434,34 @@ SCENARIO("a web server is reached at its own address and at a port of the host, 
   here.exec("web.0", {"/bin/rm", "/www/index.html"});
   const auto again = here.await("web.0", [](const auto& x) { return x.restarts() > 0; });
   CHECK(again.address() == up.address());
+}
+
+SCENARIO("what a new agent takes over is still reached at its address") {
+  if (!can_run())
+    return;
+  auto here = site{};
+  if (!here.driver->abilities().bridge) {
+    MESSAGE("skipped: no bridge here");
+    return;
+  }
+  auto web = instance("web.0", "httpd -f -p 80 -h /www");
+  web.mutable_spec()->mutable_network()->set_mode("bridge");
+  auto& check = *web.mutable_spec()->mutable_health();
+  check.set_http_path("/index.html");
+  check.set_port(80);
+  check.set_interval_ms(100);
+  check.set_failures(2);
+  const auto passing = [](const auto& x) { return x.health() == "passing"; };
+  here.assign({web});
+  const auto before = here.await("web.0", passing);
+  here.end();
+  CHECK(http_get(before.address(), 80).ends_with("hello\n"));
+  here.begin();
+  here.assign({web});
+  const auto after = here.await("web.0", passing);
+  CHECK(after.restarts() == 0);
+  CHECK(after.started_ms() == before.started_ms());
+  CHECK(http_get(before.address(), 80).ends_with("hello\n"));
 }
 
 SCENARIO("another edition takes the place of the one that runs") {
