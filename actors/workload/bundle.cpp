@@ -114,6 +114,21 @@ int stop_signal_in(const std::string& config) {
   return std::atoi(all["annotations"].value("org.opencontainers.image.stopSignal", "15").c_str());
 }
 
+std::map<std::string, std::string> environment_in(const std::string& config) {
+  auto found = std::map<std::string, std::string>{};
+  const auto all = json::parse(config, nullptr, false);
+  if (!all.is_object() || !all.contains("process") || !all["process"].contains("env"))
+    return found;
+  for (const auto& each : all["process"]["env"])
+    if (each.is_string()) {
+      const auto text = each.get<std::string>();
+      const auto equals = text.find('=');
+      if (equals != text.npos)
+        found.insert_or_assign(text.substr(0, equals), text.substr(equals + 1));
+    }
+  return found;
+}
+
 std::string refuse_container(const wire::WorkloadSpec& spec, const process_arguments& process,
                              const std::vector<std::filesystem::path>& mountable) {
   if (process.argv.empty())

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ process_arguments arguments_for(const wire::Instance& what, const image_config& 
 
 /// The signal that ends the container, as its configuration notes it.
 int stop_signal_in(const std::string& config);
+
+/// The environment of the container's first process, as its configuration has it.
+std::map<std::string, std::string> environment_in(const std::string& config);
 
 /// Why `spec` cannot be run as a container; empty if it can. `mountable` are the directories that may be mounted.
 std::string refuse_container(const wire::WorkloadSpec& spec, const process_arguments& process,

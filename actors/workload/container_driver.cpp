@@ -425,9 +425,13 @@ outcome<std::shared_ptr<exec_process>> crun_driver::exec_now(const std::string& 
   const auto place = directory(name);
   if (const auto container = place.container(); !container || !open_process(*container))
     return trouble{fault::not_found, name + " does not run"};
+  auto order = what;
+  // crun 1.8 takes the variables that it is given in place of the container's own, PATH among them.
+  if (!order.env.empty())
+    order.env.merge(environment_in(host::read_file(place.config()).value_or("")));
   return start_exec(loop_, {.crun = crun(name),
                             .container = name,
-                            .order = what,
+                            .order = std::move(order),
                             .scratch = settings_.data / "agent",
                             .session = std::to_string(++sessions_)});
 }
@@ -551,12 +555,12 @@ std::vector<leftover> crun_driver::sweep() {
     }
     found.push_back(std::move(each));
   }
+  if (networks_)
+    networks_->begin();
   const auto ours = host::cgroup{layout_, fmt::format("/novacron/{:08x}", tag_)};
   for (const auto& name : ours.children())
     if (std::ranges::find(kept, name) == kept.end())
       static_cast<void>(group(name).destroy());
-  if (networks_)
-    networks_->begin();
   return found;
 }
 

@@ -117,3 +117,15 @@ SCENARIO("the signal that ends a container is kept with it") {
   CHECK(workload::stop_signal_in(bundle_config(x.spec(), process, {})) == 15);
   CHECK(workload::stop_signal_in("no json") == 15);
 }
+
+SCENARIO("what is started inside later has the container's environment, and more") {
+  auto x = web();
+  const auto config = bundle_config(x.spec(), workload::arguments_for(x, {.env = {"A=b=c"}}, "n"), {});
+  auto env = std::map<std::string, std::string>{{"A", "mine"}};
+  env.merge(workload::environment_in(config));
+  CHECK(env["A"] == "mine");
+  CHECK(env["PATH"].starts_with("/usr/local/sbin:"));
+  CHECK(workload::environment_in(config)["A"] == "b=c");
+  CHECK(workload::environment_in("no json").empty());
+  CHECK(workload::environment_in(R"({"process":{}})").empty());
+}
