@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <thread>
+#include <utility>
 
 namespace novacron::api {
 
@@ -63,6 +65,33 @@ bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= 253 && alnum(text.front()) && std::ranges::all_of(text, fits);
 }
 
+namespace {
+
+/// The first word to an actor on another node comes before the way to it is known, and is refused. A question can be
+/// asked again, so that nobody needs to see that.
+void ask_again(const world& around, const std::vector<std::string>& actors, const caf::message& question,
+               milliseconds patience, world::answers& answers) {
+  constexpr auto attempts = 4;
+  constexpr auto pause = milliseconds{50};
+  for (auto i = 0; i < attempts; ++i) {
+    auto silent = std::vector<std::size_t>{};
+    auto whom = std::vector<std::string>{};
+    for (auto n = std::size_t{0}; n < answers.size(); ++n)
+      if (!answers[n] && explain(answers[n].error()).kind == fault::unreachable) {
+        silent.push_back(n);
+        whom.push_back(actors[n]);
+      }
+    if (silent.empty())
+      return;
+    std::this_thread::sleep_for(pause);
+    auto more = around.ask(whom, question, patience);
+    for (auto n = std::size_t{0}; n < silent.size(); ++n)
+      answers[silent[n]] = std::move(more[n]);
+  }
+}
+
+} // namespace
+
 const std::string& call::name(std::string_view of) const { return names.find(of)->second; }
 
 std::string call::text(std::string_view parameter) const {
@@ -91,7 +120,10 @@ world::answers call::ask_raw(const std::vector<std::string>& actors, const std::
                              const caf::message& question, milliseconds more) const {
   if (!through->open && !permitted(name, sender_of_role(asked.who.role)))
     return {actors.size(), caf::make_error(fault::denied, "the role " + asked.who.role + " may not say " + name)};
-  return around->ask(actors, question, through->patience + more);
+  auto answers = around->ask(actors, question, through->patience + more);
+  if (through->method == "GET")
+    ask_again(*around, actors, question, through->patience + more, answers);
+  return answers;
 }
 
 } // namespace novacron::api
