@@ -110,6 +110,28 @@ bool call::flag(std::string_view parameter) const {
   return asked.query.contains(parameter) && text(parameter) != "false" && text(parameter) != "0";
 }
 
+milliseconds call::wait() const {
+  constexpr auto most = milliseconds{30'000};
+  return std::clamp(milliseconds{number("wait_ms")}, milliseconds{0}, most);
+}
+
+caf::expected<std::optional<std::uint64_t>> call::expected_revision() const {
+  const auto none = asked.header("if-none-match");
+  auto match = asked.header("if-match");
+  if (none.empty() && match.empty())
+    return std::optional<std::uint64_t>{};
+  if (none == "*" && match.empty())
+    return std::optional<std::uint64_t>{0};
+  auto revision = std::uint64_t{0};
+  if (none.empty() && match.size() > 2 && match.front() == '"' && match.back() == '"') {
+    match = match.substr(1, match.size() - 2);
+    const auto [end, wrong] = std::from_chars(match.data(), match.data() + match.size(), revision);
+    if (wrong == std::errc{} && end == match.data() + match.size() && revision > 0)
+      return std::optional{revision};
+  }
+  return caf::make_error(fault::bad_request, "If-Match must be one ETag as in \"12\", If-None-Match must be *");
+}
+
 void call::sign(wire::Order& x) const {
   const auto key = asked.header("idempotency-key");
   x.set_client("http:" + (key.empty() ? around->unique() : std::string{key}));

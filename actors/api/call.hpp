@@ -3,13 +3,16 @@
 /// One request on its way through a route, and all that a route may ask of the world.
 
 #include "actors/api/http.hpp"
+#include "actors/api/operations.hpp"
 #include "messages/language.hpp"
 #include "messages/registry.hpp"
 #include "messages/vocabulary.hpp"
 #include "messages/wire/http.pb.h"
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +34,9 @@ struct world {
   std::string node;
   std::string role;
   std::string version;
+  std::string fabric = {};
+  /// Where what lasts goes on; null where nothing may.
+  operations* lasting = nullptr;
 };
 
 struct route;
@@ -56,6 +62,11 @@ struct call {
   std::string text(std::string_view parameter) const;
   std::int64_t number(std::string_view parameter) const;
   bool flag(std::string_view parameter) const;
+
+  /// The time that `wait_ms` gives, within reason.
+  milliseconds wait() const;
+  /// The revision that the caller expects, from If-Match or If-None-Match: 0 means that there must be none.
+  caf::expected<std::optional<std::uint64_t>> expected_revision() const;
 
   /// Gives an order the identity that the caller chose, or a new one.
   void sign(wire::Order& x) const;

@@ -146,7 +146,7 @@ response trace_actor(const call& c) {
   question.set_actor(actor_path(c));
   question.set_limit(static_cast<std::uint32_t>(std::clamp<std::int64_t>(c.number("limit"), 0, 10'000)));
   question.set_after(static_cast<std::uint64_t>(c.number("after")));
-  question.set_wait_ms(static_cast<std::uint64_t>(std::clamp<std::int64_t>(c.number("wait_ms"), 0, 30'000)));
+  question.set_wait_ms(static_cast<std::uint64_t>(c.wait().count()));
   return c.relay<wire::Trace>(observer_of(c), question, milliseconds{question.wait_ms()});
 }
 
@@ -255,8 +255,8 @@ std::vector<route> fabric_routes() {
        .answer = &wire::ImageList::descriptor, .query = {node_parameter}, .run = list_images},
       {.method = "POST", .pattern = "/v1/images:import", .title = "importImage",
        .help = "Brings an OCI layout or docker-archive that lies on a node into its image store.",
-       .body = &wire::ImageOrder::descriptor, .answer = &wire::Image::descriptor,
-       .patience = std::chrono::minutes{10}, .run = import_image},
+       .body = &wire::ImageOrder::descriptor, .answer = &wire::Image::descriptor, .query = {lasting_parameter},
+       .order = true, .lasting = true, .patience = std::chrono::minutes{10}, .run = import_image},
       {.method = "DELETE", .pattern = "/v1/images/{image}", .title = "deleteImage", .help = "Takes an image out of a store.",
        .answer = &wire::Done::descriptor, .query = {{"node", kind::text, "From this node; without it, from the node that is asked."}},
        .patience = std::chrono::seconds{30}, .run = delete_image},

@@ -99,6 +99,10 @@ document parameters(const route& x) {
                    {"in", "header"},
                    {"description", "The same key again repeats the answer and not the deed."},
                    {"schema", {{"type", "string"}, {"maxLength", 128}}}});
+  if (x.conditional)
+    for (const auto& [name, help] : {std::pair{"If-Match", "Only if this is still its ETag; else 412."},
+                                     {"If-None-Match", "With *: only if there is none; else 412."}})
+      out.push_back({{"name", name}, {"in", "header"}, {"description", help}, {"schema", {{"type", "string"}}}});
   return out;
 }
 
@@ -121,6 +125,10 @@ document operation(const route& x, schemas& all) {
                       {"default",
                        {{"description", "What went wrong."},
                         {"content", {{"application/problem+json", {{"schema", all.reference(*wire::Problem::descriptor())}}}}}}}};
+  if (x.lasting)
+    out["responses"]["202"] = {
+        {"description", "It goes on; the Location header says where to ask about it."},
+        {"content", {{"application/json", {{"schema", all.reference(*wire::Operation::descriptor())}}}}}};
   if (x.title == "submitWorkload")
     out["responses"]["201"] = {{"description", "The workload is new."}, {"content", content}};
   return out;

@@ -1,7 +1,10 @@
 #include "actors/api/route.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <optional>
 #include <set>
 
@@ -113,6 +116,9 @@ std::optional<response> check(const call& x) {
   const auto key = x.asked.header("idempotency-key");
   if (key.size() > 128)
     return problem(400, "an Idempotency-Key has at most 128 characters", "bad_request");
+  // Whoever asks for protection shall not believe to have it where there is none.
+  if (!x.through->conditional && x.through->method != "GET" && !x.asked.header("if-match").empty())
+    return problem(400, "this takes no If-Match", "bad_request");
   if (!x.through->body && !x.asked.body.empty() && x.asked.body != "{}")
     return problem(400, "this takes no body", "bad_request");
   return {};
@@ -134,7 +140,7 @@ response no_route(const request& asked, const std::set<std::string>& allowed) {
 std::span<const route> routes() {
   static const auto all = [] {
     auto table = std::vector<route>{};
-    for (auto part : {workload_routes(), fabric_routes(), ledger_routes(), self_routes()})
+    for (auto part : {workload_routes(), fabric_routes(), ledger_routes(), operation_routes(), self_routes()})
       table.insert(table.end(), part.begin(), part.end());
     return table;
   }();
@@ -170,6 +176,17 @@ std::variant<call, response> find_route(request asked, const world& around) {
   if (auto wrong = check(x))
     return std::move(*wrong);
   return x;
+}
+
+response respond(const call& x) {
+  if (!x.through->lasting || !x.around->lasting)
+    return x.through->run(x);
+  const auto key = x.asked.header("idempotency-key");
+  const auto id = key.empty() ? x.around->unique()
+                              : fmt::format("{}-{:016x}", x.through->title, std::hash<std::string_view>{}(key));
+  // The call is copied: the work may outlive the request.
+  return x.around->lasting->run(id, std::string{x.through->title}, [x] { return x.through->run(x); },
+                                x.asked.query.contains("wait_ms") ? x.wait() : x.through->patience);
 }
 
 void link_next(response& x, const call& from, const std::string& token) {

@@ -31,6 +31,10 @@ struct route {
   std::string_view type = "application/json";
   /// Takes an Idempotency-Key.
   bool order = false;
+  /// Takes If-Match and If-None-Match.
+  bool conditional = false;
+  /// Goes on as an operation when it takes longer than `wait_ms`.
+  bool lasting = false;
   /// Needs no client certificate.
   bool open = false;
   /// How long the actors behind it may take.
@@ -41,6 +45,7 @@ struct route {
 /// All routes, in the order in which they are described.
 std::span<const route> routes();
 
+std::vector<route> operation_routes();
 std::vector<route> workload_routes();
 std::vector<route> fabric_routes();
 std::vector<route> ledger_routes();
@@ -51,6 +56,9 @@ std::variant<call, response> find_route(request asked, const world& around);
 
 /// The table as an OpenAPI 3.1 document.
 std::string openapi(std::span<const route> table, const std::string& version);
+
+/// Answers a call: by its route, or as an operation when that takes long. Does not throw what the route does not throw.
+response respond(const call& x);
 
 /// Keeps of `items`, sorted by `key`, what comes after `after`, at most `limit` (0: all). Returns where the next page
 /// begins, empty when there is none.
@@ -70,6 +78,11 @@ std::string keep_page(google::protobuf::RepeatedPtrField<T>& items, Key key, std
 
 /// Points at the next page in `x`, unless `token` is empty.
 void link_next(response& x, const call& from, const std::string& token);
+
+/// The parameter of what may take long.
+inline const auto lasting_parameter =
+    parameter{"wait_ms", parameter::kind::number,
+              "How long to wait for the end; then 202 and the operation. Without it, until the end."};
 
 /// The parameters of every list.
 inline const auto limit_parameter =

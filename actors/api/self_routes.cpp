@@ -1,5 +1,6 @@
 /// What one asks about the node that answers: its health, numbers, version, and this interface itself.
 
+#include "actors/api/page.hpp"
 #include "actors/api/route.hpp"
 
 namespace novacron::api {
@@ -70,7 +71,19 @@ response show_version(const call& c) {
   x.set_role(c.around->role);
   x.set_protocol(protocol_version);
   x.set_api("v1");
+  x.set_fabric(c.around->fabric);
   return json(x);
+}
+
+/// A part of the page. Nothing in it may come from elsewhere or run from within the text, and nobody may frame it.
+response page_part(std::string_view text, const char* type) {
+  auto out = plain(200, std::string{text});
+  out.type = std::string{type} + "; charset=utf-8";
+  out.headers["Content-Security-Policy"] =
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
+      "form-action 'none'; frame-ancestors 'none'";
+  out.headers["Referrer-Policy"] = "no-referrer";
+  return out;
 }
 
 response show_openapi(const call& c) {
@@ -95,6 +108,12 @@ std::vector<route> self_routes() {
        .type = "text/plain", .patience = soon, .run = ready},
       {.method = "GET", .pattern = "/metrics", .title = "showMetrics", .help = "The node's metrics in the Prometheus text format 0.0.4.",
        .type = "text/plain", .patience = soon, .run = show_metrics},
+      {.method = "GET", .pattern = "/", .title = "showPage", .help = "A page for people: nodes, workloads and events as they are now.",
+       .type = "text/html", .run = [](const call&) { return page_part(page_html, "text/html"); }},
+      {.method = "GET", .pattern = "/page.css", .title = "showPageStyle", .help = "How the page looks.", .type = "text/css",
+       .run = [](const call&) { return page_part(page_css, "text/css"); }},
+      {.method = "GET", .pattern = "/page.js", .title = "showPageScript", .help = "What the page does.", .type = "text/javascript",
+       .run = [](const call&) { return page_part(page_js, "text/javascript"); }},
       {.method = "GET", .pattern = "/openapi.json", .title = "showInterface", .help = "This interface as OpenAPI 3.1.",
        .run = show_openapi},
   };

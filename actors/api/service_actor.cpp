@@ -26,7 +26,12 @@ world make_world(const service::config& settings, bridge& way, const std::atomic
       .node = settings.node,
       .role = settings.role,
       .version = settings.version,
+      .fabric = settings.fabric,
   };
+}
+
+std::int64_t wall_ms() {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 void count(host::metrics& numbers, std::string_view route, const request& asked, unsigned status, monotonic::duration took) {
@@ -44,7 +49,8 @@ void count(host::metrics& numbers, std::string_view route, const request& asked,
 
 service::service(caf::actor_system& system, finder find, std::shared_ptr<host::metrics> numbers, config settings)
     : settings_{std::move(settings)}, numbers_{std::move(numbers)}, bridge_{system, std::move(find)},
-      world_{make_world(settings_, bridge_, leaving_, numbers_)} {
+      world_{make_world(settings_, bridge_, leaving_, numbers_)}, lasting_{operations::config{.now = wall_ms}} {
+  world_.lasting = &lasting_;
   if (!settings_.socket.empty())
     open(enter_by_unix(settings_.socket));
   if (settings_.tls)
@@ -105,7 +111,7 @@ void service::stop(milliseconds patience) {
 response service::run(const call& x) const {
   // Whatever a route stumbles over must not take the node down: it becomes an answer, and a line in the log.
   try {
-    return x.through->run(x);
+    return respond(x);
   } catch (const std::exception& problem_met) {
     host::log_rarely(host::level::error, log_name, "{} failed: {}", x.through->title, problem_met.what());
     return problem(500, "this request met a fault of the node; its log says more", "unspecified");

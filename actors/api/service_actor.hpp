@@ -21,6 +21,7 @@ public:
     std::string node;
     std::string role;
     std::string version;
+    std::string fabric;
     /// A unix socket for people on this host; empty for none.
     std::string socket;
     /// An address for everybody who has a certificate; without `tls` it is not opened.
@@ -61,6 +62,7 @@ private:
   bridge bridge_;
   std::atomic<bool> leaving_ = false;
   world world_;
+  operations lasting_;
   std::vector<std::unique_ptr<server>> servers_;
 };
 

@@ -14,7 +14,7 @@ using kind = parameter::kind;
 constexpr auto watch_step = milliseconds{1000};
 /// Quiet steps after which a watcher is sent a comment, so that what is between does not give up.
 constexpr auto quiet_steps_max = 15;
-constexpr auto wait_max = milliseconds{30'000};
+constexpr auto exec_wait_max = milliseconds{30'000};
 
 std::string workload_of(const std::string& instance) { return instance.substr(0, instance.rfind('.')); }
 
@@ -41,10 +41,6 @@ caf::expected<std::string> agent_of(const call& c) {
         return status.node() + "/agent";
       }
   return caf::make_error(fault::not_found, "there is no instance called " + instance);
-}
-
-milliseconds wait_of(const call& c) {
-  return std::clamp(milliseconds{c.number("wait_ms")}, milliseconds{0}, wait_max);
 }
 
 response list_workloads(const call& c) {
@@ -152,7 +148,7 @@ response show_log(const call& c) {
   const auto agent = agent_of(c);
   if (!agent)
     return problem(agent.error());
-  const auto wait = c.flag("follow") ? milliseconds{0} : wait_of(c);
+  const auto wait = c.flag("follow") ? milliseconds{0} : c.wait();
   auto first = c.ask<wire::LogChunk>(*agent, log_request(c, c.number("offset"), wait), wait);
   if (!first)
     return problem(first.error());
@@ -184,7 +180,7 @@ response exchange_exec(const call& c) {
   if (!order)
     return problem(order.error());
   order->set_session(c.name("session"));
-  order->set_wait_ms(std::min(order->wait_ms(), static_cast<std::uint64_t>(wait_max.count())));
+  order->set_wait_ms(std::min(order->wait_ms(), static_cast<std::uint64_t>(exec_wait_max.count())));
   return tell_agent<wire::ExecOutput>(c, *order, milliseconds{order->wait_ms()});
 }
 
@@ -258,7 +254,7 @@ bool watch(const call& c, wire::Events news, sink& out) {
 
 response show_events(const call& c) {
   const auto stream = c.asked.header("accept").find("text/event-stream") != std::string_view::npos;
-  const auto wait = stream ? milliseconds{0} : wait_of(c);
+  const auto wait = stream ? milliseconds{0} : c.wait();
   auto first = events(c, last_event(c), wait);
   if (!first)
     return problem(first.error());

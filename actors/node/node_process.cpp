@@ -73,8 +73,8 @@ void provide_credentials(const process_options& options, const node_settings& se
   const auto found = look_at_credentials(trust, self.name, self.role, now);
   if (!found.ready)
     throw std::runtime_error{fmt::format(
-      "{} has no credentials: {}\nOn a controller: novacron token create {} --role={}\nThen here: novacron join --connect=HOST:PORT "
-      "--token=TOKEN --name={} --role={}",
+      "{} has no credentials: {}\nOn a controller: novacron token create --name={} --role={}\nThen here: novacron join "
+      "--connect=HOST:PORT --token=TOKEN --name={} --role={}",
       self.name, found.text, self.name, self.role, self.name, self.role)};
 }
 
@@ -182,6 +182,7 @@ private:
   api::service::config api_settings() {
     auto settings = api::service::config{};
     settings.node = self_.name;
+    settings.fabric = options_.settings.fabric.name;
     settings.role = self_.role;
     settings.version = host::version();
     settings.refused = [this](const char* why) { refused(why, "a request"); };

@@ -112,9 +112,79 @@ SCENARIO("every route has its own title, a handler, and words") {
   }
 }
 
+SCENARIO("the page comes whole, from here, and may do nothing but read") {
+  auto here = stage{};
+  const auto page = here.send("GET", "/");
+  CHECK(page.type == "text/html; charset=utf-8");
+  CHECK(page.headers.at("Content-Security-Policy").find("default-src 'none'") == 0);
+  for (const auto* part : {"page.css", "page.js"}) {
+    CHECK(page.body.find(part) != page.body.npos);
+    CHECK(here.send("GET", std::string{"/"} + part).status == 200);
+  }
+  for (const auto* path : {"/", "/page.css", "/page.js"}) {
+    const auto text = here.send("GET", path).body;
+    CHECK(text.find("http://") == text.npos);
+    CHECK(text.find("https://") == text.npos);
+    CHECK(text.find("method:") == text.npos);
+    CHECK(text.find("innerHTML") == text.npos);
+  }
+  CHECK(here.send("GET", "/", {}, {}, "").status == 401);
+}
+
+SCENARIO("a question that came before the way was known is asked again, an order is not") {
+  auto here = stage{};
+  auto asked = 0;
+  here.actors["door"] = [&](const caf::message&) -> caf::expected<caf::message> {
+    if (++asked < 3)
+      return caf::make_error(fault::unreachable, "edge-1: no way there yet");
+    return caf::make_message(wire::LinkList{});
+  };
+  CHECK(here.send("GET", "/v1/links").status == 200);
+  CHECK(asked == 3);
+  here.fails("scheduler", caf::make_error(fault::unreachable, "nobody is there"));
+  here.asked.clear();
+  CHECK(here.send("POST", "/v1/nodes/edge-1:drain", "{}").status == 502);
+  CHECK(here.asked.size() == 1);
+}
+
+SCENARIO("what lasts can be left alone and asked about") {
+  auto here = stage{};
+  auto lasting = operations{{.now = [] { return std::int64_t{1}; }}};
+  here.around.lasting = &lasting;
+  auto image = wire::Image{};
+  image.set_name("web:1");
+  here.says("images", image);
+  const auto import = [&](const std::string& query, const std::string& key) {
+    auto x = request{.method = "POST", .path = "/v1/images:import", .query = {}, .headers = {{"idempotency-key", key}},
+                     .body = R"({"path":"/x"})", .who = {"person", "ann"}};
+    if (!query.empty())
+      x.query.emplace("wait_ms", query);
+    const auto found = find_route(std::move(x), here.around);
+    REQUIRE(std::holds_alternative<call>(found));
+    return respond(std::get<call>(found));
+  };
+  CHECK(import("", "k1").status == 200);
+  CHECK(import("20000", "k1").status == 200);
+  CHECK(here.asked.size() == 1);
+  const auto all = here.get("/v1/operations");
+  REQUIRE(all["operations"].size() == 1);
+  const auto id = all["operations"][0]["id"].get<std::string>();
+  CHECK(here.get("/v1/operations/" + id)["result"]["name"] == "web:1");
+  CHECK(here.send("GET", "/v1/operations/none").status == 404);
+  CHECK(here.send("GET", "/v1/operations", {}, {}, "edge").status == 403);
+}
+
+SCENARIO("a precondition that cannot be kept is refused, never passed over") {
+  auto here = stage{};
+  here.says("scheduler", wire::Done{});
+  CHECK(here.send("DELETE", "/v1/workloads/web", {}, {{"if-match", "\"12\""}}).status == 400);
+  CHECK(here.send("POST", "/v1/nodes/edge-1:drain", "{}", {{"if-match", "\"1\""}}).status == 400);
+  CHECK(here.asked.empty());
+}
+
 SCENARIO("what does not exist is told apart from what is done wrongly") {
   auto here = stage{};
-  CHECK(here.send("GET", "/").status == 404);
+  CHECK(here.send("GET", "/nope").status == 404);
   CHECK(here.send("GET", "/v1/nope").status == 404);
   CHECK(here.send("GET", "/v1/workloads/").status == 404);
   CHECK(here.send("POST", "/v1/workloads/web:fly").status == 404);
