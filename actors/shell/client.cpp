@@ -7,22 +7,13 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 
 namespace novacron::shell {
 namespace {
 
 using namespace std::chrono;
-
-std::string fresh_key() {
-  auto bytes = std::array<unsigned char, 16>{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    throw failure{exit_code::failed, "the kernel gives no random numbers"};
-  auto key = std::string{};
-  for (const auto x : bytes)
-    key += fmt::format("{:02x}", x);
-  return key;
-}
 
 exit_code code_of(int status) {
   switch (status) {
@@ -44,14 +35,20 @@ exit_code code_of(int status) {
 }
 
 std::string head(std::string_view method, const std::string& path, const std::string& host, const std::string& body,
-                 const std::string& key) {
+                 const std::string& key, const std::string& more) {
   auto text = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nUser-Agent: novacron\r\n", method,
                           path, host.empty() ? "localhost" : host);
   if (!body.empty() || method == "POST" || method == "PUT")
     text += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", body.size());
   if (!key.empty())
     text += fmt::format("Idempotency-Key: {}\r\n", key);
-  return text + "\r\n";
+  return text + more + "\r\n";
+}
+
+std::string precondition(std::optional<std::uint64_t> revision) {
+  if (!revision)
+    return {};
+  return *revision == 0 ? std::string{"If-None-Match: *\r\n"} : fmt::format("If-Match: \"{}\"\r\n", *revision);
 }
 
 std::string success(http_reply x) {
@@ -61,6 +58,16 @@ std::string success(http_reply x) {
 }
 
 } // namespace
+
+std::string fresh_key() {
+  auto bytes = std::array<unsigned char, 16>{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    throw failure{exit_code::failed, "the kernel gives no random numbers"};
+  auto key = std::string{};
+  for (const auto x : bytes)
+    key += fmt::format("{:02x}", x);
+  return key;
+}
 
 target parse_target(std::string_view text) {
   const auto whole = text;
@@ -111,9 +118,9 @@ client::client(client&&) noexcept = default;
 client& client::operator=(client&&) noexcept = default;
 
 http_reply client::send(std::string_view method, const std::string& path, const std::string& body,
-                        milliseconds patience, const std::string& key) {
+                        milliseconds patience, const std::string& key, const std::string& more) {
   const auto deadline = steady_clock::now() + limit + patience;
-  const auto request = head(method, path, to.host, body, key) + body;
+  const auto request = head(method, path, to.host, body, key, more) + body;
   const auto reused = open && !open->stale();
   if (!reused)
     open.reset();
@@ -150,6 +157,21 @@ http_reply client::exchange(const std::string& request, steady_clock::time_point
   return reply;
 }
 
+void client::relay(const std::string& path, const std::string& more,
+                   const std::function<bool(std::string_view)>& take) const {
+  // A stream says something every quarter of a minute, also when it has nothing to say.
+  constexpr auto silence_max = seconds{60};
+  auto way = connection{to, trust, steady_clock::now() + limit};
+  way.write(fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nUser-Agent: novacron\r\n{}\r\n", path,
+                        to.host.empty() ? "localhost" : to.host, more),
+            steady_clock::now() + limit);
+  while (true) {
+    const auto piece = way.read(steady_clock::now() + std::max<milliseconds>(limit, silence_max));
+    if (piece.empty() || !take(piece))
+      return;
+  }
+}
+
 std::string client::get(const std::string& path, milliseconds patience) {
   return success(send("GET", path, {}, patience));
 }
@@ -158,8 +180,9 @@ std::string client::post(const std::string& path, const std::string& json, milli
   return success(send("POST", path, json, patience));
 }
 
-std::string client::order(std::string_view method, const std::string& path, const std::string& json) {
-  return success(send(method, path, json, {}, fresh_key()));
+std::string client::order(std::string_view method, const std::string& path, const std::string& json,
+                          std::optional<std::uint64_t> revision) {
+  return success(send(method, path, json, {}, fresh_key(), precondition(revision)));
 }
 
 failure problem(const http_reply& x) {

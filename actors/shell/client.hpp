@@ -6,9 +6,11 @@
 #include "actors/shell/http_reader.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -40,17 +42,24 @@ public:
 
   /// The answer to one request whatever its status. Throws `failure` when none comes within the timeout and
   /// `patience` together, `interrupted` on Ctrl-C. A GET, or an order with a `key` that makes it harmless to
-  /// repeat, is tried a second time when a connection turns out to be closed.
+  /// repeat, is tried a second time when a connection turns out to be closed. `more` are further lines of the head.
   http_reply send(std::string_view method, const std::string& path, const std::string& body = {},
-                  std::chrono::milliseconds patience = {}, const std::string& key = {});
+                  std::chrono::milliseconds patience = {}, const std::string& key = {}, const std::string& more = {});
 
   /// The JSON of an answer that is no problem; throws `failure` made from the problem otherwise.
   std::string get(const std::string& path, std::chrono::milliseconds patience = {});
   std::string post(const std::string& path, const std::string& json, std::chrono::milliseconds patience = {});
   /// Orders carry a fresh key each, so that they are done once.
-  std::string order(std::string_view method, const std::string& path, const std::string& json = {});
+  /// One with `revision` is only followed while what it changes is still at that revision (0: is not there).
+  std::string order(std::string_view method, const std::string& path, const std::string& json = {},
+                    std::optional<std::uint64_t> revision = {});
+
+  /// Asks on a connection of its own and hands out the answer as it comes, head and all, until it ends or `take` says
+  /// that it is enough. `more` are lines of the head.
+  void relay(const std::string& path, const std::string& more, const std::function<bool(std::string_view)>& take) const;
 
   const target& where() const { return to; }
+  const std::filesystem::path& trusted() const { return trust; }
   std::chrono::milliseconds timeout() const { return limit; }
 
 private:
@@ -65,6 +74,9 @@ private:
 
 /// What a problem (RFC 9457) or any other answer that is no success means.
 failure problem(const http_reply& x);
+
+/// An identity for an order that nobody had before.
+std::string fresh_key();
 
 /// One segment of a path or value of a query, percent-encoded.
 std::string url_encode(std::string_view text);

@@ -47,8 +47,15 @@ public:
 private:
   /// The command that the words name; null when that is what is being completed.
   const command* choose(const std::vector<std::string>& words, std::size_t& at) {
-    while (at < words.size() && words[at].starts_with('-') && !words[at].starts_with("--role"))
-      ++at;
+    while (at < words.size() && words[at].starts_with('-') && !words[at].starts_with("--role")) {
+      const auto* x = flag_of({}, words[at]);
+      const auto needs_value = x && !x->value.empty() && words[at].find('=') == std::string::npos;
+      if (needs_value && at + 1 == words.size()) {
+        values(x->is, x->choices, {}, {});
+        return nullptr;
+      }
+      at += needs_value ? 2 : 1;
+    }
     if (at == words.size()) {
       if (fragment.starts_with('-'))
         flags({});
@@ -155,16 +162,18 @@ private:
 
 constexpr auto bash_script = R"(# Completion of novacron for bash.
 _novacron() {
-  local line
+  local line word text=${COMP_LINE:0:COMP_POINT} current=${COMP_WORDS[COMP_CWORD]}
   COMPREPLY=()
+  # bash takes words apart at "=" and ":", and puts in only what follows them.
+  [[ $current == [=:] ]] && current=
+  word=${text##*[[:space:]]}
+  word=${word%"$current"}
   while IFS= read -r line; do
-    COMPREPLY+=("${line%%$'\t'*}")
-  done < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    line=${line%%$'\t'*}
+    COMPREPLY+=("${line#"$word"}")
+  done < <("${COMP_WORDS[0]}" __complete --line "$text" 2>/dev/null)
   if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]]; then
     compopt -o nospace 2>/dev/null
-  fi
-  if [[ ${COMP_WORDS[COMP_CWORD]} == = || ${COMP_WORDS[COMP_CWORD-1]} == = ]]; then
-    COMPREPLY=("${COMPREPLY[@]#*=}")
   fi
 }
 complete -o default -F _novacron novacron

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,6 +16,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <system_error>
 
 namespace novacron::shell {
 namespace {
@@ -122,11 +125,15 @@ void client::connection::start_tls(const target& to, const std::filesystem::path
   ::SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   const auto file = [&](const char* x) { return (trust / x).string(); };
   const auto need = [&](int ok, const char* x) {
-    if (ok != 1)
-      throw failure{exit_code::usage,
-                    fmt::format("cannot use {} for {}: {}; --trust-dir names the directory with ca.pem, "
-                                "cert.pem and key.pem",
-                                file(x), name, tls_reason())};
+    if (ok == 1)
+      return;
+    auto ignored = std::error_code{};
+    const auto reason = tls_reason();
+    throw failure{exit_code::usage,
+                  fmt::format("cannot use {} for {}: {}; --trust-dir names the directory with ca.pem, "
+                              "cert.pem and key.pem",
+                              file(x), name,
+                              std::filesystem::exists(file(x), ignored) ? reason : "there is no such file")};
   };
   need(::SSL_CTX_load_verify_locations(context.get(), file("ca.pem").c_str(), nullptr), "ca.pem");
   need(::SSL_CTX_use_certificate_chain_file(context.get(), file("cert.pem").c_str()), "cert.pem");
@@ -173,11 +180,7 @@ void client::connection::wait(short events, instant deadline) const {
     const auto left = duration_cast<milliseconds>(deadline - steady_clock::now()).count();
     if (left <= 0)
       throw failure{exit_code::timeout, fmt::format("{} gave no answer in time; a longer --timeout may help", name)};
-    pollfd both[] = {{socket, events, 0}, {interrupt::descriptor(), POLLIN, 0}};
-    ::poll(both, 2, static_cast<int>(std::min<long long>(left + 1, 60'000)));
-    if (interrupt::pending())
-      throw interrupted{};
-    if (both[0].revents)
+    if (interrupt::wait(socket, events, static_cast<int>(std::min<long long>(left + 1, 60'000))) != 0)
       return;
   }
 }

@@ -1,5 +1,6 @@
 #include "actors/shell/exec.hpp"
 
+#include "actors/shell/follow.hpp"
 #include "actors/shell/interrupt.hpp"
 #include "actors/shell/views.hpp"
 
@@ -122,7 +123,8 @@ public:
       const auto moved = !next.input().empty() || !output.output().empty() || !output.errors().empty();
       next.Clear();
       quiet = moved ? 0 : quiet + 1;
-      with.out << output.output() << std::flush;
+      with.out << output.output();
+      deliver(with.out);
       with.err << output.errors() << std::flush;
       if (output.exited())
         return output.exit_code();
@@ -162,8 +164,9 @@ int exec(const invocation& what, session& with) {
   const auto terminal = what.has("tty");
   if (terminal && !::isatty(0))
     throw failure{exit_code::usage, "-t needs a terminal as standard input; leave it out in a pipe"};
+  const auto instance = instance_name(what.argument(0), with);
   auto start = v1::ExecStart{};
-  start.set_instance(what.argument(0));
+  start.set_instance(instance);
   for (auto i = std::size_t{1}; i < what.arguments.size(); ++i)
     start.add_command(what.arguments[i]);
   for (const auto& x : what.all("env")) {
@@ -179,7 +182,7 @@ int exec(const invocation& what, session& with) {
     const auto* type = std::getenv("TERM");
     start.mutable_env()->insert({"TERM", type ? type : "xterm"});
   }
-  const auto base = "/v1/instances/" + url_encode(what.argument(0));
+  const auto base = "/v1/instances/" + url_encode(instance);
   const auto opened = read<v1::ExecSession>(with.fabric().post(base + ":exec", json_of(start)));
   auto conversation = talk{base + "/exec/" + url_encode(opened.session()), what.has("interactive"), terminal, with};
   forwarded = 0;

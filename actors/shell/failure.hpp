@@ -17,6 +17,8 @@ enum class exit_code : int {
   unreachable = 6,
   denied = 7,
   interrupted = 130,
+  /// As if SIGPIPE had ended us.
+  reader_gone = 141,
 };
 
 /// Ends a command; the text says what happened, to whom, and what to do next.
@@ -27,5 +29,8 @@ struct failure : std::runtime_error {
 
 /// Ends what a command waits for: the person pressed Ctrl-C.
 struct interrupted {};
+
+/// Ends a command whose output nobody reads any more; no failure, and nothing to be said about.
+struct reader_gone {};
 
 } // namespace novacron::shell

@@ -3,6 +3,7 @@
 #include "actors/shell/interrupt.hpp"
 #include "actors/shell/units.hpp"
 #include "actors/shell/views.hpp"
+#include "messages/wire/http.pb.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -32,7 +33,9 @@ int follow(session& with, const std::function<bool()>& step) {
   try {
     while (true) {
       try {
-        if (!step())
+        const auto more = step();
+        deliver(with.out);
+        if (!more)
           return 0;
         wait = retry_first_ms;
       } catch (const failure& x) {
@@ -115,9 +118,9 @@ void print_each(session& with, const google::protobuf::Message& x, const std::st
 } // namespace
 
 int logs(const invocation& what, session& with) {
-  const auto instance = what.argument(0);
   if (what.number("tail", 0) < 0)
     throw failure{exit_code::usage, "--tail must not be negative"};
+  const auto instance = instance_name(what.argument(0), with);
   auto part = log_part{};
   if (what.has("tail")) {
     part = log_tail(with, instance, what.number("tail", 0));
@@ -158,13 +161,29 @@ int events(const invocation& what, session& with) {
   }
   return follow(with, [&] {
     const auto page = read<v1::Events>(with.fabric().get(path(), wait));
-    if (page.missed())
+    if (page.missed()) {
       with.err << "some events were dropped before these" << std::endl;
+      // Numbers may have begun anew: what the fabric says is right, also when it is less.
+      after = 0;
+    }
     for (const auto& x : page.events())
       print_each(with, x, event_line(x, with.output.color));
     after = std::max(after, static_cast<std::int64_t>(page.next()));
     return true;
   });
+}
+
+std::string instance_name(const std::string& name, session& with) {
+  if (name.find('.') != name.npos)
+    return name;
+  const auto all = read<v1::InstanceList>(with.fabric().get("/v1/instances?workload=" + url_encode(name)));
+  auto names = std::vector<std::string>{};
+  for (const auto& x : all.instances())
+    names.push_back(harmless(x.name()));
+  if (names.size() > 1)
+    throw failure{exit_code::usage,
+                  fmt::format("{} has {} instances; say which: {}", name, names.size(), fmt::join(names, ", "))};
+  return names.empty() ? name : names.front();
 }
 
 std::string actor_path(const std::string& name, session& with) {
@@ -287,7 +306,7 @@ int watch(const invocation& what, session& with) {
                  << fmt::format("{}   every {}s: {}\n\n", print_time(with.now()), print_milli(*pause),
                                 fmt::join(words, " "));
       last = with.again(words, with);
-      with.out << std::flush;
+      deliver(with.out);
       if (round == count || last == static_cast<int>(exit_code::usage))
         return last;
       with.pause(static_cast<int>(*pause));

@@ -2,6 +2,7 @@
 
 #include "actors/shell/failure.hpp"
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <fcntl.h>
@@ -48,15 +49,24 @@ bool pending() {
   return presses > 0;
 }
 
-int descriptor() {
-  return event;
+short wait(int descriptor, short events, int milliseconds) {
+  // Nothing is asked of our output: errors and the end of its reader are told all the same.
+  auto all = std::array{pollfd{descriptor, events, 0}, pollfd{event, POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};
+  const auto some = ::poll(all.data(), all.size(), milliseconds);
+  if (pending())
+    throw interrupted{};
+  if (some > 0 && (all[2].revents & (POLLERR | POLLHUP)) != 0)
+    throw reader_gone{};
+  return some > 0 ? all[0].revents : short{0};
 }
 
 void pause(int milliseconds) {
-  auto wait = pollfd{descriptor(), POLLIN, 0};
-  ::poll(&wait, 1, milliseconds);
-  if (pending())
-    throw interrupted{};
+  wait(-1, 0, milliseconds);
+}
+
+bool reader_is_gone() {
+  auto out = pollfd{STDOUT_FILENO, 0, 0};
+  return ::poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 } // namespace novacron::shell::interrupt

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Ctrl-C: the first stops what is being waited for, the second ends the process.
+/// What ends waiting from outside: Ctrl-C (the first stops what is waited for, the second the process), or a reader of
+/// our output that has gone.
 
 namespace novacron::shell::interrupt {
 
@@ -13,10 +14,13 @@ void clear();
 /// Whether Ctrl-C was pressed since the last clear().
 bool pending();
 
-/// Readable from the first press to the next clear(); -1 before install().
-int descriptor();
+/// Waits until `events` happen on `descriptor` (-1: none), at most so long, and returns what happened: 0 when time is
+/// up. Throws `interrupted` on Ctrl-C, `reader_gone` when nobody reads our standard output any more.
+short wait(int descriptor, short events, int milliseconds);
 
-/// Waits, but not longer than until Ctrl-C. Throws `interrupted` then.
 void pause(int milliseconds);
+
+/// Whether whoever read our standard output has gone, as in `novacron logs -f web.0 | head -1`.
+bool reader_is_gone();
 
 } // namespace novacron::shell::interrupt

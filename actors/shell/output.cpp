@@ -1,10 +1,15 @@
 #include "actors/shell/output.hpp"
 
+#include "actors/shell/failure.hpp"
+#include "actors/shell/interrupt.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <ostream>
 #include <utility>
 
@@ -184,6 +189,18 @@ void print(std::ostream& out, const table& x, const output_options& options) {
     line([&](std::size_t i) { return x.columns[i].title; }, false);
   for (const auto& row : x.rows)
     line([&](std::size_t i) { return cell(row, i); }, options.color);
+}
+
+void deliver(std::ostream& out) {
+  errno = 0;
+  out.flush();
+  if (out)
+    return;
+  const auto reason = errno;
+  if (interrupt::reader_is_gone())
+    throw reader_gone{};
+  throw failure{exit_code::failed,
+                fmt::format("cannot write the output{}{}", reason ? ": " : "", reason ? std::strerror(reason) : "")};
 }
 
 std::string to_yaml(std::string_view json) {

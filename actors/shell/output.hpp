@@ -54,6 +54,10 @@ std::string harmless(std::string_view text);
 /// "running" in green, "failed" in red, and so on; unchanged without colours.
 std::string colored(const std::string& cell, const std::string& text);
 
+/// Sends out what was written so far. Throws `failure` when it did not arrive (a full disk), `reader_gone` when nobody
+/// wants it any more.
+void deliver(std::ostream& out);
+
 /// How many columns of a terminal UTF-8 text takes, one per character.
 std::size_t width(std::string_view text);
 

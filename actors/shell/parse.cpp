@@ -6,7 +6,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <numeric>
+#include <span>
+#include <utility>
 
 namespace novacron::shell {
 namespace {
@@ -26,6 +30,45 @@ std::size_t distance(std::string_view a, std::string_view b) {
         rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
     }
   return rows[a.size()][b.size()];
+}
+
+/// What people who come from other tools say, and how it is called here.
+constexpr auto foreign_commands = std::array{std::pair{"apply", "run"},
+                                             std::pair{"attach", "exec"},
+                                             std::pair{"cordon", "drain"},
+                                             std::pair{"create", "run"},
+                                             std::pair{"describe", "workload show"},
+                                             std::pair{"destroy", "delete"},
+                                             std::pair{"get", "workload list"},
+                                             std::pair{"info", "node list"},
+                                             std::pair{"inspect", "workload show"},
+                                             std::pair{"kill", "stop"},
+                                             std::pair{"list", "ps"},
+                                             std::pair{"ls", "ps"},
+                                             std::pair{"monitor", "events"},
+                                             std::pair{"remove", "delete"},
+                                             std::pair{"rm", "delete"},
+                                             std::pair{"server", "dev"},
+                                             std::pair{"ssh", "exec"},
+                                             std::pair{"start", "run"},
+                                             std::pair{"status", "ps"},
+                                             std::pair{"submit", "run"},
+                                             std::pair{"ui", "web"},
+                                             std::pair{"uncordon", "undrain"},
+                                             std::pair{"up", "dev"}};
+constexpr auto foreign_verbs =
+    std::array{std::pair{"add", "create"},   std::pair{"describe", "show"}, std::pair{"get", "show"},
+               std::pair{"inspect", "show"}, std::pair{"load", "import"},   std::pair{"ls", "list"},
+               std::pair{"new", "create"},   std::pair{"pull", "import"},   std::pair{"remove", "delete"},
+               std::pair{"rm", "delete"},    std::pair{"start", "create"},  std::pair{"unpause", "resume"}};
+
+/// "; did you mean 'run'?" for a word of another tool, "" for any other word.
+std::string translated(std::string_view word, std::span<const std::pair<const char*, const char*>> words,
+                       const std::function<bool(const std::string&)>& exists) {
+  for (const auto& [foreign, ours] : words)
+    if (word == foreign && exists(ours))
+      return fmt::format("; did you mean '{}'?", ours);
+  return {};
 }
 
 /// Long words are compared only this far; nobody mistypes more.
@@ -77,7 +120,10 @@ private:
       known.push_back(noun.name);
     for (const auto* x : table.shortcuts())
       known.push_back(x->path);
-    return usage_error{fmt::format("unknown command '{}'{}; see novacron --help", first, did_you_mean(first, known))};
+    auto meant = translated(first, foreign_commands, [&](const std::string& x) { return table.find(x) != nullptr; });
+    if (meant.empty())
+      meant = did_you_mean(first, known);
+    return usage_error{fmt::format("unknown command '{}'{}; see novacron --help", first, meant)};
   }
 
   /// `novacron --role=edge` and `novacron --name=edge-1` run a node: flags of its own instead of a command.
@@ -114,8 +160,12 @@ private:
     auto known = std::vector<std::string>{};
     for (const auto* x : table.below(noun))
       known.push_back(x->path.substr(noun.size() + 1));
-    return usage_error{fmt::format("unknown verb '{}' for {}{}; it knows {}", verb, noun, did_you_mean(verb, known),
-                                   fmt::join(known, ", "))};
+    auto meant =
+        translated(verb, foreign_verbs, [&](const std::string& x) { return std::ranges::count(known, x) > 0; });
+    if (meant.empty())
+      meant = did_you_mean(verb, known);
+    return usage_error{
+        fmt::format("unknown verb '{}' for {}{}; it knows {}", verb, noun, meant, fmt::join(known, ", "))};
   }
 
   parsed help_for_rest() {

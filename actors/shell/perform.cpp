@@ -1,15 +1,20 @@
+#include "actors/shell/bundle.hpp"
 #include "actors/shell/exec.hpp"
 #include "actors/shell/follow.hpp"
+#include "actors/shell/lasting.hpp"
 #include "actors/shell/units.hpp"
 #include "actors/shell/views.hpp"
+#include "actors/shell/web.hpp"
 #include "actors/shell/workload_file.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <ostream>
 
 namespace novacron::shell {
@@ -19,13 +24,14 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 
 constexpr auto wait_default_ms = std::uint64_t{60'000};
-/// Chosen: importing or backing up some gigabytes takes minutes on a slow disk.
-constexpr auto bulk_patience = std::chrono::milliseconds{10min};
 
 template <class Show>
 int emit(session& with, const std::string& body, Show show) {
   switch (with.output.as) {
-    case format::json: with.out << body << (body.ends_with('\n') ? "" : "\n"); break;
+    case format::json:
+      // The same JSON, laid out when a person reads it.
+      with.out << (with.terminal ? pretty_json(body) : body) << (body.ends_with('\n') ? "" : "\n");
+      break;
     case format::yaml: with.out << to_yaml(body); break;
     default: show();
   }
@@ -35,7 +41,21 @@ int emit(session& with, const std::string& body, Show show) {
 template <class Message, class MakeTable>
 int list(session& with, const std::string& path, MakeTable make) {
   const auto body = with.fabric().get(path);
-  return emit(with, body, [&] { print(with.out, make(read<Message>(body)), with.output); });
+  return emit(with, body, [&] {
+    const auto found = make(read<Message>(body));
+    // A person sees at once that nothing is there; a script gets the same as always.
+    if (found.rows.empty() && with.terminal)
+      with.err << "there is no " << (found.noun.empty() ? "such thing" : found.noun) << " yet\n";
+    else
+      print(with.out, found, with.output);
+  });
+}
+
+/// A list that is not whole says so.
+template <class Message>
+void say_unanswered(const Message& x, session& with) {
+  for (const auto& node : x.unanswered())
+    with.err << fmt::format("{} gave no answer: what it has is missing here\n", harmless(node));
 }
 
 template <class Message, class Show>
@@ -212,7 +232,7 @@ int instance_list(const invocation& what, session& with) {
 }
 
 int instance_show(const invocation& what, session& with) {
-  const auto name = what.argument(0);
+  const auto name = instance_name(what.argument(0), with);
   const auto all = read<v1::WorkloadView>(with.fabric().get("/v1/instances"));
   const auto found = std::ranges::find(all.instances(), name, [](const auto& x) { return x.name(); });
   if (found == all.instances().end()) {
@@ -230,8 +250,8 @@ int instance_show(const invocation& what, session& with) {
 }
 
 int instance_order(const invocation& what, session& with, const char* verb, const char* said) {
-  return order(with, "POST", below("instances", what.argument(0)) + ":" + verb, json::object(),
-               fmt::format("{} {}", what.argument(0), said));
+  const auto name = instance_name(what.argument(0), with);
+  return order(with, "POST", below("instances", name) + ":" + verb, json::object(), fmt::format("{} {}", name, said));
 }
 int instance_pause(const invocation& what, session& with) {
   return instance_order(what, with, "pause", "is paused");
@@ -260,22 +280,25 @@ int instance_resize(const invocation& what, session& with) {
   }
   if (!wanted.cpu_milli() && !wanted.memory_bytes())
     throw failure{exit_code::usage, "nothing to change; give --cpu or --memory"};
-  return order(with, "POST", below("instances", what.argument(0)) + ":resize", json::parse(json_of(wanted)),
-               fmt::format("{} is resized", what.argument(0)));
+  const auto name = instance_name(what.argument(0), with);
+  return order(with, "POST", below("instances", name) + ":resize", json::parse(json_of(wanted)),
+               fmt::format("{} is resized", name));
 }
 
 // images
 
 int image_list(const invocation& what, session& with) {
-  return list<v1::ImageList>(with, with_node("/v1/images", what.get("node")),
-                             [&](const auto& x) { return image_table(x, with.now()); });
+  return list<v1::ImageList>(with, with_node("/v1/images", what.get("node")), [&](const auto& x) {
+    say_unanswered(x, with);
+    return image_table(x, with.now());
+  });
 }
 int image_import(const invocation& what, session& with) {
   auto path = std::filesystem::path{what.argument(0)};
   if (!what.has("node"))
     path = std::filesystem::absolute(path).lexically_normal();
   const auto body = json{{"path", path.string()}, {"name", what.get("name")}, {"node", what.get("node")}};
-  const auto answer = with.fabric().post("/v1/images:import", body.dump(), bulk_patience);
+  const auto answer = lasting("/v1/images:import", body.dump(), what, with);
   return emit(with, answer, [&] {
     auto one = v1::ImageList{};
     *one.add_images() = read<v1::Image>(answer);
@@ -289,7 +312,11 @@ int image_delete(const invocation& what, session& with) {
 // actors
 
 int actor_list(const invocation& what, session& with) {
-  return list<v1::ActorList>(with, with_node("/v1/actors", what.get("node")), actor_table);
+  const auto names = with.output.quiet || with.output.as == format::name;
+  return list<v1::ActorList>(with, with_node("/v1/actors", what.get("node")), [&](const auto& x) {
+    say_unanswered(x, with);
+    return actor_table(x, !names);
+  });
 }
 int actor_show(const invocation& what, session& with) {
   return show<v1::ActorView>(with, actor_path(what.argument(0), with), what.argument(0),
@@ -340,13 +367,12 @@ int ledger_remove(const invocation& what, session& with) {
   return applied(with, with.fabric().order("DELETE", below("ledger/members", what.argument(0))),
                  what.argument(0) + " left the ledger");
 }
-int ledger_snapshot(const invocation&, session& with) {
-  return applied(with, with.fabric().post("/v1/ledger:snapshot", "{}", bulk_patience), "the log is compacted");
+int ledger_snapshot(const invocation& what, session& with) {
+  return applied(with, lasting("/v1/ledger:snapshot", {}, what, with), "the log is compacted");
 }
 int ledger_file(const invocation& what, session& with, const char* verb, const char* said) {
   const auto path = std::filesystem::absolute(what.argument(0)).lexically_normal().string();
-  return applied(with,
-                 with.fabric().post(fmt::format("/v1/ledger:{}", verb), json{{"path", path}}.dump(), bulk_patience),
+  return applied(with, lasting(fmt::format("/v1/ledger:{}", verb), json{{"path", path}}.dump(), what, with),
                  fmt::format("{} {}", said, path));
 }
 int ledger_backup(const invocation& what, session& with) {
@@ -354,6 +380,19 @@ int ledger_backup(const invocation& what, session& with) {
 }
 int ledger_restore(const invocation& what, session& with) {
   return ledger_file(what, with, "restore", "the ledger is as in");
+}
+
+// operations
+
+int operation_list(const invocation&, session& with) {
+  return list<v1::OperationList>(with, "/v1/operations", [&](const auto& x) { return operation_table(x, with.now()); });
+}
+int operation_show(const invocation& what, session& with) {
+  const auto id = what.argument(0);
+  if (what.has("wait"))
+    return emit(with, end_of_operation(id, what, with), [&] { with.err << id << " has ended\n"; });
+  return show<v1::Operation>(with, below("operations", id), id,
+                             [&](const auto& x) { print(with.out, operation_page(x, with.now()), with.output); });
 }
 
 // trust and logs
@@ -396,6 +435,7 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"actor trace", trace},
       {"ask", ask},
       {"certificate revoke", certificate_revoke},
+      {"debug bundle", debug_bundle},
       {"delete", forget},
       {"drain", node_drain},
       {"events", events},
@@ -428,6 +468,8 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"node list", node_list},
       {"node show", node_show},
       {"node undrain", node_undrain},
+      {"operation list", operation_list},
+      {"operation show", operation_show},
       {"plan", plan},
       {"ps", instance_list},
       {"run", run},
@@ -437,6 +479,7 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"top", top},
       {"undrain", node_undrain},
       {"watch", watch},
+      {"web", web},
       {"workload create", run},
       {"workload delete", forget},
       {"workload explain", explain},

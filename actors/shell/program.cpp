@@ -86,18 +86,33 @@ int program::complain(const std::string& text, exit_code code) {
 }
 
 int program::run(const std::vector<std::string>& words) {
+  try {
+    const auto code = run_words(words);
+    deliver(where.out);
+    return code;
+  } catch (const failure& x) {
+    where.out.clear();
+    return complain(x.what(), x.code);
+  } catch (const reader_gone&) {
+    return static_cast<int>(exit_code::reader_gone);
+  }
+}
+
+int program::run_words(const std::vector<std::string>& words) {
   auto parsed = parse(table, words);
   if (const auto* wrong = std::get_if<usage_error>(&parsed))
     return complain(wrong->text, exit_code::usage);
   if (const auto* help = std::get_if<help_wanted>(&parsed)) {
-    where.out << help_text(table, help->topic) << std::flush;
+    where.out << help_text(table, help->topic);
     return 0;
   }
   if (std::holds_alternative<version_wanted>(parsed))
     return version({});
   const auto start = steady_clock::now();
+  // What a shell sets for its commands is not about the shell itself.
+  const auto timed = timing;
   const auto code = run_parsed(std::get<invocation>(parsed));
-  if (timing)
+  if (timed)
     where.err << "took " << print_seconds(std::chrono::duration<double>(steady_clock::now() - start).count())
               << std::endl;
   return code;
@@ -117,12 +132,12 @@ int program::run_parsed(const invocation& what) {
     if (!inside)
       interrupt::clear();
     auto with = make_session(what);
-    const auto code = perform(what, with);
-    where.out << std::flush;
-    return code;
+    return perform(what, with);
   } catch (const failure& x) {
-    where.out << std::flush;
-    return complain(x.what(), x.code);
+    deliver(where.out);
+    const auto meant =
+        x.code == exit_code::not_found && what.what.by == performer::fabric ? suggestion(what) : std::string{};
+    return complain(x.what() + meant, x.code);
   } catch (const interrupted&) {
     return static_cast<int>(exit_code::interrupted);
   } catch (const std::exception& x) {
@@ -135,9 +150,9 @@ int program::run_self(const invocation& what) {
   if (path == "version")
     return version(what);
   if (path == "completion")
-    where.out << completion_script(what.argument(0)) << std::flush;
+    where.out << completion_script(what.argument(0));
   else if (path == "man")
-    where.out << (what.has("markdown") ? markdown_page(table) : man_page(table, hooks.version)) << std::flush;
+    where.out << (what.has("markdown") ? markdown_page(table) : man_page(table, hooks.version));
   else if (inside)
     throw failure{exit_code::usage, "this is the shell already"};
   else
@@ -149,13 +164,12 @@ int program::version(const invocation& what) {
   const auto as = parse_format(what.get("output"));
   if (as == format::json || as == format::yaml) {
     const auto text = nlohmann::ordered_json{{"version", hooks.version}, {"build", hooks.build}}.dump();
-    where.out << (as == format::json ? text + "\n" : to_yaml(text)) << std::flush;
+    where.out << (as == format::json ? text + "\n" : to_yaml(text));
     return 0;
   }
   where.out << "novacron " << hooks.version << '\n';
   for (const auto& line : hooks.build)
     where.out << line << '\n';
-  where.out << std::flush;
   return 0;
 }
 
@@ -238,7 +252,21 @@ std::pair<std::string, std::string> program::whereabouts() {
   }
 }
 
-std::vector<std::string> program::names(kind is, const std::string& context) {
+/// What may have been meant by a name that the fabric does not have.
+std::string program::suggestion(const invocation& what) {
+  const auto& wanted = what.what.arguments;
+  for (auto i = std::size_t{0}; i < std::min(wanted.size(), what.arguments.size()); ++i) {
+    const auto is = wanted[i].is;
+    if (is != kind::node && is != kind::workload && is != kind::instance && is != kind::image)
+      continue;
+    const auto known = names_for(what, is, {});
+    if (std::ranges::find(known, what.arguments[i]) == known.end())
+      return did_you_mean(what.arguments[i], known);
+  }
+  return {};
+}
+
+std::vector<std::string> program::names_for(const invocation& what, kind is, const std::string& context) {
   if (is == kind::file)
     return files(context);
   const auto key = fmt::format("{}/{}", static_cast<int>(is), is == kind::message ? context : "");
@@ -247,7 +275,7 @@ std::vector<std::string> program::names(kind is, const std::string& context) {
     return known->second.names;
   auto found = std::vector<std::string>{};
   try {
-    auto quick = make_client({}, completion_timeout);
+    auto quick = make_client(what, completion_timeout);
     switch (is) {
       case kind::node:
         for (const auto all = read<v1::NodeList>(quick.get("/v1/nodes")); const auto& x : all.nodes())

@@ -9,6 +9,7 @@
 #include <iosfwd>
 #include <map>
 #include <memory>
+#include <utility>
 
 namespace novacron::shell {
 
@@ -31,12 +32,14 @@ public:
 
   /// From now on commands are those of a shell that was started with the common flags of `started`.
   void enter_shell(const invocation& started);
+  /// From now on flags that a command lacks are taken from `defaults`.
+  void assume(invocation defaults) { shell = std::move(defaults); }
   void set_format(format as) { mode = as; }
   void set_timing(bool on) { timing = on; }
 
   const command_table& commands() const { return table; }
   /// Names that exist, for completion; asked for at most every few seconds, and none if that takes long.
-  std::vector<std::string> names(kind is, const std::string& context);
+  std::vector<std::string> names(kind is, const std::string& context) { return names_for({}, is, context); }
   /// The node that answers and the name of its fabric, empty when there is none.
   std::pair<std::string, std::string> whereabouts();
 
@@ -44,9 +47,12 @@ public:
   surface& shown() { return where; }
 
 private:
+  int run_words(const std::vector<std::string>& words);
   int run_parsed(const invocation& what);
   int run_self(const invocation& what);
   int version(const invocation& what);
+  std::vector<std::string> names_for(const invocation& what, kind is, const std::string& context);
+  std::string suggestion(const invocation& what);
   session make_session(const invocation& what);
   client& fabric(const invocation& what);
   client make_client(const invocation& what, std::chrono::milliseconds timeout) const;

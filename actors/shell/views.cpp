@@ -12,6 +12,7 @@
 #include <map>
 #include <ostream>
 #include <set>
+#include <utility>
 
 namespace novacron::shell {
 namespace {
@@ -62,6 +63,10 @@ std::string number(std::uint64_t x) {
   return x ? std::to_string(x) : std::string{};
 }
 
+std::string took(const v1::Operation& x) {
+  return x.ended_ms() == 0 ? std::string{} : print_seconds(static_cast<double>(x.ended_ms() - x.started_ms()) / 1e3);
+}
+
 void add_below(const std::string& parent, int depth, const std::multimap<std::string, const v1::ActorView*>& children,
                std::set<std::string>& seen, table& out) {
   const auto [first, last] = children.equal_range(parent);
@@ -70,9 +75,11 @@ void add_below(const std::string& parent, int depth, const std::multimap<std::st
     // A loop of parents is no tree; each actor is shown once.
     if (!seen.insert(x.name()).second)
       continue;
-    out.rows.push_back({std::string(static_cast<std::size_t>(depth) * 2, ' ') + x.name(), x.state(),
-                        fmt::format("{:.1f}", x.messages_per_second()), std::to_string(x.messages()),
-                        std::to_string(x.restarts()), x.last_failure(), x.node()});
+    auto row = std::vector{std::string(static_cast<std::size_t>(depth) * 2, ' ') + x.name()};
+    if (!x.state().empty())
+      row.insert(row.end(), {x.state(), fmt::format("{:.1f}", x.messages_per_second()), std::to_string(x.messages()),
+                             std::to_string(x.restarts()), x.last_failure(), x.node()});
+    out.rows.push_back(std::move(row));
     add_below(x.name(), depth + 1, children, seen, out);
   }
 }
@@ -194,9 +201,10 @@ table instance_table(const google::protobuf::RepeatedPtrField<v1::InstanceStatus
   for (const auto& i : x) {
     const auto ended =
         i.phase() == v1::PHASE_COMPLETED || i.phase() == v1::PHASE_FAILED || i.phase() == v1::PHASE_STOPPED;
+    // A reason that only repeats the phase is none.
     out.rows.push_back({i.name(), i.node(), word(i.phase()), i.health(), std::to_string(i.restarts()),
-                        age(i.started_ms(), now), i.address(), i.reason(), number(i.epoch()),
-                        ended ? std::to_string(i.exit_code()) : "",
+                        age(i.started_ms(), now), i.address(), i.reason() == word(i.phase()) ? "" : i.reason(),
+                        number(i.epoch()), ended ? std::to_string(i.exit_code()) : "",
                         i.cpu_usec() ? print_seconds(static_cast<double>(i.cpu_usec()) / 1e6) : "",
                         i.used().memory_bytes() ? print_bytes(i.used().memory_bytes()) : ""});
   }
@@ -212,7 +220,7 @@ table image_table(const v1::ImageList& x, std::int64_t now) {
   return out;
 }
 
-table actor_table(const v1::ActorList& x) {
+table actor_table(const v1::ActorList& x, bool as_tree) {
   auto out = table{.columns = {{"NAME"},
                                {"STATE"},
                                {"PER SECOND", false, true},
@@ -225,9 +233,22 @@ table actor_table(const v1::ActorList& x) {
   auto names = std::set<std::string>{};
   for (const auto& a : x.actors())
     names.insert(a.name());
+  // Nodes, and groups such as "edge-1/link", are no actors but have some below them.
+  auto groups = v1::ActorList{};
+  if (as_tree)
+    for (const auto& a : x.actors())
+      for (auto parent = a.parent(); !parent.empty() && names.insert(parent).second;) {
+        auto& group = *groups.add_actors();
+        group.set_name(parent);
+        group.set_parent(parent.substr(0, parent.find('/') == parent.npos ? 0 : parent.rfind('/')));
+        parent = group.parent();
+      }
   auto children = std::multimap<std::string, const v1::ActorView*>{};
-  for (const auto& a : x.actors())
-    children.emplace(names.contains(a.parent()) && a.parent() != a.name() ? a.parent() : std::string{}, &a);
+  for (const v1::ActorList* list : {&std::as_const(groups), &x})
+    for (const auto& a : list->actors()) {
+      const auto below = as_tree && names.contains(a.parent()) && a.parent() != a.name();
+      children.emplace(below ? a.parent() : std::string{}, &a);
+    }
   auto seen = std::set<std::string>{};
   add_below("", 0, children, seen, out);
   return out;
@@ -252,6 +273,15 @@ table member_table(const v1::LedgerStatus& x) {
       table{.columns = {{"NODE"}, {"ROLE"}, {"LEADS"}, {"ADDRESS"}, {"ID", true, true}}, .rows = {}, .noun = "node"};
   for (const auto& m : x.members())
     out.rows.push_back({m.node(), m.role(), m.node() == x.leader() ? "yes" : "", m.address(), std::to_string(m.id())});
+  return out;
+}
+
+table operation_table(const v1::OperationList& x, std::int64_t now) {
+  auto out = table{.columns = {{"ID"}, {"WHAT"}, {"STATE"}, {"AGE", false, true}, {"TOOK", false, true}},
+                   .rows = {},
+                   .noun = "operation"};
+  for (const auto& o : x.operations())
+    out.rows.push_back({o.id(), o.title(), o.state(), age(o.started_ms(), now), took(o)});
   return out;
 }
 
@@ -374,6 +404,16 @@ lines ledger_page(const v1::LedgerStatus& x) {
           {"records", std::to_string(x.records())},
           {"size", print_bytes(x.bytes())},
           {"members", std::to_string(x.members_size())}};
+}
+
+lines operation_page(const v1::Operation& x, std::int64_t now) {
+  return {{"id", x.id()},
+          {"what", x.title()},
+          {"state", x.state()},
+          {"started", fmt::format("{} ({} ago)", print_time(x.started_ms()), age(x.started_ms(), now))},
+          {"took", took(x)},
+          {"status", x.status() ? std::to_string(x.status()) : ""},
+          {"result", x.has_result() ? json_of(x.result()) : ""}};
 }
 
 void print(std::ostream& out, const lines& x, const output_options& options) {

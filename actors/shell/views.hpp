@@ -4,6 +4,7 @@
 
 #include "actors/shell/output.hpp"
 #include "messages/wire/agent.pb.h"
+#include "messages/wire/http.pb.h"
 #include "messages/wire/ledger.pb.h"
 #include "messages/wire/node.pb.h"
 #include "messages/wire/observer.pb.h"
@@ -38,10 +39,11 @@ table link_table(const v1::LinkList& x);
 table workload_table(const v1::WorkloadList& x, std::int64_t now);
 table instance_table(const google::protobuf::RepeatedPtrField<v1::InstanceStatus>& x, std::int64_t now);
 table image_table(const v1::ImageList& x, std::int64_t now);
-/// Children stand below their parents, indented.
-table actor_table(const v1::ActorList& x);
+/// As a tree children stand below their parents, indented.
+table actor_table(const v1::ActorList& x, bool as_tree);
 table token_table(const v1::TokenList& x, std::int64_t now);
 table member_table(const v1::LedgerStatus& x);
+table operation_table(const v1::OperationList& x, std::int64_t now);
 table plan_table(const v1::Plan& x);
 table event_table(const google::protobuf::RepeatedPtrField<v1::Event>& x);
 /// From {records: [{key, revision, type, value}]}.
@@ -53,6 +55,7 @@ lines workload_page(const v1::WorkloadView& x, std::int64_t now);
 lines instance_page(const v1::InstanceStatus& x, std::int64_t now);
 lines actor_page(const v1::ActorView& x);
 lines ledger_page(const v1::LedgerStatus& x);
+lines operation_page(const v1::Operation& x, std::int64_t now);
 /// Prints names and values below each other; empty values are left out.
 void print(std::ostream& out, const lines& x, const output_options& options);
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pty.h>
 #include <sys/wait.h>
+#include <thread>
 
 using namespace novacron::shell;
 using namespace std::chrono_literals;
@@ -129,4 +130,38 @@ SCENARIO("a person works in the shell") {
     screen.type("\x04");
     CHECK(screen.ended() == 0);
   }
+}
+
+SCENARIO("what follows something ends with the reader of its output, also while nothing comes") {
+  auto fabric = fake_fabric{play};
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const auto connect = "--connect=" + fabric.path();
+  const auto pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    auto words = std::vector<std::string>{"novacron", connect, "logs", "-f", "web.0"};
+    auto arguments = std::vector<char*>{};
+    for (auto& x : words)
+      arguments.push_back(x.data());
+    ::_exit(shell_main(static_cast<int>(arguments.size()), arguments.data(), {}));
+  }
+  ::close(ends[1]);
+  char piece[64];
+  CHECK(::read(ends[0], piece, sizeof piece) == 6);
+  // As `| head -1` does after its line.
+  ::close(ends[0]);
+  auto status = 0;
+  auto waited = 0ms;
+  while (::waitpid(pid, &status, WNOHANG) == 0 && waited < 20s) {
+    std::this_thread::sleep_for(10ms);
+    waited += 10ms;
+  }
+  CHECK(waited < 20s);
+  ::kill(pid, SIGKILL);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 141);
 }

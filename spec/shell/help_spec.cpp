@@ -105,7 +105,9 @@ SCENARIO("commands, flags and names are completed") {
   CHECK(offered({"ps"}, "--node=edge") == texts{"--node=edge-1", "--node=edge-2"});
   CHECK(offered({"ps", "--node"}, "edge") == texts{"edge-1", "edge-2"});
   CHECK(offered({"ps", "-o"}, "j") == texts{"json"});
-  CHECK(offered({"-o", "json", "node"}, "sh").empty());
+  CHECK(offered({"-o", "json", "node"}, "sh") == texts{"show"});
+  CHECK(offered({"--connect", "x.sock", "node", "show"}, "c") == texts{"cloud-1"});
+  CHECK(offered({"-o"}, "y") == texts{"yaml"});
   CHECK(offered({"run"}, "w") == texts{"web.toml", "work/"});
   CHECK(offered({"log-level"}, "d") == texts{"debug"});
   CHECK(offered({"watch", "2"}, "no") == texts{"node"});

@@ -95,11 +95,28 @@ SCENARIO("actors are a tree") {
   add("n/agent/web.0", "n/agent");
   add("loop-a", "loop-b");
   add("loop-b", "loop-a");
-  const auto rows = actor_table(all).rows;
+  const auto rows = actor_table(all, true).rows;
   REQUIRE(rows.size() >= 3);
   CHECK(rows[0][0] == "n");
   CHECK(rows[1][0] == "  n/agent");
   CHECK(rows[2][0] == "    n/agent/web.0");
+  THEN("what stands above actors without being one is shown, but is no name") {
+    auto links = wire::ActorList{};
+    for (const auto* name : {"n/link/a", "n/link/b"}) {
+      auto& x = *links.add_actors();
+      x.set_name(name);
+      x.set_parent("n/link");
+      x.set_state("running");
+    }
+    const auto tree = actor_table(links, true).rows;
+    REQUIRE(tree.size() == 4);
+    CHECK(tree[0] == std::vector<std::string>{"n"});
+    CHECK(tree[1][0] == "  n/link");
+    CHECK(tree[2][0] == "    n/link/a");
+    const auto names = actor_table(links, false).rows;
+    REQUIRE(names.size() == 2);
+    CHECK(names[0][0] == "n/link/a");
+  }
 }
 
 SCENARIO("an answer from a newer fabric is read as far as it is known") {

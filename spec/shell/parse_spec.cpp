@@ -101,6 +101,16 @@ SCENARIO("a slip of the finger is answered with what was meant") {
   CHECK(bad({"ps", "-o", "jsno"}).find("must be one of table, wide, json, yaml, name; did you mean 'json'?") !=
         std::string::npos);
   CHECK(bad({"help", "node", "lst"}).find("did you mean 'node list'?") != std::string::npos);
+  THEN("so is the word of another tool") {
+    CHECK(bad({"apply", "web.toml"}) == "unknown command 'apply'; did you mean 'run'?; see novacron --help");
+    CHECK(bad({"inspect", "web"}).find("did you mean 'workload show'?") != std::string::npos);
+    CHECK(bad({"node", "ls"}).find("did you mean 'list'?") != std::string::npos);
+    CHECK(bad({"node", "pull"}).find("did you mean") == std::string::npos);
+  }
+  THEN("a flag that nobody knows is never passed over in silence") {
+    CHECK(bad({"dev", "--confg=x"}).find("did you mean '--config'?") != std::string::npos);
+    CHECK(bad({"--role=edge", "--lisen=x"}).find("did you mean '--listen'?") != std::string::npos);
+  }
   THEN("what resembles nothing gets no suggestion") {
     CHECK(bad({"xyzzy"}) == "unknown command 'xyzzy'; see novacron --help");
     CHECK(bad({std::string(5000, 'a')}).find("did you mean") == std::string::npos);

@@ -69,6 +69,18 @@ SCENARIO("a problem becomes an exit code and a sentence") {
   CHECK(code_of(507) == 1);
 }
 
+SCENARIO("a name that does not exist is answered with one that does") {
+  auto fabric = fake_fabric{[](const fake_request& x) {
+    return x.line == "GET /v1/nodes"
+               ? answer(R"({"nodes":[{"record":{"facts":{"name":"edge-17"}}}]})")
+               : answer(problem_json("there is no node called egde-17"), 404, "application/problem+json");
+  }};
+  const auto x = run_on(fabric, {"node", "show", "egde-17"});
+  CHECK(x.code == 3);
+  CHECK(x.err == "novacron: there is no node called egde-17; did you mean 'edge-17'?\n");
+  CHECK(run_on(fabric, {"node", "show", "cloud"}).err == "novacron: there is no node called egde-17\n");
+}
+
 SCENARIO("what is no fabric is told from one that is not there") {
   const auto nobody = run_with({"--connect=/nonexistent/api.sock", "ps"});
   CHECK(nobody.code == 6);
@@ -161,6 +173,21 @@ SCENARIO("logs are printed as they are, from the start or the last lines") {
   CHECK(run_on(fabric, {"logs", "--tail=-1", "web.0"}).code == 2);
 }
 
+SCENARIO("a workload with one instance needs no number") {
+  auto instances = std::string{R"({"instances":[{"name":"web.0"}]})"};
+  auto fabric = fake_fabric{[&](const fake_request& x) {
+    return answer(x.line.find("/logs?") == x.line.npos ? instances
+                                                       : R"({"data":"b25lCg==","next_offset":"4","ended":true})");
+  }};
+  CHECK(run_on(fabric, {"logs", "web"}).out == "one\n");
+  CHECK(fabric.asked().front().line == "GET /v1/instances?workload=web");
+  CHECK(fabric.asked().back().line.starts_with("GET /v1/instances/web.0/logs?"));
+  instances = R"({"instances":[{"name":"web.0"},{"name":"web.1"}]})";
+  const auto several = run_on(fabric, {"logs", "web"});
+  CHECK(several.code == 2);
+  CHECK(several.err == "novacron: web has 2 instances; say which: web.0, web.1\n");
+}
+
 SCENARIO("following goes on where it was after the fabric was away") {
   auto asked = 0;
   auto fabric = fake_fabric{[&](const fake_request& x) {
@@ -214,7 +241,7 @@ SCENARIO("orders go where they should") {
   CHECK(says({"image", "delete", "web:1"}) == "DELETE /v1/images/web%3A1");
   CHECK(says({"ledger", "add", "cloud-2", "10.0.0.2:7101"}) == "POST /v1/ledger/members");
   CHECK(says({"ledger", "remove", "cloud-2"}) == "DELETE /v1/ledger/members/cloud-2");
-  CHECK(says({"ledger", "snapshot"}) == "POST /v1/ledger:snapshot");
+  CHECK(says({"ledger", "snapshot"}) == "POST /v1/ledger:snapshot?wait_ms=1000");
   CHECK(says({"log-level", "debug", "--actor=scheduler"}) == "POST /v1/log");
   CHECK(says({"certificate", "revoke", "4F"}) == "POST /v1/certificates:revoke");
   CHECK(says({"token", "create", "--name=edge-7", "--role=edge"}) == "POST /v1/tokens");
@@ -234,6 +261,57 @@ SCENARIO("commands of the process go through their hooks") {
   const auto broken =
       process_commands{.run = {{"doctor", [](const invocation&) -> int { throw std::runtime_error{"no"}; }}}};
   CHECK(run_with({"doctor"}, broken).code == 1);
+}
+
+SCENARIO("who followed another life of the fabric goes on with this one") {
+  auto fabric = fake_fabric{[](const fake_request& x) {
+    if (x.line.find("after=900&") != x.line.npos)
+      return answer(
+          R"({"events":[{"number":"7","noun":"node","name":"edge-1","verb":"arrived"}],"next":"7","missed":true})");
+    CHECK(x.line.find("after=7&") != x.line.npos);
+    return answer(problem_json("enough"), 400, "application/problem+json");
+  }};
+  const auto x = run_on(fabric, {"events", "-f", "--after=900"});
+  CHECK(x.out.find("node edge-1 arrived") != std::string::npos);
+  CHECK(x.err.find("some events were dropped before these") == 0);
+}
+
+SCENARIO("output that does not arrive is a failure") {
+  auto full = std::ofstream{"/dev/full"};
+  auto err = std::ostringstream{};
+  auto within = program{process_commands{}, {.out = full, .err = err}};
+  CHECK(within.run({"version"}) == 1);
+  CHECK(err.str() == "novacron: cannot write the output: No space left on device\n");
+  auto fabric = fake_fabric{[](const auto&) { return answer(R"({"events":[{"number":"1"}],"next":"1"})"); }};
+  CHECK(within.run({"--connect=" + fabric.path(), "events", "-f", "-o", "json"}) == 1);
+}
+
+SCENARIO("what takes long is waited for, and can fail late") {
+  auto state = std::string{"done"};
+  auto fabric = fake_fabric{[&](const fake_request& x) {
+    if (x.line.starts_with("POST"))
+      return answer(R"({"id":"op1","title":"importImage","state":"running"})", 202);
+    return answer(state == "done"
+                      ? R"({"id":"op1","state":"done","status":200,"result":{"name":"web:1","digest":"sha256:1"}})"
+                      : R"({"id":"op1","state":"failed","status":404,"result":{"detail":"no such file"}})");
+  }};
+  const auto good = run_on(fabric, {"image", "import", "/x.tar", "-q"});
+  CHECK(good.code == 0);
+  CHECK(good.out == "web:1\n");
+  CHECK(fabric.asked().front().line == "POST /v1/images:import?wait_ms=1000");
+  CHECK(fabric.asked().back().line == "GET /v1/operations/op1?wait_ms=1000");
+  state = "failed";
+  const auto bad = run_on(fabric, {"image", "import", "/x.tar"});
+  CHECK(bad.code == 3);
+  CHECK(bad.err == "novacron: no such file\n");
+}
+
+SCENARIO("a list that is not whole says so") {
+  auto fabric = fake_fabric{
+      [](const auto&) { return answer(R"({"actors":[{"name":"a/b","state":"running"}],"unanswered":["edge-1"]})"); }};
+  const auto x = run_on(fabric, {"actor", "list", "-q"});
+  CHECK(x.out == "a/b\n");
+  CHECK(x.err == "edge-1 gave no answer: what it has is missing here\n");
 }
 
 SCENARIO("a script ends at its first failure") {
