@@ -7,13 +7,17 @@
 #include "actors/node/dev.hpp"
 #include "actors/node/doctor_probe.hpp"
 #include "actors/node/join.hpp"
+#include "actors/node/local_fabric.hpp"
 #include "actors/node/node_process.hpp"
+#include "actors/shell/output.hpp"
 #include "actors/state/history.hpp"
 #include "actors/workload/image_pack.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -70,10 +74,8 @@ int run_role(const shell::invocation& x) {
 }
 
 int run_dev(const shell::invocation& x) {
-  auto options = dev_options{.program = own_path(), .config_file = x.get("config"), .data_dir = x.get("data-dir")};
-  return dev(options);
+  return dev({.program = own_path(), .config_file = x.get("config"), .data_dir = x.get("data-dir")});
 }
-
 
 int run_demo(const shell::invocation& x) {
   return demo({.program = own_path(), .config_file = x.get("config"), .interactive = ::isatty(0) == 1 && ::isatty(1) == 1});
@@ -86,7 +88,9 @@ int run_join(const shell::invocation& x) {
   const auto data = x.has("data-dir") ? fs::path{x.get("data-dir")} : usual_data_root() / x.get("name");
   try {
     const auto who = join({*server, x.get("token"), x.get("name"), x.get("role"), data / "trust"});
-    std::cerr << fmt::format("{} {} has joined; start it with: novacron --role={} --name={}\n", who.role, who.name, who.role, who.name);
+    const auto where = x.has("data-dir") ? " --data-dir=" + data.string() : std::string{};
+    std::cerr << fmt::format("{} {} has joined; start it with: novacron --role={} --name={}{}\n", who.role, who.name, who.role,
+                             who.name, where);
     return 0;
   } catch (const join_error& problem) {
     return complain(problem.what(), problem.what_kind == join_error::kind::unreachable ? 6 : 7);
@@ -106,6 +110,26 @@ int run_doctor(const shell::invocation& x) {
   return worst(found) == grade::missing ? 1 : 0;
 }
 
+int show_config(const shell::invocation& x) {
+  const auto found = resolve(usual_layers(settings_in(x), x.get("config")), usual_data_root());
+  for (const auto& wrong : found.problems)
+    std::cerr << "novacron: " << to_string(wrong) << "\n";
+  auto rows = shell::table{.columns = {{"SETTING"}, {"VALUE"}, {"FROM"}}, .rows = {}, .noun = {}};
+  auto as_json = nlohmann::ordered_json::array();
+  for (const auto& one : found.shown) {
+    rows.rows.push_back({one.key, one.value, one.from});
+    as_json.push_back({{"setting", one.key}, {"value", one.value}, {"from", one.from}});
+  }
+  const auto as = shell::parse_format(x.get("output"));
+  if (as == shell::format::json)
+    std::cout << as_json.dump() << "\n";
+  else if (as == shell::format::yaml)
+    std::cout << shell::to_yaml(as_json.dump());
+  else
+    shell::print(std::cout, rows, {.as = as, .headers = !x.has("no-headers"), .quiet = x.has("quiet")});
+  return found.problems.empty() ? 0 : exit_usage;
+}
+
 int run_check(const shell::invocation& x) {
   auto file = std::ifstream{x.argument(0)};
   if (!file)
@@ -114,12 +138,6 @@ int run_check(const shell::invocation& x) {
 }
 
 int run_image_create(const shell::invocation& x) {
-  const auto rootfs = x.argument(1);
-  const auto layout = x.argument(2);
-  if (rootfs.empty() || layout.empty())
-    return complain("image create needs a name, a directory with the root file system, and where to write the OCI layout:\n"
-                    "  novacron image create web:1 ./rootfs ./layout [--command='httpd -f'] [--entrypoint=...] [--workdir=DIR] [--user=USER]",
-                    exit_usage);
   try {
     auto config = workload::image_config{};
     auto words = [](const std::string& text) {
@@ -130,7 +148,7 @@ int run_image_create(const shell::invocation& x) {
     config.entrypoint = words(x.get("entrypoint"));
     config.workdir = x.get("workdir");
     config.user = x.get("user");
-    const auto made = workload::pack_image(rootfs, config, layout, {.name = x.argument(0)});
+    const auto made = workload::pack_image(x.argument(1), config, x.argument(2), {.name = x.argument(0)});
     std::cout << made.digest << "\n";
     return 0;
   } catch (const std::exception& problem) {
@@ -152,15 +170,44 @@ int run_bench(const shell::invocation& x) {
   }
 }
 
+/// Where the fabric of ./nodes.toml listens: the socket of one of its nodes that runs here, controllers first, else the
+/// address of a controller elsewhere.
+std::string find_fabric() {
+  if (!fs::exists("nodes.toml"))
+    return {};
+  const auto found = resolve(usual_layers({}, {}), usual_data_root());
+  if (!found.problems.empty())
+    return {};
+  auto nodes = found.settings.nodes;
+  std::ranges::stable_partition(nodes, [](const auto& x) { return x.is_controller(); });
+  for (const auto& node : nodes)
+    if (const auto socket = node.data_dir / "api.sock"; listens(socket))
+      return socket.string();
+  // What a `novacron dev` on this machine has announced is nearer than an address.
+  if (listens(announced_socket()))
+    return {};
+  for (const auto& node : nodes)
+    if (node.is_controller() && node.api && !is_wildcard(*node.api))
+      return to_string(*node.api);
+  return {};
+}
+
 } // namespace
 
 shell::process_commands process_commands() {
   auto commands = shell::process_commands{};
-  commands.run = {{"--role", run_role},   {"demo", run_demo}, {"dev", run_dev},      
-                  {"join", run_join},     {"doctor", run_doctor}, {"bench", run_bench},
-                  {"ledger check", run_check}, {"image create", run_image_create}};
+  commands.run = {{"--role", run_role},
+                  {"bench", run_bench},
+                  {"config show", show_config},
+                  {"demo", run_demo},
+                  {"dev", run_dev},
+                  {"doctor", run_doctor},
+                  {"image create", run_image_create},
+                  {"join", run_join},
+                  {"ledger check", run_check}};
   commands.version = fmt::format("{} ({})", host::version(), host::commit());
   commands.build = {std::string{host::build_options()}};
+  commands.find_fabric = find_fabric;
   return commands;
 }
 

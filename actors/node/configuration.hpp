@@ -132,7 +132,7 @@ resolved resolve(const std::vector<layer>& layers, const std::filesystem::path& 
 /// and the system's configuration. A file that was named but is not there is a problem.
 std::vector<layer> usual_layers(const std::map<std::string, std::string>& flags,
                                 const std::filesystem::path& config_file);
-/// /var/lib/novacron for root, else below XDG_STATE_HOME.
+/// NOVACRON_STATE, else /var/lib/novacron for root and a directory below XDG_STATE_HOME for others.
 std::filesystem::path usual_data_root();
 
 } // namespace novacron::node

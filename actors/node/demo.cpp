@@ -6,11 +6,13 @@
 #include "actors/node/local_fabric.hpp"
 #include "actors/node/node_lock.hpp"
 #include "actors/shell/client.hpp"
+#include "actors/shell/output.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,6 +37,27 @@ using namespace std::chrono_literals;
 struct disappointment : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+/// The person pressed Ctrl-C.
+struct called_off {};
+
+constexpr auto exit_interrupted = 130;
+
+sigset_t signals_of_end() {
+  auto all = sigset_t{};
+  sigemptyset(&all);
+  for (const auto one : {SIGINT, SIGTERM, SIGHUP})
+    sigaddset(&all, one);
+  return all;
+}
+
+/// Waits a little; throws when it is to end.
+void pause() {
+  const auto signals = signals_of_end();
+  const auto little = timespec{.tv_sec = 0, .tv_nsec = 50'000'000};
+  if (::sigtimedwait(&signals, nullptr, &little) > 0)
+    throw called_off{};
+}
 
 constexpr auto web_file = R"(name = "web"
 kind = "container"
@@ -107,8 +130,10 @@ public:
   }
 
 private:
-  void say(const std::string& text) { fmt::print("\n{}\n", text), std::fflush(stdout); }
-  void seen(const std::string& text) { fmt::print("  ok: {}\n", text), std::fflush(stdout); }
+  void say(const std::string& text) {
+    fmt::print("\n{}\n", text);
+    std::fflush(stdout);
+  }
 
   /// Runs a command as a person would, and shows both.
   std::string show(std::vector<std::string> words) {
@@ -137,25 +162,37 @@ private:
     return json::object();
   }
 
-  std::string write(const std::string& name, const std::string& text) {
-    const auto file = scratch_ / name;
-    std::ofstream{file} << text;
-    return file.string();
-  }
+  void write(const std::string& name, const std::string& text) { std::ofstream{scratch_ / name} << text; }
 
-  void until(const std::string& what, std::chrono::seconds patience, const std::function<bool()>& holds) {
+  /// Waits until it is so and remembers it for the table at the end; `proof` says what was seen.
+  void until(const std::string& what, std::chrono::seconds patience, const std::function<bool()>& holds,
+             const std::function<std::string()>& proof = {}) {
     const auto begin = monotonic::now();
+    const auto terminal = ::isatty(1) == 1;
+    if (terminal) {
+      fmt::print("  ... {}", what);
+      std::fflush(stdout);
+    }
     while (!holds()) {
       if (monotonic::now() - begin > patience)
         throw disappointment{"this did not happen within " + std::to_string(patience.count()) + " s: " + what};
-      ::usleep(50'000);
+      pause();
     }
-    seen(fmt::format("{} ({:.1f} s)", what, std::chrono::duration<double>(monotonic::now() - begin).count()));
+    const auto took = fmt::format("{:.1f} s", std::chrono::duration<double>(monotonic::now() - begin).count());
+    const auto detail = proof ? proof() : std::string{};
+    fmt::print("{}  ok: {} ({}){}{}\n", terminal ? "\r\x1b[K" : "", what, took, detail.empty() ? "" : "\n      ", detail);
+    std::fflush(stdout);
+    shown_.rows.push_back({what, took, detail});
+  }
+
+  /// "keeper.0 on edge-2, epoch 7".
+  static std::string place(const json& x) {
+    return fmt::format("{} on {}, epoch {}", x.value("name", ""), x.value("node", ""), x.value("epoch", "0"));
   }
 
   bool runs(const std::string& name) { return instance(name).value("phase", "") == "PHASE_RUNNING"; }
 
-  std::string make_image() {
+  void make_image() {
     const auto root = scratch_ / "image";
     fs::create_directories(root / "bin");
     fs::create_directories(root / "www");
@@ -170,22 +207,24 @@ private:
     for (const auto* tool : {"sh", "echo", "sleep", "httpd", "cat", "hostname"})
       fs::create_symlink("busybox", root / "bin" / tool, ignored);
     std::ofstream{root / "www" / "index.html"} << "hello from the fabric\n";
-    return root.string();
   }
 
   void run_real_work() {
     say("== Four nodes, each a process of its own, joined over mutual TLS");
     show({"node", "list"});
     say("== An image made here, a replicated web service, a singleton, a batch job");
-    show({"image", "create", "demo:1", make_image(), (scratch_ / "layout").string()});
-    show({"image", "import", (scratch_ / "layout").string(), "--name=demo:1"});
-    const auto web = write("web.toml", web_file);
-    show({"plan", web});
-    show({"run", web});
-    show({"run", write("keeper.toml", keeper_file)});
-    show({"run", write("shards.toml", shards_file)});
+    make_image();
+    show({"image", "create", "demo:1", "image", "layout"});
+    show({"image", "import", "layout", "--name=demo:1"});
+    write("web.toml", web_file);
+    write("keeper.toml", keeper_file);
+    write("shards.toml", shards_file);
+    show({"plan", "web.toml"});
+    for (const auto* file : {"web.toml", "keeper.toml", "shards.toml"})
+      show({"run", file});
     until("two web servers run in different zones, and the singleton runs", 30s,
-          [&] { return runs("web.0") && runs("web.1") && runs("keeper.0") && instance("web.0").at("node") != instance("web.1").at("node"); });
+          [&] { return runs("web.0") && runs("web.1") && runs("keeper.0") && instance("web.0").at("node") != instance("web.1").at("node"); },
+          [&] { return place(instance("web.0")) + "; " + place(instance("web.1")) + "; " + place(instance("keeper.0")); });
     until("each of them answers real HTTP", 10s, [&] {
       return fetch(instance("web.0").value("address", ""), 80) == "hello from the fabric\n"
              && fetch(instance("web.1").value("address", ""), 80) == "hello from the fabric\n";
@@ -202,12 +241,16 @@ private:
     const auto node = before.at("node").get<std::string>();
     say(fmt::format("== SIGKILL for the node process of {}, which starts again at once: its containers never notice", node));
     fabric_.signal(node, SIGKILL);
-    until("the process is gone", 5s, [&] { return !fabric_.take_ended().empty(); });
+    until("the process of " + node + " is gone", 5s, [&] { return !fabric_.take_ended().empty(); });
     fabric_.start(node);
     until("the node is back and has adopted keeper.0: same start, same epoch", 15s, [&] {
       const auto now = instance("keeper.0");
       return fabric_.await_ready(0s) && now.value("phase", "") == "PHASE_RUNNING" && now.value("started_ms", "") == before.value("started_ms", "-")
              && now.value("epoch", "") == before.value("epoch", "-");
+    }, [&] { return place(instance("keeper.0")) + ", as before; the node is a new process"; });
+    until("what it adopted is still reached: each web server answers", 10s, [&] {
+      return fetch(instance("web.0").value("address", ""), 80) == "hello from the fabric\n"
+             && fetch(instance("web.1").value("address", ""), 80) == "hello from the fabric\n";
     });
   }
 
@@ -216,15 +259,17 @@ private:
     const auto node = before.at("node").get<std::string>();
     say(fmt::format("== SIGKILL for {}, and this time it stays away: what it ran is placed elsewhere", node));
     fabric_.signal(node, SIGKILL);
-    until("the process is gone", 5s, [&] { return !fabric_.take_ended().empty(); });
+    until("the process of " + node + " is gone", 5s, [&] { return !fabric_.take_ended().empty(); });
     until("web.0 runs elsewhere, with a higher epoch", 25s, [&] {
       const auto now = instance("web.0");
       return now.value("phase", "") == "PHASE_RUNNING" && now.value("node", node) != node && number(now, "epoch") > number(before, "epoch");
-    });
-    show({"ps"});
-    say(fmt::format("== {} returns; its old copy of web.0 has a stale epoch and is stopped, never run twice", node));
+    }, [&] { return place(before) + " -> " + place(instance("web.0")); });
+    show({"ps", "-o", "wide"});
+    say(fmt::format("== {} returns. Its containers never stopped, so that it still has web.0 of epoch {}: that one must go", node,
+                    before.value("epoch", "0")));
     fabric_.start(node);
-    until(node + " is back and runs nothing stale", 20s, [&] { return only_assigned(node); });
+    until(node + " is back, and the copy with the old epoch is stopped: web.0 runs once", 20s, [&] { return only_assigned(node); },
+          [&] { return "only " + place(instance("web.0")); });
   }
 
   void cut_a_node_off() {
@@ -236,10 +281,12 @@ private:
       until("keeper.0 runs elsewhere, with a higher epoch", 25s, [&] {
         const auto now = instance("keeper.0");
         return now.value("phase", "") == "PHASE_RUNNING" && now.value("node", node) != node && number(now, "epoch") > number(before, "epoch");
-      });
+      }, [&] { return place(before) + " -> " + place(instance("keeper.0")); });
     say("== The cable is plugged in again");
     uplink_.heal();
-    until(node + " is back and runs nothing stale", 25s, [&] { return node_state(node) == "ready" && only_assigned(node); });
+    until(node + " is back, and what it still ran of old epochs is stopped", 25s,
+          [&] { return node_state(node) == "ready" && only_assigned(node); },
+          [&] { return "only " + place(instance("keeper.0")); });
   }
 
   void finish() {
@@ -254,6 +301,12 @@ private:
     show({"node", "list"});
     show({"ps"});
     show({"ledger", "show"});
+    say("== What was seen");
+    auto size = winsize{};
+    const auto columns = ::ioctl(1, TIOCGWINSZ, &size) == 0 ? static_cast<int>(size.ws_col) : 0;
+    std::cout << std::flush;
+    shell::print(std::cout, shown_, {.columns = columns});
+    std::cout << std::flush;
   }
 
   static std::uint64_t number(const json& x, const char* key) {
@@ -286,6 +339,7 @@ private:
   cable& uplink_;
   fs::path scratch_;
   shell::client asked_;
+  shell::table shown_{.columns = {{"WHAT"}, {"AFTER", false, true}, {"SEEN"}}, .rows = {}, .noun = {}};
 };
 
 /// The configuration as edge-2 gets to see it: the way to the controller leads over the cable.
@@ -319,6 +373,10 @@ int play(const demo_options& options, configuration settings, const std::string&
                          + root.string()};
   fmt::print("The fabric is ready after {:.2f} s.\n", std::chrono::duration<double>(monotonic::now() - begin).count());
   auto code = 0;
+  auto outside = std::error_code{};
+  const auto home = fs::current_path(outside);
+  // So that the commands that are shown are as short as a person would type them.
+  fs::current_path(scratch, outside);
   try {
     story{options, fabric, uplink, scratch}.tell();
     fmt::print("\nAll of it was seen to happen, in {:.0f} s.\n", std::chrono::duration<double>(monotonic::now() - begin).count());
@@ -330,10 +388,16 @@ int play(const demo_options& options, configuration settings, const std::string&
       ::waitpid(shell.pid, nullptr, 0);
       ::close(shell.pidfd);
     }
+  } catch (const called_off&) {
+    std::cerr << "\nnovacron demo: ending the workloads and the nodes (Ctrl-C again to leave at once)\n";
+    const auto signals = signals_of_end();
+    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    code = exit_interrupted;
   } catch (const std::exception& problem) {
-    std::cerr << "novacron demo: " << problem.what() << "\n";
+    std::cerr << "\nnovacron demo: " << problem.what() << "\n";
     code = 1;
   }
+  fs::current_path(home, outside);
   cleared = clear_workloads(fabric.socket(), 20s);
   if (!cleared)
     std::cerr << "novacron demo: some workloads did not end in time; the next demo takes care of them\n";
@@ -352,13 +416,15 @@ int demo(const demo_options& options) {
   if (!found.problems.empty())
     return 2;
   ::signal(SIGPIPE, SIG_IGN);
+  const auto signals = signals_of_end();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   try {
     fs::create_directories(root);
     const auto lock = node_lock{root};
     auto cleared = false;
     const auto code = play(options, std::move(found.settings), file, root, cleared);
     auto ignored = std::error_code{};
-    if (code == 0 && cleared)
+    if (code != 1 && cleared)
       fs::remove_all(root, ignored);
     return code;
   } catch (const std::exception& problem) {

@@ -57,6 +57,25 @@ std::vector<std::string> environment_with(const std::string& name, const std::st
 
 } // namespace
 
+bool listens(const fs::path& socket) {
+  auto address = sockaddr_un{};
+  address.sun_family = AF_UNIX;
+  const auto text = socket.string();
+  if (text.size() >= sizeof address.sun_path)
+    return false;
+  std::memcpy(address.sun_path, text.c_str(), text.size());
+  const auto fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto alive = fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (fd >= 0)
+    ::close(fd);
+  return alive;
+}
+
+fs::path announced_socket() {
+  const auto variable = [](const char* name) { return static_cast<const char*>(::getenv(name)); };
+  return shell::state_directory(variable, ::geteuid()) / "api.sock";
+}
+
 local_fabric::local_fabric(options how) : how_{std::move(how)} {
   const auto now = std::chrono::system_clock::now();
   const auto authority = first_controller(how_.settings).data_dir / "trust";

@@ -66,6 +66,12 @@ private:
   std::map<std::string, process> running_;
 };
 
+/// Whether somebody listens at this unix socket.
+bool listens(const std::filesystem::path& socket);
+
+/// Where commands look for a fabric that they are not told of.
+std::filesystem::path announced_socket();
+
 /// Takes down every workload of a fabric through its API, and waits until no instance is left.
 bool clear_workloads(const std::filesystem::path& socket, std::chrono::seconds patience);
 

@@ -1,5 +1,7 @@
 #include "actors/node/configuration.hpp"
 
+#include "actors/shell/commands.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -209,4 +211,22 @@ SCENARIO("an address has a host and a port") {
   for (const auto* wrong : {"", ":1", "a", "a:", "a:0", "a:65536", "a:1x", "a b:1", "::1:1", "a:-1", "[]:1"})
     CHECK_FALSE(node::parse_endpoint(wrong));
   CHECK(node::to_string(node::endpoint{"::1", 7}) == "[::1]:7");
+}
+
+SCENARIO("every setting of a node is a flag that is listed, and the other way round") {
+  const auto table = shell::command_table{{"--role"}};
+  auto listed = std::vector<std::string>{};
+  for (const auto& x : table.find("--role")->flags)
+    if (x.name != "config")
+      listed.push_back(x.name);
+  auto known = std::vector<std::string>{};
+  for (const auto& [key, variable] : node::single_settings()) {
+    auto flag = key;
+    std::ranges::replace_if(
+        flag, [](char c) { return c == '.' || c == '_'; }, '-');
+    known.push_back(flag);
+  }
+  std::ranges::sort(listed);
+  std::ranges::sort(known);
+  CHECK(listed == known);
 }
