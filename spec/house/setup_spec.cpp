@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -57,4 +58,15 @@ SCENARIO("the summary of a test run counts scenarios, and hides nothing") {
   CHECK(summary(late) == std::pair{std::string{"2 passed, 1 failed, 0 skipped"}, 1});
   CHECK(summary("").second == 1);
   CHECK(summary("").first == "0 passed, 0 failed, 0 skipped");
+}
+
+SCENARIO("the units ask for no more than they need") {
+  const auto unit = std::string{HOUSE_ROOT "/share/systemd/novacron-edge.service"};
+  try {
+    // 20 is an exposure of 2.0, of 10.
+    const auto done = host::run({.argv = {"systemd-analyze", "security", "--offline=true", "--threshold=20", unit}}, 30s);
+    CHECK_MESSAGE(done.how.code == 0, done.out);
+  } catch (const std::system_error&) {
+    MESSAGE("skipped: there is no systemd-analyze here");
+  }
 }
