@@ -398,6 +398,9 @@ int play(const demo_options& options, configuration settings, const std::string&
     code = 1;
   }
   fs::current_path(home, outside);
+  // A node that is away, or cut off, would keep what it runs.
+  uplink.heal();
+  fabric.start_missing();
   cleared = clear_workloads(fabric.socket(), 20s);
   if (!cleared)
     std::cerr << "novacron demo: some workloads did not end in time; the next demo takes care of them\n";

@@ -147,6 +147,7 @@ int run(const dev_options& options, configuration settings, const fs::path& root
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   if (options.data_dir.empty()) {
     std::cerr << "\nnovacron dev: ending the workloads and the nodes (Ctrl-C again to leave at once)\n";
+    fabric.start_missing();
     cleared = clear_workloads(fabric.socket(), end_patience);
     if (!cleared)
       std::cerr << "novacron dev: some workloads did not end in time; the next `novacron dev` takes care of them\n";
@@ -163,7 +164,8 @@ announcement::announcement(const fs::path& socket)
   : link_{announced_socket()} {
   auto ignored = std::error_code{};
   fs::create_directories(link_.parent_path(), ignored);
-  if (listens(link_))
+  // One that was killed left its link, which may lead to us by now.
+  if (listens(link_) && !fs::equivalent(link_, socket, ignored))
     return;
   fs::remove(link_, ignored);
   fs::create_symlink(socket, link_, ignored);

@@ -137,6 +137,13 @@ void local_fabric::start_all() {
     start(node.name);
 }
 
+void local_fabric::start_missing() {
+  take_ended();
+  for (const auto& node : how_.settings.nodes)
+    if (!running_.contains(node.name))
+      start(node.name);
+}
+
 void local_fabric::look_for_notice(process& x) {
   auto text = std::array<char, 512>{};
   for (auto count = ::recv(x.notices, text.data(), text.size(), 0); count > 0; count = ::recv(x.notices, text.data(), text.size(), 0))
@@ -216,6 +223,30 @@ void local_fabric::stop(std::chrono::nanoseconds grace) {
   running_.clear();
 }
 
+namespace {
+
+/// What the ledger has forgotten may still run on a node that was away, so that each is asked itself.
+bool nodes_are_empty(shell::client& fabric) {
+  using json = nlohmann::json;
+  try {
+    const auto all = json::parse(fabric.get("/v1/nodes"));
+    for (const auto& x : all.at("nodes")) {
+      const auto& facts = x.at("record").at("facts");
+      if (!facts.value("hosts_workloads", true))
+        continue;
+      const auto path = "/v1/actors/" + shell::url_encode(facts.at("name").get<std::string>()) + "/agent:ask";
+      const auto answer = json::parse(fabric.post(path, R"({"message": "ReportRequest"})"));
+      if (!json::parse(answer.at("json").get<std::string>()).at("instances").empty())
+        return false;
+    }
+    return true;
+  } catch (const std::exception&) {
+    return false; // not there yet, or not any more
+  }
+}
+
+} // namespace
+
 bool clear_workloads(const fs::path& socket, std::chrono::seconds patience) {
   const auto deadline = monotonic::now() + patience;
   try {
@@ -224,7 +255,7 @@ bool clear_workloads(const fs::path& socket, std::chrono::seconds patience) {
     for (const auto& x : all.at("workloads"))
       fabric.order("DELETE", "/v1/workloads/" + shell::url_encode(x.at("record").at("spec").at("name").get<std::string>()));
     while (monotonic::now() < deadline) {
-      if (nlohmann::json::parse(fabric.get("/v1/instances")).at("instances").empty())
+      if (nlohmann::json::parse(fabric.get("/v1/instances")).at("instances").empty() && nodes_are_empty(fabric))
         return true;
       ::usleep(50'000);
     }

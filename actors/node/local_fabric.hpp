@@ -32,6 +32,8 @@ public:
 
   void start_all();
   void start(const std::string& node);
+  /// Starts those that do not run, so that nothing which they left behind is forgotten.
+  void start_missing();
 
   /// Waits until every started node said that it is ready; false when one ended or `limit` passed.
   bool await_ready(std::chrono::nanoseconds limit);
@@ -72,7 +74,8 @@ bool listens(const std::filesystem::path& socket);
 /// Where commands look for a fabric that they are not told of.
 std::filesystem::path announced_socket();
 
-/// Takes down every workload of a fabric through its API, and waits until no instance is left.
+/// Takes down every workload of a fabric through its API, and waits until no node has an instance any more. False when
+/// some may be left: on a node that does not answer, too.
 bool clear_workloads(const std::filesystem::path& socket, std::chrono::seconds patience);
 
 } // namespace novacron::node

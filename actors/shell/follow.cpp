@@ -378,12 +378,16 @@ int wait_for(const std::vector<v1::Submitted>& workloads, std::uint64_t limit_ms
           code = exit_code::failed;
         if (now.how != outcome::waiting)
           break;
-        if (with.now() >= end)
+        if (with.now() >= end) {
+          // The line of progress stays as it is.
+          if (with.terminal)
+            with.err << std::endl;
           throw failure{
               exit_code::timeout,
               fmt::format(
-                  "{}{} is not there after {}; see `novacron explain placement {}`, or wait longer with --timeout",
-                  with.terminal ? "\n" : "", x.name(), print_age(static_cast<std::int64_t>(limit_ms)), x.name())};
+                  "{} is not there after {}; see `novacron explain placement {}`, or wait longer with --timeout",
+                  x.name(), print_age(static_cast<std::int64_t>(limit_ms)), x.name())};
+        }
         with.pause(100);
       }
       if (with.terminal)
