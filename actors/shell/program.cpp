@@ -259,46 +259,54 @@ std::string program::suggestion(const invocation& what) {
     const auto is = wanted[i].is;
     if (is != kind::node && is != kind::workload && is != kind::instance && is != kind::image)
       continue;
-    const auto known = names_for(what, is, {});
+    const auto known = names_from(fabric(what), is, {});
     if (std::ranges::find(known, what.arguments[i]) == known.end())
       return did_you_mean(what.arguments[i], known);
   }
   return {};
 }
 
-std::vector<std::string> program::names_for(const invocation& what, kind is, const std::string& context) {
+std::vector<std::string> program::names(kind is, const std::string& context) {
   if (is == kind::file)
     return files(context);
+  try {
+    auto quick = make_client({}, completion_timeout);
+    return names_from(quick, is, context);
+  } catch (const failure&) {
+    return {};
+  }
+}
+
+std::vector<std::string> program::names_from(client& from, kind is, const std::string& context) {
   const auto key = fmt::format("{}/{}", static_cast<int>(is), is == kind::message ? context : "");
   if (const auto known = memory.find(key);
       known != memory.end() && steady_clock::now() - known->second.when < completion_memory)
     return known->second.names;
   auto found = std::vector<std::string>{};
   try {
-    auto quick = make_client(what, completion_timeout);
     switch (is) {
       case kind::node:
-        for (const auto all = read<v1::NodeList>(quick.get("/v1/nodes")); const auto& x : all.nodes())
+        for (const auto all = read<v1::NodeList>(from.get("/v1/nodes")); const auto& x : all.nodes())
           found.push_back(x.record().facts().name());
         break;
       case kind::workload:
-        for (const auto all = read<v1::WorkloadList>(quick.get("/v1/workloads")); const auto& x : all.workloads())
+        for (const auto all = read<v1::WorkloadList>(from.get("/v1/workloads")); const auto& x : all.workloads())
           found.push_back(x.record().spec().name());
         break;
       case kind::instance:
-        for (const auto all = read<v1::WorkloadView>(quick.get("/v1/instances")); const auto& x : all.instances())
+        for (const auto all = read<v1::WorkloadView>(from.get("/v1/instances")); const auto& x : all.instances())
           found.push_back(x.name());
         break;
       case kind::image:
-        for (const auto all = read<v1::ImageList>(quick.get("/v1/images")); const auto& x : all.images())
+        for (const auto all = read<v1::ImageList>(from.get("/v1/images")); const auto& x : all.images())
           found.push_back(x.name());
         break;
       case kind::actor:
-        for (const auto all = read<v1::ActorList>(quick.get("/v1/actors")); const auto& x : all.actors())
+        for (const auto all = read<v1::ActorList>(from.get("/v1/actors")); const auto& x : all.actors())
           found.push_back(x.name());
         break;
       case kind::message:
-        for (const auto all = read<v1::ActorList>(quick.get("/v1/actors")); const auto& x : all.actors())
+        for (const auto all = read<v1::ActorList>(from.get("/v1/actors")); const auto& x : all.actors())
           if (x.name() == context || x.name().ends_with("/" + context))
             found.insert(found.end(), x.accepts().begin(), x.accepts().end());
         break;

@@ -39,7 +39,7 @@ public:
 
   const command_table& commands() const { return table; }
   /// Names that exist, for completion; asked for at most every few seconds, and none if that takes long.
-  std::vector<std::string> names(kind is, const std::string& context) { return names_for({}, is, context); }
+  std::vector<std::string> names(kind is, const std::string& context);
   /// The node that answers and the name of its fabric, empty when there is none.
   std::pair<std::string, std::string> whereabouts();
 
@@ -51,7 +51,7 @@ private:
   int run_parsed(const invocation& what);
   int run_self(const invocation& what);
   int version(const invocation& what);
-  std::vector<std::string> names_for(const invocation& what, kind is, const std::string& context);
+  std::vector<std::string> names_from(client& from, kind is, const std::string& context);
   std::string suggestion(const invocation& what);
   session make_session(const invocation& what);
   client& fabric(const invocation& what);
