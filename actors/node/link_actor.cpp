@@ -166,6 +166,7 @@ void present_proof(pointer self, const acquaintance& peer, const wire::Proof& pr
   self->send(handle_of(*self->state.around->names->open("door")), admitted{peer, self->state.peer});
   self->state.peer = peer.facts.name();
   self->state.status.set_peer(peer.facts.name());
+  self->state.around->names->ways_in()->await(self->id(), peer.facts.name());
   self->request(peer.door, introduction_patience, proof)
     .then(
       [=](const wire::Welcome& welcome) {
@@ -241,6 +242,10 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
   st.where = std::move(where);
   st.door = std::move(door);
   st.around = std::move(around);
+  // Who is at an address is not known before it has introduced itself.
+  const auto ways_in = st.around->names->ways_in();
+  ways_in->await(self->id(), st.peer.find(':') == st.peer.npos ? st.peer : "");
+  self->attach_functor([ways_in, id = self->id()] { ways_in->close(id); });
   st.status.set_peer(st.peer);
   st.status.set_state(st.where ? "connecting" : "waiting");
   if (st.where) {

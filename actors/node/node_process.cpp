@@ -109,7 +109,7 @@ public:
     host::add_process_metrics(*numbers_);
     host::add_build_metrics(*numbers_, std::string{host::version()}, self_.role, self_.name);
     denied_->replace(read_deny_list(self_.data_dir / "trust"));
-    transport_ = host::spawn_tls_middleman(system_, loop_, links_over_tls((self_.data_dir / "trust").string(), denied_, [this](const std::string& why) { refused(why, ""); }));
+    transport_ = host::spawn_tls_middleman(system_, loop_, transport_hooks());
     rooms_ = std::make_unique<node_rooms>(room_surroundings{system_, loop_, names_, options_.settings, self_, options_.program,
                                                             facts_, denied_, numbers_,
                                                             [this](const std::string& why, const std::string& text) { refused(why, text); }});
@@ -158,7 +158,14 @@ private:
   void refused(const std::string& why, const std::string& text) {
     numbers_->count("refused_peers_total", "Peers, or messages of peers, that were not let in.", {{"reason", why}}).add();
     if (text.empty())
-      host::log_warn("transport", "refused a connection: {}", why);
+      host::log_rarely(host::level::warn, "transport", "refused a connection: {}", why);
+  }
+
+  host::tls_hooks transport_hooks() {
+    auto hooks = links_over_tls((self_.data_dir / "trust").string(), denied_, [this](const std::string& why) { refused(why, ""); });
+    hooks.reaches = [in = names_.ways_in()](const std::string& peer, const host::destination& where) { return in->permits(peer, where); };
+    hooks.patience = options_.settings.trust.handshake;
+    return hooks;
   }
 
   neighbourhood surroundings() {
@@ -187,6 +194,7 @@ private:
     settings.refused = [this](const char* why) { refused(why, "a request"); };
     settings.socket = (self_.data_dir / "api.sock").string();
     if (self_.api) {
+      settings.served.head_max = options_.settings.trust.handshake;
       settings.host = self_.api->host;
       settings.port = self_.api->port;
       auto tls = host::tls_settings{};
