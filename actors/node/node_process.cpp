@@ -108,6 +108,10 @@ public:
     : self_{options.settings.nodes.at(options.self)}, options_{options}, facts_{facts_of(self_)} {
     host::add_process_metrics(*numbers_);
     host::add_build_metrics(*numbers_, std::string{host::version()}, self_.role, self_.name);
+    for (const auto why : host::all_refusals())
+      refusals(std::string{host::to_string(why)});
+    for (const auto* why : {"bad_token", "no_descriptors", "routed", "stray", "too_large", "too_many", "too_slow"})
+      refusals(why);
     denied_->replace(read_deny_list(self_.data_dir / "trust"));
     transport_ = host::spawn_tls_middleman(system_, loop_, transport_hooks());
     rooms_ = std::make_unique<node_rooms>(room_surroundings{system_, loop_, names_, options_.settings, self_, options_.program,
@@ -155,8 +159,12 @@ private:
       caf::anon_send_exit(x, caf::exit_reason::user_shutdown);
   }
 
+  host::counter& refusals(const std::string& why) {
+    return numbers_->count("refused_peers_total", "Peers, or messages of peers, that were not let in.", {{"reason", why}});
+  }
+
   void refused(const std::string& why, const std::string& text) {
-    numbers_->count("refused_peers_total", "Peers, or messages of peers, that were not let in.", {{"reason", why}}).add();
+    refusals(why).add();
     if (text.empty())
       host::log_rarely(host::level::warn, "transport", "refused a connection: {}", why);
   }
@@ -182,6 +190,7 @@ private:
     around.follows = !self_.is_controller();
     around.seed = facts_.incarnation();
     around.watchers = rooms_->link_watchers();
+    around.numbers = numbers_;
     around.refused = [this](const std::string& why, const std::string& text) { refused(why, text); };
     return around;
   }
