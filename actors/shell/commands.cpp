@@ -345,6 +345,18 @@ struct catalogue {
          .flags = {{"reason", 0, "TEXT", "for the record"}},
          .examples = {{"certificate revoke 4F21 --reason=stolen", ""}},
          .see_also = {"token list"}},
+        {.path = "audit show",
+         .summary = "who ordered what, and who was refused, on the node that is asked",
+         .flags = {{"after", 0, "NUMBER", "only entries after this one", kind::number},
+                   {"limit", 0, "N", "the last so many (default 50; 0 for all)", kind::number}},
+         .examples = {{"audit show", ""}, {"audit show --limit=0 -o json", "all that is kept, with the hashes"}},
+         .see_also = {"audit verify", "events"}},
+        {.path = "audit verify",
+         .summary = "check that no order or refusal on record was changed or deleted",
+         .examples = {{"audit verify", "the exit code is 1 when something is missing or changed"}},
+         .more = "Whoever may write the files may also write all of them anew. The hash that is printed tells: kept on\n"
+                 "another machine, it must still be that of its entry later.",
+         .see_also = {"audit show"}},
         {.path = "log-level",
          .summary = "change what is logged from now on",
          .arguments = {{.name = "LEVEL", .is = kind::choice, .choices = log_levels}},
@@ -464,6 +476,7 @@ constexpr auto noun_words = std::array{
     std::pair{"ledger", "the replicated truth"},
     std::pair{"token", "invitations to join"},
     std::pair{"certificate", "proofs of who is who"},
+    std::pair{"audit", "the record of orders and refusals"},
     std::pair{"explain", "reasons for decisions"},
 };
 
