@@ -31,6 +31,9 @@ struct world {
   std::function<bool()> leaving;
   /// The metrics of this node, for when nobody else can give them.
   std::function<std::string()> metrics;
+  /// The record of orders and refusals on this node, and whether it is whole, as JSON; null where there is none.
+  std::function<std::string(std::uint64_t after, std::size_t limit)> audit_entries = nullptr;
+  std::function<std::string()> audit_verdict = nullptr;
   std::string node;
   std::string role;
   std::string version;

@@ -86,6 +86,30 @@ response page_part(std::string_view text, const char* type) {
   return out;
 }
 
+/// Whether the caller may see who ordered what; nodes that only work may not.
+std::optional<response> keeps_audit_from(const call& c) {
+  if (!c.around->audit_entries)
+    return problem(501, "this node keeps no record of orders", "unsupported");
+  if (sender_of_role(c.asked.who.role) == worker)
+    return problem(403, "the role " + c.asked.who.role + " may not see who ordered what", "denied");
+  return {};
+}
+
+response show_audit(const call& c) {
+  if (auto no = keeps_audit_from(c))
+    return std::move(*no);
+  constexpr auto most = std::int64_t{10'000};
+  const auto limit = c.number("limit");
+  const auto after = std::max<std::int64_t>(c.number("after"), 0);
+  return {.body = c.around->audit_entries(static_cast<std::uint64_t>(after),
+                                          static_cast<std::size_t>(limit <= 0 ? most : std::min(limit, most)))};
+}
+
+response verify_audit(const call& c) {
+  auto no = keeps_audit_from(c);
+  return no ? std::move(*no) : response{.body = c.around->audit_verdict()};
+}
+
 response show_openapi(const call& c) {
   auto out = response{};
   out.body = openapi(routes(), c.around->version);
@@ -114,6 +138,13 @@ std::vector<route> self_routes() {
        .run = [](const call&) { return page_part(page_css, "text/css"); }},
       {.method = "GET", .pattern = "/page.js", .title = "showPageScript", .help = "What the page does.", .type = "text/javascript",
        .run = [](const call&) { return page_part(page_js, "text/javascript"); }},
+      {.method = "GET", .pattern = "/v1/audit", .title = "showAudit",
+       .help = "The last orders and refusals on this node, as lines that are bound to one another.",
+       .query = {{"after", kind::number, "Only entries after this number."},
+                 {"limit", kind::number, "At most so many, the last ones; 0 gives all, up to 10000."}},
+       .run = show_audit},
+      {.method = "GET", .pattern = "/v1/audit:verify", .title = "verifyAudit",
+       .help = "Whether every order and refusal on record is as it was written, and none is missing.", .run = verify_audit},
       {.method = "GET", .pattern = "/openapi.json", .title = "showInterface", .help = "This interface as OpenAPI 3.1.",
        .run = show_openapi},
   };

@@ -23,6 +23,8 @@ world make_world(const service::config& settings, bridge& way, const std::atomic
       .unique = [] { return host::to_hex(host::random_bytes(16)); },
       .leaving = [&leaving] { return leaving.load(); },
       .metrics = [numbers] { return numbers->text(); },
+      .audit_entries = settings.audit_entries,
+      .audit_verdict = settings.audit_verdict,
       .node = settings.node,
       .role = settings.role,
       .version = settings.version,
@@ -62,14 +64,15 @@ service::~service() { stop(milliseconds{0}); }
 void service::open(std::unique_ptr<entrance> in) {
   const auto kind = std::string{in->kind()};
   auto& connections = numbers_->level("http_connections", "Open HTTP connections, by entrance.", {{"entrance", kind}});
+  const auto refusals = [numbers = numbers_, kind](const char* why) -> host::counter& {
+    return numbers->count("http_refused_total", "Connections and requests refused before they reached a route.",
+                          {{"entrance", kind}, {"reason", why}});
+  };
+  for (const auto* why : {"crowd", "full", "handshake", "head", "slow"})
+    refusals(why);
   auto told = server::witness{
       .connections = [&connections](int more) { connections.add(more); },
-      .refused =
-          [numbers = numbers_, kind](const char* why) {
-            numbers->count("http_refused_total", "Connections and requests refused before they reached a route.",
-                           {{"entrance", kind}, {"reason", why}})
-                .add();
-          },
+      .refused = [refusals](const char* why) { refusals(why).add(); },
   };
   servers_.push_back(std::make_unique<server>(
       std::move(in), settings_.served, [this](request x) { return answer(std::move(x)); }, std::move(told)));
@@ -120,13 +123,17 @@ response service::run(const call& x) const {
 
 response service::answer(request asked) {
   const auto start = monotonic::now();
-  const auto shape = request{.method = asked.method};
+  const auto shape = request{.method = asked.method, .path = asked.path, .who = asked.who};
   auto found = find_route(std::move(asked), world_);
   const auto* through = std::get_if<call>(&found);
   if (!through && std::get<response>(found).status == 401)
     settings_.refused("no_certificate");
   auto out = through ? run(*through) : std::move(std::get<response>(found));
   const auto title = through ? through->through->pattern : std::string_view{"none"};
+  // Bodies are left out: they may hold secrets.
+  const auto is_order = shape.method != "GET" && shape.method != "HEAD";
+  if (is_order || out.status == 401 || out.status == 403)
+    settings_.audited(shape.who, shape.method + " " + shape.path, out.status);
   count(*numbers_, title, shape, out.status, monotonic::now() - start);
   return out;
 }

@@ -31,6 +31,11 @@ public:
     std::shared_ptr<host::tls_context> tls;
     /// Told of requests of somebody without the certificate that they need; called on any thread.
     std::function<void(const char* why)> refused = [](const char*) {};
+    /// Told of each order and of each request that was denied: who, what, and the status of the answer; any thread.
+    std::function<void(const caller& who, const std::string& what, unsigned status)> audited = [](const auto&, const auto&, auto) {};
+    /// See `world`.
+    std::function<std::string(std::uint64_t after, std::size_t limit)> audit_entries = nullptr;
+    std::function<std::string()> audit_verdict = nullptr;
     server::config served;
   };
 

@@ -94,7 +94,8 @@ private:
                           {"format", read_.one_of(format, {"auto", "human", "json"})}})},
          {"scheduler", section({{"patience", read_.duration(x.scheduler.patience, 100ms, 1h)},
                                 {"policy", read_.one_of(x.scheduler.policy, {"balance", "pack"})}})},
-         {"trust", section({{"life", read_.duration(x.trust.life, 1min, std::chrono::hours{24 * 90})}})},
+         {"trust", section({{"handshake", read_.duration(x.trust.handshake, 100ms, 1min)},
+                              {"life", read_.duration(x.trust.life, 1min, std::chrono::hours{24 * 90})}})},
          {"node", [this](const written& value, const std::string& key) { nodes(value, key); }}});
     x.log.level = host::parse_level(level).value_or(x.log.level);
     x.log.format = format == "human"  ? host::log_format::human
@@ -362,6 +363,7 @@ private:
     show("log.format", formats[static_cast<std::size_t>(x.log.format)]);
     show("scheduler.patience", print_span(x.scheduler.patience));
     show("scheduler.policy", x.scheduler.policy);
+    show("trust.handshake", print_span(x.trust.handshake));
     show("trust.life", print_span(x.trust.life));
   }
 

@@ -53,6 +53,8 @@ struct scheduler_settings {
 struct trust_settings {
   /// How long a certificate lives; it is renewed at half of that.
   std::chrono::milliseconds life{std::chrono::hours{24}};
+  /// How long a peer may take to prove who it is, and a client to send the head of a request.
+  std::chrono::milliseconds handshake{std::chrono::seconds{10}};
 };
 
 /// What a node offers; what is not said is detected.

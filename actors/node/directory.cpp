@@ -73,6 +73,7 @@ directory::channel_ptr directory::way_to(const std::string& peer, const std::str
     if (entry)
       return entry;
     entry = made = make_relay<channel>(system_, peer, title, bounds_);
+    ways_in_->await(made->id(), peer);
     tell = tell_;
   }
   if (tell)

@@ -2,6 +2,7 @@
 
 /// Where everybody is: the actors of this node by name, and the ways out to those of its peers.
 
+#include "actors/node/reach.hpp"
 #include "actors/node/relay.hpp"
 #include "messages/registry.hpp"
 
@@ -21,6 +22,9 @@ public:
   ~directory();
 
   const std::string& self() const { return self_; }
+
+  /// What of this node its peers may reach; the transport asks it for each message.
+  const std::shared_ptr<reach>& ways_in() const { return ways_in_; }
 
   /// The address of the local actor called `title`, made on first use.
   post_ptr open(const std::string& title);
@@ -60,6 +64,7 @@ private:
   caf::actor_system& system_;
   const std::string self_;
   const channel::limits bounds_;
+  const std::shared_ptr<reach> ways_in_ = std::make_shared<reach>();
   mutable std::mutex guard_;
   std::map<std::string, post_ptr> posts_;
   std::map<std::pair<std::string, std::string>, channel_ptr> ways_;

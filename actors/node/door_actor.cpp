@@ -46,7 +46,7 @@ caf::node_id caller_of(pointer self) {
 }
 
 caf::error refuse(pointer self, const finding& found) {
-  host::log_warn("door", "refused {}: {}", found.who.name.empty() ? "a caller" : found.who.name, found.text);
+  host::log_rarely(host::level::warn, "door", "refused {}: {}", found.who.name.empty() ? "a caller" : found.who.name, found.text);
   self->state.around->refused(std::string{host::to_string(found.why)}, found.text);
   return caf::make_error(fault::denied, found.text);
 }
@@ -152,6 +152,7 @@ caf::result<caf::actor> lead_to(pointer self, const std::string& title) {
     refused("wrong_role", who + " may not say " + message);
   };
   auto way_in = make_relay<gate>(self->system(), handle_of(*inside), claim{guest->name, guest->role}, std::move(tell));
+  self->state.around->names->ways_in()->open(way_in->id(), guest->name);
   guest->gates.emplace(title, way_in);
   return handle_of(*way_in);
 }
@@ -241,6 +242,7 @@ caf::actor spawn_door(caf::actor_system& system, neighbourhood around, door_conf
   // A stranger may say what a node may say to a door, and nothing else: no message of the runtime gets through.
   auto threshold = make_relay<gate>(system, handle_of(*address), claim{"", "cloud"},
                                     [refused = shared->refused](const std::string& message) { refused("denied", "a stranger may not say " + message); });
+  shared->names->ways_in()->open(threshold->id(), "");
   auto started = system.spawn(door, shared, std::move(settings), handle_of(*threshold));
   address->aim(caf::actor_cast<caf::strong_actor_ptr>(started));
   address->describe({"running", 0, ""});

@@ -41,6 +41,30 @@ struct state {
 
 using pointer = caf::stateful_actor<state>*;
 
+std::uint32_t outstanding(pointer self) {
+  auto sum = std::size_t{0};
+  for (const auto& way : self->state.around->names->ways_to(self->state.peer))
+    sum += way->outstanding();
+  return static_cast<std::uint32_t>(sum);
+}
+
+host::counter* reconnects(pointer self) {
+  const auto& numbers = self->state.around->numbers;
+  return numbers ? &numbers->count("link_reconnects_total", "Times that the link to a peer came back.", {{"peer", self->state.peer}}) : nullptr;
+}
+
+void measure(pointer self) {
+  const auto& st = self->state;
+  if (!st.around->numbers)
+    return;
+  auto& all = *st.around->numbers;
+  const auto by = host::metrics::labels{{"peer", st.peer}};
+  reconnects(self);
+  all.level("link_up", "Whether the link to a peer is up: 1, or 0.", by).set(st.far ? 1 : 0);
+  all.level("link_round_trip_seconds", "Time from the last beat to its answer.", by).set(st.status.round_trip_seconds());
+  all.level("link_outstanding_requests", "Requests to a peer without an answer yet.", by).set(outstanding(self));
+}
+
 void dial_later(pointer self) {
   if (!self->state.where || self->state.dialling || self->state.far)
     return;
@@ -87,11 +111,13 @@ void lose(pointer self, const std::string& why) {
   news.set_name(st.peer);
   news.set_reason(why);
   tell_watchers(self, caf::make_message(std::move(news)));
+  measure(self);
   dial_later(self);
 }
 
 void beat(pointer self) {
   auto& st = self->state;
+  measure(self);
   const auto connection = st.connection;
   const auto sent = self->clock().now();
   auto question = wire::Beat{};
@@ -128,8 +154,11 @@ void gain(pointer self, const acquaintance& peer) {
   st.status.set_state("up");
   st.status.set_role(peer.facts.role());
   st.status.clear_reason();
-  if (!first)
+  if (!first) {
     st.status.set_reconnects(st.status.reconnects() + 1);
+    if (auto* count = reconnects(self))
+      count->add();
+  }
   self->monitor(peer.door);
   host::log_info("link", "connected to {}", st.peer);
   for (const auto& way : st.around->names->ways_to(st.peer))
@@ -166,6 +195,7 @@ void present_proof(pointer self, const acquaintance& peer, const wire::Proof& pr
   self->send(handle_of(*self->state.around->names->open("door")), admitted{peer, self->state.peer});
   self->state.peer = peer.facts.name();
   self->state.status.set_peer(peer.facts.name());
+  self->state.around->names->ways_in()->await(self->id(), peer.facts.name());
   self->request(peer.door, introduction_patience, proof)
     .then(
       [=](const wire::Welcome& welcome) {
@@ -226,9 +256,7 @@ void dial(pointer self) {
 
 wire::LinkStatus describe(pointer self) {
   auto status = self->state.status;
-  status.set_outstanding(0);
-  for (const auto& way : self->state.around->names->ways_to(self->state.peer))
-    status.set_outstanding(status.outstanding() + way->outstanding());
+  status.set_outstanding(outstanding(self));
   return status;
 }
 
@@ -241,6 +269,10 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
   st.where = std::move(where);
   st.door = std::move(door);
   st.around = std::move(around);
+  // Who is at an address is not known before it has introduced itself.
+  const auto ways_in = st.around->names->ways_in();
+  ways_in->await(self->id(), st.peer.find(':') == st.peer.npos ? st.peer : "");
+  self->attach_functor([ways_in, id = self->id()] { ways_in->close(id); });
   st.status.set_peer(st.peer);
   st.status.set_state(st.where ? "connecting" : "waiting");
   if (st.where) {

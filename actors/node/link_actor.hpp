@@ -2,6 +2,7 @@
 
 /// One link per peer: it dials (or waits to be dialled), watches the peer's pulse, and connects the ways to its actors.
 
+#include "actors/host/metrics.hpp"
 #include "actors/node/directory.hpp"
 #include "actors/node/introduction.hpp"
 #include "actors/node/pulse.hpp"
@@ -27,6 +28,8 @@ struct neighbourhood {
   std::uint64_t seed = 0;
   /// True on nodes without a ledger: they learn from their peers who leads.
   bool follows = false;
+  /// Where links count; null counts nothing.
+  std::shared_ptr<host::metrics> numbers = nullptr;
 };
 
 struct address {

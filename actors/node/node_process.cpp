@@ -6,6 +6,7 @@
 #include "actors/host/secure_file.hpp"
 #include "actors/host/systemd.hpp"
 #include "actors/host/version.hpp"
+#include "actors/node/audit.hpp"
 #include "actors/node/capacity.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/node/door_actor.hpp"
@@ -19,7 +20,10 @@
 
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <mutex>
 #include <thread>
+#include <utility>
 
 namespace novacron::node {
 namespace {
@@ -108,8 +112,12 @@ public:
     : self_{options.settings.nodes.at(options.self)}, options_{options}, facts_{facts_of(self_)} {
     host::add_process_metrics(*numbers_);
     host::add_build_metrics(*numbers_, std::string{host::version()}, self_.role, self_.name);
+    for (const auto why : host::all_refusals())
+      refusals(std::string{host::to_string(why)});
+    for (const auto* why : {"bad_token", "no_descriptors", "routed", "stray", "too_large", "too_many", "too_slow"})
+      refusals(why);
     denied_->replace(read_deny_list(self_.data_dir / "trust"));
-    transport_ = host::spawn_tls_middleman(system_, loop_, links_over_tls((self_.data_dir / "trust").string(), denied_, [this](const std::string& why) { refused(why, ""); }));
+    transport_ = host::spawn_tls_middleman(system_, loop_, transport_hooks());
     rooms_ = std::make_unique<node_rooms>(room_surroundings{system_, loop_, names_, options_.settings, self_, options_.program,
                                                             facts_, denied_, numbers_,
                                                             [this](const std::string& why, const std::string& text) { refused(why, text); }});
@@ -155,10 +163,38 @@ private:
       caf::anon_send_exit(x, caf::exit_reason::user_shutdown);
   }
 
+  /// A flood of refusals must not wash away what people ordered: of one kind, one in ten seconds is kept.
+  void note_refusal(const std::string& why, const std::string& text) {
+    using monotonic = std::chrono::steady_clock;
+    auto held = std::uint64_t{0};
+    {
+      const auto lock = std::lock_guard{noting_};
+      auto& [until, more] = noted_[why];
+      if (monotonic::now() < until)
+        return void(++more);
+      until = monotonic::now() + std::chrono::seconds{10};
+      held = std::exchange(more, 0);
+    }
+    audit_.note("a peer", text.empty() ? why : why + ": " + text,
+                held == 0 ? "refused" : fmt::format("refused, and {} more of this kind before", held));
+  }
+
+  host::counter& refusals(const std::string& why) {
+    return numbers_->count("refused_peers_total", "Peers, or messages of peers, that were not let in.", {{"reason", why}});
+  }
+
   void refused(const std::string& why, const std::string& text) {
-    numbers_->count("refused_peers_total", "Peers, or messages of peers, that were not let in.", {{"reason", why}}).add();
+    refusals(why).add();
+    note_refusal(why, text);
     if (text.empty())
-      host::log_warn("transport", "refused a connection: {}", why);
+      host::log_rarely(host::level::warn, "transport", "refused a connection: {}", why);
+  }
+
+  host::tls_hooks transport_hooks() {
+    auto hooks = links_over_tls((self_.data_dir / "trust").string(), denied_, [this](const std::string& why) { refused(why, ""); });
+    hooks.reaches = [in = names_.ways_in()](const std::string& peer, const host::destination& where) { return in->permits(peer, where); };
+    hooks.patience = options_.settings.trust.handshake;
+    return hooks;
   }
 
   neighbourhood surroundings() {
@@ -175,6 +211,7 @@ private:
     around.follows = !self_.is_controller();
     around.seed = facts_.incarnation();
     around.watchers = rooms_->link_watchers();
+    around.numbers = numbers_;
     around.refused = [this](const std::string& why, const std::string& text) { refused(why, text); };
     return around;
   }
@@ -186,8 +223,17 @@ private:
     settings.role = self_.role;
     settings.version = host::version();
     settings.refused = [this](const char* why) { refused(why, "a request"); };
+    settings.audited = [this](const api::caller& who, const std::string& what, unsigned status) {
+      constexpr auto denied_from = 400u;
+      if (who.role.empty() && status >= denied_from)
+        return; // noted as a refusal already
+      audit_.note(who.role.empty() ? "a stranger" : who.role + "/" + who.name, what, std::to_string(status));
+    };
+    settings.audit_entries = [this](std::uint64_t after, std::size_t limit) { return show_audit(audit_.directory(), after, limit); };
+    settings.audit_verdict = [this] { return show_verdict(audit_.directory()); };
     settings.socket = (self_.data_dir / "api.sock").string();
     if (self_.api) {
+      settings.served.head_max = options_.settings.trust.handshake;
       settings.host = self_.api->host;
       settings.port = self_.api->port;
       auto tls = host::tls_settings{};
@@ -206,6 +252,9 @@ private:
   wire::NodeFacts facts_;
   std::shared_ptr<host::metrics> numbers_ = std::make_shared<host::metrics>();
   std::shared_ptr<host::deny_list> denied_ = std::make_shared<host::deny_list>();
+  audit_log audit_{self_.data_dir / "audit"};
+  std::mutex noting_;
+  std::map<std::string, std::pair<std::chrono::steady_clock::time_point, std::uint64_t>> noted_;
   host::loop loop_;
   system_config config_{2};
   caf::actor_system system_{config_};

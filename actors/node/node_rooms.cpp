@@ -108,6 +108,7 @@ room node_rooms::ledger() {
               settings.server.trust = self.data_dir / "trust";
             }
             settings.program = {around_.program, "ledger-server"};
+            settings.numbers = around_.numbers;
             for (const auto& target : self.join)
               if (!target.name.empty())
                 settings.peers.push_back(target.name);
@@ -133,6 +134,7 @@ room node_rooms::scheduler() {
             settings.reconcile.policy = around_.settings.scheduler.policy;
             settings.reconcile.sight.patience = around_.settings.scheduler.patience;
             settings.wall_ms = wall_ms();
+            settings.numbers = around_.numbers;
             auto started = caf::actor_cast<caf::actor>(spawn_scheduler(
               around_.system, settings, handle_of<ledger_actor>(*around_.names.open("ledger")),
               [this](const std::string& node) { return around_.names.handle(node, "agent"); }, around_.facts.incarnation()));
@@ -179,6 +181,15 @@ room node_rooms::credentials() {
 
 room node_rooms::images() {
   return {"images", [this] {
+            const auto total = [store = store_] {
+              auto bytes = 0.0;
+              for (const auto& image : store->list())
+                bytes += static_cast<double>(image.size_bytes);
+              return bytes;
+            };
+            around_.numbers->sample("image_store_bytes", "Size of the images in this node's store.", host::metrics::kind::gauge, total);
+            around_.numbers->sample("image_store_images", "Images in this node's store.", host::metrics::kind::gauge,
+                                    [store = store_] { return static_cast<double>(store->list().size()); });
             auto settings = workload::image_actor_config{};
             settings.node = around_.self.name;
             if (!around_.self.is_controller())
@@ -219,12 +230,24 @@ room node_rooms::agent() {
             settings.incarnation = around_.facts.incarnation();
             settings.data = around_.self.data_dir;
             settings.capacity = around_.facts.capacity();
+            settings.numbers = around_.numbers;
+            settings.list = [this](const std::string& instance, const caf::actor& itself) {
+              const auto address = around_.names.open("agent/" + instance);
+              address->aim(caf::actor_cast<caf::strong_actor_ptr>(itself));
+              address->describe({"running", 0, ""});
+              return handle_of(*address);
+            };
+            settings.unlist = [this](const std::string& instance) { around_.names.close("agent/" + instance); };
             settings.images = [store = store_] {
               auto names = std::vector<std::string>{};
               for (const auto& image : store->list())
                 names.push_back(image.name);
               return names;
             };
+            // Those of an agent that failed.
+            for (const auto& post : around_.names.posts())
+              if (post->title.starts_with("agent/"))
+                around_.names.close(post->title);
             auto started = caf::actor_cast<caf::actor>(workload::spawn_agent(around_.system, settings, driver_, image_access(),
                                                                             around_.names.leading("scheduler")));
             introduce(started);

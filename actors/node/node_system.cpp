@@ -37,6 +37,10 @@ host::tls_hooks links_over_tls(const std::string& trust_dir, std::shared_ptr<con
     const auto why = host::refusal_of(session);
     return std::string{host::to_string(why == host::refusal::none ? host::refusal::malformed : why)};
   };
+  hooks.name = [](SSL* session) {
+    const auto who = host::peer_identity(session);
+    return who ? who->name : std::string{};
+  };
   hooks.refused = std::move(refused);
   return hooks;
 }

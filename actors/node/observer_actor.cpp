@@ -17,17 +17,29 @@ struct trace_over {
   std::string actor;
   std::uint64_t lease = 0;
 };
+/// An actor came to its turn: what it was sent before a certain moment it has taken.
+struct caught_up {
+  std::uint64_t round = 0;
+  std::string actor;
+  std::uint64_t taken = 0;
+};
+struct round_over {
+  std::uint64_t round = 0;
+};
 
 } // namespace novacron::node
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::answered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::look_again)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::trace_over)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::caught_up)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::round_over)
 
 namespace novacron::node {
 namespace {
 
-using self_actor = observer_actor::extend<caf::reacts_to<answered>, caf::reacts_to<look_again>, caf::reacts_to<trace_over>>;
+using self_actor = observer_actor::extend<caf::reacts_to<answered>, caf::reacts_to<look_again>, caf::reacts_to<trace_over>,
+                                          caf::reacts_to<caught_up>, caf::reacts_to<round_over>>;
 
 /// Takes the answer to one question, of whatever type it is: a typed handler could not.
 class ear : public relay {
@@ -51,6 +63,13 @@ struct open_trace {
   instant until;
 };
 
+/// A look at all mailboxes that is under way.
+struct mailbox_round {
+  caf::typed_response_promise<wire::Metrics> promise;
+  std::set<std::string> missing;
+  std::vector<std::shared_ptr<ear>> listeners;
+};
+
 struct rate {
   std::uint64_t messages = 0;
   instant at;
@@ -66,6 +85,9 @@ struct state {
   std::map<std::uint64_t, open_trace> traces;
   std::map<std::string, std::uint64_t> leases;
   std::map<std::string, rate> rates;
+  std::map<std::uint64_t, mailbox_round> rounds;
+  /// How many of the messages sent to an actor it had taken when it was last heard of.
+  std::map<std::string, std::uint64_t> taken;
 };
 
 using pointer = self_actor::stateful_pointer<state>;
@@ -238,6 +260,78 @@ caf::result<wire::Done> set_level(const wire::SetLogLevel& x) {
   return wire::Done{};
 }
 
+/// Rooms only: instances come and go, and their names have no bound.
+bool is_measured(const post& x) {
+  return x.title.find('/') == x.title.npos && x.described().state != "absent";
+}
+
+void count_actors(pointer self) {
+  auto& all = *self->state.numbers;
+  for (const auto& address : self->state.names->posts()) {
+    if (!is_measured(*address))
+      continue;
+    const auto by = host::metrics::labels{{"actor", address->title}};
+    const auto sent = address->seen.messages();
+    const auto taken = std::min(self->state.taken[address->title], sent);
+    all.level("actor_mailbox_length", "Messages that an actor was sent and has not begun with.", by).set(static_cast<double>(sent - taken));
+    auto& total = all.count("actor_messages_total", "Messages that an actor was sent through its address.", by);
+    total.add(sent - std::min(total.value(), sent));
+    auto& failures = all.count("actor_restarts_total", "Times that an actor failed and was started again.", by);
+    const auto restarts = std::uint64_t{address->described().restarts};
+    failures.add(restarts - std::min(failures.value(), restarts));
+  }
+}
+
+void end_round(pointer self, std::uint64_t number) {
+  auto open = self->state.rounds.extract(number);
+  if (!open)
+    return;
+  count_actors(self);
+  auto found = wire::Metrics{};
+  found.set_text(self->state.numbers->text());
+  open.mapped().promise.deliver(std::move(found));
+}
+
+/// Every event-based actor of CAF answers (sys, get, "info") in its turn, whatever it is busy with otherwise. That tells
+/// how far it has come without a look at its mailbox, which belongs to its thread.
+caf::result<wire::Metrics> measure(pointer self) {
+  auto& st = self->state;
+  const auto number = ++st.next;
+  auto& round = st.rounds[number];
+  round.promise = self->make_response_promise<wire::Metrics>();
+  auto promise = round.promise;
+  const auto me = caf::actor_cast<caf::actor>(caf::strong_actor_ptr{self->ctrl()});
+  for (const auto& address : st.names->posts()) {
+    const auto target = is_measured(*address) ? address->target() : nullptr;
+    if (!target || address->title == "observer")
+      continue;
+    // What was sent before the question has been taken when it is answered, and what came since is waiting.
+    const auto sent = address->seen.messages();
+    auto hear = [=, title = address->title](caf::mailbox_element&) { caf::anon_send(me, caught_up{number, title, sent}); };
+    auto listener = make_relay<ear>(self->system(), std::move(hear));
+    round.missing.insert(address->title);
+    round.listeners.push_back(listener);
+    target->enqueue(caf::make_mailbox_element(listener->ctrl(), caf::make_message_id(1), {}, caf::sys_atom::value,
+                                              caf::get_atom::value, std::string{"info"}),
+                    nullptr);
+  }
+  self->delayed_send(self, st.settings.mailbox_patience, round_over{number});
+  if (round.missing.empty())
+    end_round(self, number);
+  return promise;
+}
+
+void hear_of(pointer self, const caught_up& x) {
+  auto& taken = self->state.taken[x.actor];
+  taken = std::max(taken, x.taken);
+  const auto at = self->state.rounds.find(x.round);
+  if (at == self->state.rounds.end())
+    return;
+  at->second.missing.erase(x.actor);
+  if (at->second.missing.empty())
+    end_round(self, x.round);
+}
+
 self_actor::behavior_type observe(pointer self, directory* names, std::shared_ptr<host::metrics> numbers, observer_config settings) {
   self->state.names = names;
   self->state.numbers = std::move(numbers);
@@ -247,11 +341,7 @@ self_actor::behavior_type observe(pointer self, directory* names, std::shared_pt
     [=](const wire::Ask& x) { return ask(self, x); },
     [=](const wire::TraceRequest& x) { return trace(self, x); },
     [=](const wire::SetLogLevel& x) { return set_level(x); },
-    [=](const wire::MetricsRequest&) {
-      auto found = wire::Metrics{};
-      found.set_text(self->state.numbers->text());
-      return found;
-    },
+    [=](const wire::MetricsRequest&) { return measure(self); },
     [=](const answered& x) { deliver(self, x); },
     [=](const look_again& x) { look(self, x.trace); },
     [=](const trace_over& x) {
@@ -259,6 +349,8 @@ self_actor::behavior_type observe(pointer self, directory* names, std::shared_pt
       if (self->state.leases[x.actor] == x.lease && whom)
         whom->seen.record(0);
     },
+    [=](const caught_up& x) { hear_of(self, x); },
+    [=](const round_over& x) { end_round(self, x.round); },
   };
 }
 

@@ -18,6 +18,8 @@ struct observer_config {
   std::uint32_t trace_max = 1000;
   /// The longest that Ask waits for an answer.
   duration ask_max = std::chrono::minutes{2};
+  /// How long actors may take to say how far they have come, before what is known goes into the metrics.
+  duration mailbox_patience = std::chrono::milliseconds{100};
   std::function<std::int64_t()> wall_clock_ms;
 };
 

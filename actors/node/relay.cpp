@@ -21,10 +21,7 @@ std::string origin_of(const caf::mailbox_element& x) {
 
 } // namespace
 
-void traffic::count(const caf::mailbox_element& x, const caf::actor_clock& clock) {
-  messages_.fetch_add(1, std::memory_order_relaxed);
-  if (limit_.load(std::memory_order_relaxed) == 0)
-    return;
+void traffic::keep(const caf::mailbox_element& x, const caf::actor_clock& clock) {
   auto one = entry{0, caf::timespan{clock.now().time_since_epoch()}, origin_of(x), name_of(x.content()), json_of(x.content())};
   const auto lock = std::lock_guard{guard_};
   one.number = ++recorded_;
@@ -56,21 +53,12 @@ void relay::retire() {
 post::post(caf::actor_config& config, std::string title) : relay{config}, title{std::move(title)} {}
 
 void post::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
-  seen.count(*what, home_system().clock());
-  if (const auto to = target())
-    to->enqueue(std::move(what), where);
+  seen.count(*what, home_system());
+  const auto to = node::aim::use{target_};
+  if (to.get())
+    to.get()->enqueue(std::move(what), where);
   else
     answer(what->sender, what->mid, ctrl(), caf::make_error(fault::unavailable, title + " is not running"), where);
-}
-
-void post::aim(caf::strong_actor_ptr target) {
-  const auto lock = std::lock_guard{guard_};
-  target_ = std::move(target);
-}
-
-caf::strong_actor_ptr post::target() const {
-  const auto lock = std::lock_guard{guard_};
-  return target_;
 }
 
 void post::describe(condition x) {

@@ -5,6 +5,7 @@
 /// A relay is an actor without a mailbox: what it is sent, it hands on in the sender's own thread, so that it costs
 /// no hop. Rooms hold relays and never the handles behind them. See doc/decisions/0001.
 
+#include "actors/node/aim.hpp"
 #include "messages/language.hpp"
 
 #include <caf/all.hpp>
@@ -29,7 +30,11 @@ public:
     std::string json;
   };
 
-  void count(const caf::mailbox_element& x, const caf::actor_clock& clock);
+  void count(const caf::mailbox_element& x, caf::actor_system& system) {
+    messages_.fetch_add(1, std::memory_order_relaxed);
+    if (limit_.load(std::memory_order_relaxed) != 0)
+      keep(x, system.clock());
+  }
 
   std::uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
 
@@ -40,6 +45,8 @@ public:
   std::vector<entry> recorded_after(std::uint64_t number) const;
 
 private:
+  void keep(const caf::mailbox_element& x, const caf::actor_clock& clock);
+
   std::atomic<std::uint64_t> messages_ = 0;
   std::atomic<std::size_t> limit_ = 0;
   mutable std::mutex guard_;
@@ -63,8 +70,9 @@ public:
 
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) override;
 
-  void aim(caf::strong_actor_ptr target);
-  caf::strong_actor_ptr target() const;
+  /// Waits until nobody is handing on to the actor before.
+  void aim(caf::strong_actor_ptr target) { target_.set(std::move(target)); }
+  caf::strong_actor_ptr target() const { return target_.get(); }
 
   /// How its actor is doing, for people.
   struct condition {
@@ -80,8 +88,8 @@ public:
   traffic seen;
 
 private:
+  node::aim target_;
   mutable std::mutex guard_;
-  caf::strong_actor_ptr target_;
   condition condition_;
 };
 

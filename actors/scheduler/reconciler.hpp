@@ -67,6 +67,8 @@ public:
   wire::Plan plan(const wire::WorkloadSpec& wanted) const;
   /// Whether the node is here now.
   bool present(const std::string& node) const { return sight_.present(node); }
+  /// How many instances fit nowhere.
+  std::size_t waiting() const { return waiting_.size(); }
 
 private:
   using names = std::vector<std::string>;

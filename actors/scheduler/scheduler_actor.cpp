@@ -1,6 +1,7 @@
 #include "actors/scheduler/scheduler_actor.hpp"
 
 #include "actors/scheduler/event_ring.hpp"
+#include "actors/scheduler/numbers.hpp"
 #include "actors/scheduler/orders.hpp"
 
 #include <caf/all.hpp>
@@ -79,6 +80,7 @@ struct state {
   std::uint64_t orders = 0;
   std::vector<reader> readers;
   std::optional<instant> armed;
+  numbers seen;
 };
 
 using pointer = self_actor::stateful_pointer<state>;
@@ -147,8 +149,11 @@ void serve_readers(pointer self) {
 void publish(pointer self) {
   auto& x = self->state;
   auto fresh = x.book->take_events();
-  for (auto& event : fresh)
+  x.seen.stands(x.book->waiting(), x.ready);
+  for (auto& event : fresh) {
+    x.seen.happened(event);
     x.events.add(std::move(event), x.book->facts().index, now_ms(self));
+  }
   serve_readers(self);
 }
 
@@ -240,9 +245,20 @@ void commit(pointer self) {
       });
 }
 
+/// Asks the book for its decisions, and measures how long it took them.
+std::vector<wire::LedgerOp> decide(pointer self) {
+  auto& x = self->state;
+  if (!x.seen.counts())
+    return x.book->propose(self->clock().now(), now_ms(self));
+  const auto begin = std::chrono::steady_clock::now();
+  auto ops = x.book->propose(self->clock().now(), now_ms(self));
+  x.seen.decided(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  return ops;
+}
+
 void propose(pointer self) {
   auto& x = self->state;
-  auto ops = x.book->propose(self->clock().now(), now_ms(self));
+  auto ops = decide(self);
   if (ops.empty())
     return;
   auto& command = x.command.emplace();
@@ -475,6 +491,7 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
   here.chance.seed(seed);
   here.book.emplace(settings.reconcile);
   here.start = self->clock().now();
+  here.seen = numbers{settings.numbers};
   watch(self);
   return {
     [=](const wire::Submit& x) -> caf::result<wire::Submitted> {

@@ -2,11 +2,13 @@
 
 /// Starts the actor that takes orders and keeps the fabric as it is desired, on the node whose ledger leads.
 
+#include "actors/host/metrics.hpp"
 #include "actors/scheduler/reconciler.hpp"
 #include "messages/ledger.hpp"
 #include "messages/scheduler.hpp"
 
 #include <functional>
+#include <memory>
 
 namespace novacron {
 
@@ -21,6 +23,8 @@ struct scheduler_config {
   duration retry_delay_max = std::chrono::seconds{5};
   /// Orders that may wait while a new leader finds its feet, and readers that may wait for events.
   std::size_t waiting_max = 1024;
+  /// Where to count; null counts nothing.
+  std::shared_ptr<host::metrics> numbers = nullptr;
 };
 
 /// The agent of a node, null while it cannot be reached.

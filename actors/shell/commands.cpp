@@ -17,6 +17,8 @@ constexpr auto noun_words = std::array{
     std::pair{"operation", "what takes longer than a request"},
     std::pair{"token", "invitations to join"},
     std::pair{"certificate", "proofs of who is who"},
+    std::pair{"audit", "the record of orders and refusals"},
+    std::pair{"audit", "the record of orders and refusals"},
     std::pair{"explain", "reasons for decisions"},
     std::pair{"config", "settings of this program"},
     std::pair{"debug", "help for those who help"},

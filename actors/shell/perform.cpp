@@ -351,6 +351,32 @@ int ledger_records(const invocation& what, session& with) {
   const auto body = with.fabric().get("/v1/ledger/records?prefix=" + url_encode(what.argument(0)));
   return emit(with, body, [&] { print(with.out, record_table(body), with.output); });
 }
+int audit_show(const invocation& what, session& with) {
+  const auto after = what.has("after") ? what.number("after", 0) : 0;
+  const auto limit = what.has("limit") ? what.number("limit", 0) : 50;
+  const auto body = with.fabric().get(fmt::format("/v1/audit?after={}&limit={}", after, limit));
+  return emit(with, body, [&] {
+    auto out = table{.columns = {{"NUMBER", false, true}, {"TIME"}, {"WHO"}, {"WHAT"}, {"RESULT"}, {"HASH", true}}, .rows = {}, .noun = "entry"};
+    for (const auto& x : json::parse(body).at("entries"))
+      out.rows.push_back({std::to_string(x.value("number", std::uint64_t{0})), x.value("time", ""), x.value("who", ""), x.value("what", ""),
+                          x.value("result", ""), x.value("hash", "")});
+    print(with.out, out, with.output);
+  });
+}
+int audit_verify(const invocation&, session& with) {
+  const auto body = with.fabric().get("/v1/audit:verify");
+  const auto found = json::parse(body);
+  emit(with, body, [&] {
+    with.out << fmt::format("{} entries, {} to {}, the last with hash {}\n", found.value("entries", std::uint64_t{0}), found.value("first", std::uint64_t{0}),
+                            found.value("last", std::uint64_t{0}), harmless(found.value("hash", "")));
+  });
+  if (found.value("whole", false))
+    return 0;
+  auto text = std::string{"the record of orders and refusals is not whole:"};
+  for (const auto& x : found.at("faults"))
+    text += "\n" + harmless(x.get<std::string>());
+  throw failure{exit_code::failed, text};
+}
 int applied(session& with, const std::string& answer, const std::string& said) {
   const auto x = read<v1::LedgerApplied>(answer);
   if (!x.applied())
@@ -434,6 +460,8 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"actor show", actor_show},
       {"actor trace", trace},
       {"ask", ask},
+      {"audit show", audit_show},
+      {"audit verify", audit_verify},
       {"certificate revoke", certificate_revoke},
       {"debug bundle", debug_bundle},
       {"delete", forget},

@@ -2,6 +2,7 @@
 
 #include "actors/host/log.hpp"
 #include "actors/state/ledger_client.hpp"
+#include "actors/state/ledger_numbers.hpp"
 #include "actors/state/ledger_process.hpp"
 #include "actors/state/records.hpp"
 
@@ -42,6 +43,7 @@ struct waiting {
   caf::actor_clock::time_point deadline;
   /// How many ledgers passed it on before. Only the first one tries again, only the second passes it on once more.
   std::uint32_t hops = 0;
+  caf::actor_clock::time_point since;
 };
 
 struct watching {
@@ -71,6 +73,7 @@ struct state {
   wire::LedgerLed led;
   std::vector<watching> watchers;
   std::vector<late_watch> late_watchers;
+  numbers seen;
 };
 
 using pointer = inner::stateful_pointer<state>;
@@ -140,6 +143,7 @@ void mirror_change(pointer self, const wire::LedgerChanged& changed) {
     s.mirror.insert_or_assign(entry.key(), records::record{entry.value(), entry.revision()});
   for (const auto& key : changed.removed())
     s.mirror.erase(key);
+  s.seen.holds(s.mirror.size(), s.mirror_index);
   tell_changed(self, changed);
 }
 
@@ -150,6 +154,7 @@ void mirror_all(pointer self, const wire::LedgerEntries& all) {
   if (s.mirror_there && all.index() < s.mirror_index)
     return;
   mirror_change(self, difference(s.mirror, all));
+  s.seen.started(s.process->starts());
   s.mirror_there = true;
   for (auto& late : std::exchange(s.late_watchers, {}))
     late.promise.deliver(begin_watch(self, std::move(late.one)));
@@ -168,12 +173,14 @@ void follow(pointer self) {
       }),
       .led = on_turn([](pointer here, const wire::LedgerLed& x) {
         here->state.led = x;
+        here->state.seen.leads(x.here());
         tell_led(here);
       }),
       .lost = [home, self] {
         home([=] {
           self->state.led.clear_leader();
           self->state.led.set_here(false);
+          self->state.seen.leads(false);
           tell_led(self);
         });
       },
@@ -183,6 +190,16 @@ void follow(pointer self) {
 // --- orders
 
 void attempt(pointer self, std::uint64_t id);
+
+/// An order has its answer.
+void count(pointer self, const waiting& one, const char* result) {
+  if (std::holds_alternative<wire::LedgerCommand>(one.what))
+    self->state.seen.answered(result, std::chrono::duration<double>(self->clock().now() - one.since).count());
+  self->state.seen.waits(self->state.orders.size());
+}
+
+const char* result_of(const wire::LedgerApplied& x) { return x.applied() ? "applied" : "conflict"; }
+const char* result_of(const wire::LedgerEntries&) { return "applied"; }
 
 void failed(pointer self, std::uint64_t id, fault kind, const std::string& text, const std::string& leader) {
   const auto found = self->state.orders.find(id);
@@ -196,13 +213,15 @@ void failed(pointer self, std::uint64_t id, fault kind, const std::string& text,
     return;
   }
   one.promise.deliver(error_of(kind, leader.empty() || kind != fault::not_leader ? text : leader + " leads"));
-  self->state.orders.erase(found);
+  count(self, self->state.orders.extract(found).mapped(), "failed");
 }
 
 template <class T>
 void succeeded(pointer self, std::uint64_t id, const T& value) {
-  if (auto found = self->state.orders.extract(id))
+  if (auto found = self->state.orders.extract(id)) {
+    count(self, found.mapped(), result_of(value));
     found.mapped().promise.deliver(value);
+  }
 }
 
 template <class T>
@@ -284,7 +303,9 @@ caf::result<Answer> accept(pointer self, Order what) {
   const auto hops = what.hops();
   // Whoever passed it on tries again by itself.
   const auto patience = hops == 0 ? s.settings.patience : duration{hop_patience};
-  s.orders.emplace(id, waiting{std::move(what), promise, self->clock().now() + patience, hops});
+  const auto now = self->clock().now();
+  s.orders.emplace(id, waiting{std::move(what), promise, now + patience, hops, now});
+  s.seen.waits(s.orders.size());
   attempt(self, id);
   return promise;
 }
@@ -347,6 +368,7 @@ void begin(pointer self, config settings) {
   auto& s = self->state;
   s.settings = std::move(settings);
   s.own_client = s.settings.server.node + "." + std::to_string(std::random_device{}()) + std::to_string(std::random_device{}());
+  s.seen = numbers{s.settings.numbers};
   if (s.settings.server.directory.empty())
     return;
   s.local = std::make_unique<client>(client::config{.socket = s.settings.server.socket, .patience = s.settings.patience});

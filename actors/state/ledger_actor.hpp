@@ -2,6 +2,7 @@
 
 /// The ledger as the actors of a node see it: keeps its process alive, passes on to the node that leads.
 
+#include "actors/host/metrics.hpp"
 #include "actors/state/ledger_server.hpp"
 #include "messages/ledger.hpp"
 #include "messages/vocabulary.hpp"
@@ -9,6 +10,7 @@
 #include <caf/actor_system.hpp>
 
 #include <functional>
+#include <memory>
 
 namespace novacron::ledger {
 
@@ -29,6 +31,8 @@ struct config {
   /// More starts of the process than this within the period stop the actor: its supervisor decides then.
   std::uint32_t starts_max = 30;
   duration starts_period = std::chrono::seconds{60};
+  /// Where to count; null counts nothing.
+  std::shared_ptr<host::metrics> numbers = nullptr;
 };
 
 ledger_actor spawn_ledger(caf::actor_system& system, config settings);

@@ -2,6 +2,7 @@
 
 #include "actors/host/crew.hpp"
 #include "actors/host/files.hpp"
+#include "actors/workload/agent_numbers.hpp"
 #include "actors/workload/assignment.hpp"
 #include "actors/workload/contact.hpp"
 #include "actors/workload/image_error.hpp"
@@ -30,6 +31,9 @@ struct copy {
   edition what;
   wire::Instance instance;
   instance_actor actor;
+  /// Where others speak to it.
+  instance_actor address;
+  caf::actor_clock::time_point since;
   wire::InstanceStatus status;
   bool leaving = false;
   bool parked = false;
@@ -50,6 +54,7 @@ struct agent_state {
   /// Something changed that no report has said yet.
   bool unsaid = false;
   bool reporting = false;
+  agent_numbers seen;
 };
 
 using self_pointer = agent_self::stateful_pointer<agent_state>;
@@ -76,7 +81,9 @@ wire::NodeReport report(self_pointer self) {
   all.set_incarnation(s.settings.incarnation);
   all.set_number(++s.reports);
   *all.mutable_capacity() = s.settings.capacity;
+  auto by_phase = std::map<wire::Phase, std::size_t>{};
   for (const auto& [name, each] : s.copies) {
+    ++by_phase[each.status.phase()];
     *all.add_instances() = each.status;
     auto& used = *all.mutable_used();
     used.set_cpu_milli(used.cpu_milli() + each.status.used().cpu_milli());
@@ -84,6 +91,7 @@ wire::NodeReport report(self_pointer self) {
   }
   for (auto& image : s.settings.images())
     all.add_images(std::move(image));
+  s.seen.stands(by_phase);
   return all;
 }
 
@@ -137,6 +145,9 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
                                               .agent = self->address(),
                                               .figures_interval = s.settings.report_interval});
   self->monitor(one.actor);
+  one.since = self->clock().now();
+  one.address = caf::actor_cast<instance_actor>(
+      s.settings.list(former.instance.name(), caf::actor_cast<caf::actor>(one.actor)));
 }
 
 /// Whether an instance may be started though no controller is in reach: another node may run it by now, unless it
@@ -246,15 +257,25 @@ caf::result<wire::Done> assign(self_pointer self, const wire::Assign& x) {
   return promise;
 }
 
+void count(self_pointer self, const copy& known, const wire::InstanceStatus& now) {
+  auto& seen = self->state.seen;
+  if (now.phase() == wire::PHASE_RUNNING && known.status.phase() == wire::PHASE_STARTING)
+    seen.started(std::chrono::duration<double>(self->clock().now() - known.since).count());
+  if (now.restarts() > known.status.restarts())
+    seen.restarted(now.restarts() - known.status.restarts());
+}
+
 void take_news(self_pointer self, const instance_news& news) {
   auto& s = self->state;
   const auto found = s.copies.find(news.status.name());
   // News of a copy that was replaced in the meantime says nothing.
   if (found == s.copies.end() || found->second.what != edition{news.status.epoch(), news.status.generation()})
     return;
+  count(self, found->second, news.status);
   found->second.status = news.status;
   if (news.gone) {
     s.copies.erase(found);
+    s.settings.unlist(news.status.name());
     converge(self);
   }
   if (news.urgent) {
@@ -306,7 +327,7 @@ caf::expected<instance_actor> find(self_pointer self, const std::string& name) {
   const auto found = self->state.copies.find(name);
   if (found == self->state.copies.end())
     return caf::make_error(fault::not_found, "there is no instance " + name + " on node " + self->state.settings.node);
-  return found->second.actor;
+  return found->second.address;
 }
 
 template <class Answer, class Question>
@@ -332,6 +353,7 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
                                  image_access images, caf::actor report_to, const std::vector<leftover>& former) {
   auto& s = self->state;
   s.settings = std::move(settings);
+  s.seen = agent_numbers{s.settings.numbers};
   s.driver = std::move(driver);
   s.images = std::move(images);
   s.report_to = std::move(report_to);

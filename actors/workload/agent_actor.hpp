@@ -2,6 +2,7 @@
 
 /// Spawns the agent: it runs what its node was assigned, one actor per instance.
 
+#include "actors/host/metrics.hpp"
 #include "actors/workload/driver.hpp"
 #include "actors/workload/image_store.hpp"
 #include "messages/agent.hpp"
@@ -38,6 +39,13 @@ struct agent_settings {
   duration report_interval = std::chrono::seconds{2};
   /// What the image store has, for the report.
   std::function<std::vector<std::string>()> images = [] { return std::vector<std::string>{}; };
+  /// Lists the actor of an instance for people, and gives the address through which to speak to it.
+  std::function<caf::actor(const std::string& instance, const caf::actor& itself)> list = [](const auto&, const auto& itself) {
+    return itself;
+  };
+  std::function<void(const std::string& instance)> unlist = [](const auto&) {};
+  /// Where to count; null counts nothing.
+  std::shared_ptr<host::metrics> numbers = nullptr;
 };
 
 /// `report_to` gets a NodeReport at each change and at every interval. The agent has swept and starts what it was

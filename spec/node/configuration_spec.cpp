@@ -174,6 +174,7 @@ SCENARIO("a mistake names file, line, key, value and what is accepted") {
   says("[scheduler]\npatience = \"99ms\"", "must be a time from \"100ms\" to \"1h\"");
   says("[scheduler]\npatience = 5", "scheduler.patience = 5: must be a time");
   says("[trust]\nlife = \"91d\"", "must be a time from \"1m\" to \"2160h\"");
+  says("[trust]\nhandshake = \"99ms\"", "must be a time from \"100ms\" to \"1m\"");
   says("[cache]\nredis = \"nowhere\"", "must be \"HOST:PORT\", \"unix:/PATH\"");
   says(edge_with("listen = \"127.0.0.1:70000\""),
        "node.edge-1.listen = \"127.0.0.1:70000\": must be \"HOST:PORT\" with a port from 1 to 65535");

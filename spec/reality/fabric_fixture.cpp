@@ -24,9 +24,9 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using json = nlohmann::json;
 
-std::string settings_text(const std::vector<wanted_node>& nodes, std::uint16_t link, std::uint16_t api) {
+std::string settings_text(const std::vector<wanted_node>& nodes, const std::string& more, std::uint16_t link, std::uint16_t api) {
   // A node counts as lost early, so that kills and losses happen in the same run.
-  auto text = std::string{"[fabric]\nname = \"spec\"\n[scheduler]\npatience = \"2s\"\n"};
+  auto text = std::string{"[fabric]\nname = \"spec\"\n[scheduler]\npatience = \"2s\"\n"} + more;
   for (const auto& x : nodes) {
     text += fmt::format("[[node]]\nname = \"{}\"\nrole = \"{}\"\n", x.name, x.role);
     if (&x == &nodes.front())
@@ -91,11 +91,11 @@ std::string live_fabric::lacking() {
   return {};
 }
 
-live_fabric::live_fabric(const std::vector<wanted_node>& nodes) : link_port_{free_port()}, api_port_{free_port()} {
+live_fabric::live_fabric(const std::vector<wanted_node>& nodes, const std::string& more) : link_port_{free_port()}, api_port_{free_port()} {
   auto pattern = std::string{"/var/tmp/novacron-fabric-XXXXXX"};
   root_ = fs::canonical(::mkdtemp(pattern.data()));
   const auto file = root_ / "nodes.toml";
-  std::ofstream{file} << settings_text(nodes, link_port_, api_port_);
+  std::ofstream{file} << settings_text(nodes, more, link_port_, api_port_);
   auto found = node::resolve(node::usual_layers({}, file), root_);
   if (!found.problems.empty())
     throw std::runtime_error{node::to_string(found.problems.front())};

@@ -34,7 +34,8 @@ struct wanted_node {
 class live_fabric {
 public:
   /// Starts nothing yet. Throws when the machine lacks what a fabric needs.
-  explicit live_fabric(const std::vector<wanted_node>& nodes);
+  /// `more` is put into its nodes.toml, above the nodes.
+  explicit live_fabric(const std::vector<wanted_node>& nodes, const std::string& more = {});
   /// Stops what runs, workloads too, and removes the directories.
   ~live_fabric();
   live_fabric(const live_fabric&) = delete;

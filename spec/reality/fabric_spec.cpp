@@ -13,12 +13,17 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <random>
+#include <regex>
+#include <set>
+#include <string_view>
 #include <thread>
 
 using namespace novacron;
 using namespace std::chrono_literals;
 using json = nlohmann::json;
+namespace fs = std::filesystem;
 using monotonic = std::chrono::steady_clock;
 
 namespace {
@@ -146,6 +151,19 @@ void take_down(spec::live_fabric& fabric) {
     FAIL_CHECK("left after the nodes: " << trace);
 }
 
+/// The names of our metrics in a text, those of the parts of histograms as the histogram's.
+std::set<std::string> metric_names(const std::string& text) {
+  static const auto shape = std::regex{"novacron_[a-z0-9_]+"};
+  auto found = std::set<std::string>{};
+  for (auto i = std::sregex_iterator{text.begin(), text.end(), shape}; i != std::sregex_iterator{}; ++i) {
+    auto name = i->str();
+    if (name.ends_with("_bucket"))
+      name.resize(name.size() - std::string_view{"_bucket"}.size());
+    found.insert(name);
+  }
+  return found;
+}
+
 /// Resident memory that no other process shares, and all of it, in MB.
 double resident_mb(pid_t pid) {
   const auto status = host::read_file(fmt::format("/proc/{}/status", pid)).value_or("");
@@ -256,17 +274,27 @@ SCENARIO("each role can be watched by Prometheus, and is small while it is idle"
   for (const auto& fabric : fabrics)
     REQUIRE(fabric->start_all());
   std::this_thread::sleep_for(5s);
+  auto known = std::set<std::string>{};
   for (const auto& fabric : fabrics)
     for (const auto& node : fabric->nodes()) {
       const auto size = resident_mb(fabric->process_of(node));
       std::printf("%s: %.1f MB resident when idle\n", node.c_str(), size);
       if (is_fast_build && node == "edge-1")
         CHECK(size <= 20);
+      fabric->ask(node).get("/metrics"); // so that a request has been counted
+      const auto text = fabric->ask(node).get("/metrics");
+      known.merge(metric_names(text));
+      CHECK(text.find("novacron_actor_mailbox_length{actor=\"images\"} 0\n") != text.npos);
       if (!promtool)
         continue;
       auto check = host::command{};
       check.argv = {"promtool", "check", "metrics"};
-      const auto found = host::run(check, 30s, fabric->ask(node).get("/metrics"));
+      const auto found = host::run(check, 30s, text);
       CHECK_MESSAGE(found.how.code == 0, node << ": " << found.out << found.err);
     }
+  THEN("dashboard and alerts speak of metrics that are there") {
+    for (const auto* file : {"share/grafana/novacron.json", "share/prometheus/novacron.rules.yml"})
+      for (const auto& name : metric_names(host::read_file(fs::path{HOUSE_ROOT} / file).value_or("")))
+        CHECK_MESSAGE(known.contains(name), file << " speaks of " << name);
+  }
 }
