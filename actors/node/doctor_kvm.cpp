@@ -46,9 +46,11 @@ bool has_sse3(int kvm) {
   list->nent = entries;
   if (::ioctl(kvm, KVM_GET_SUPPORTED_CPUID, list) != 0)
     return false;
-  for (auto i = 0u; i < list->nent; ++i)
-    if (list->entries[i].function == 1)
-      return (list->entries[i].ecx & 1) != 0;
+  // Behind the head in `room`: newer kernel headers declare the list itself with no elements, for C++.
+  const auto* found = reinterpret_cast<const kvm_cpuid_entry2*>(room.data() + sizeof(kvm_cpuid2));
+  for (auto i = 0u; i < list->nent && i < entries; ++i)
+    if (found[i].function == 1)
+      return (found[i].ecx & 1) != 0;
   return false;
 }
 

@@ -1,16 +1,13 @@
 #include "actors/state/bare_raft.hpp"
 
-#include <uv.h>
-extern "C" {
-#include <raft.h>
-#include <raft/uv.h>
-}
+#include "actors/state/raft_library.hpp"
 
 #include <chrono>
 #include <cstring>
 #include <future>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 namespace novacron::ledger {
 namespace {
@@ -78,7 +75,7 @@ bare_raft::bare_raft(const std::filesystem::path& directory) : state_{std::make_
     *result = nullptr;
     return 0;
   };
-  s.fsm.snapshot = [](raft_fsm*, raft_buffer**, unsigned*) { return RAFT_NOMEM; };
+  s.fsm.snapshot = [](raft_fsm*, raft_buffer**, unsigned*) -> int { return RAFT_NOMEM; };
   s.fsm.restore = [](raft_fsm*, raft_buffer* b) {
     raft_free(b->base);
     return 0;

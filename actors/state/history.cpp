@@ -9,6 +9,7 @@
 #include <random>
 #include <tuple>
 #include <unordered_set>
+#include <utility>
 
 namespace novacron::ledger {
 namespace {

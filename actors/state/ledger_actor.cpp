@@ -10,6 +10,7 @@
 
 #include <map>
 #include <random>
+#include <utility>
 #include <variant>
 
 namespace novacron::ledger {

@@ -16,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <utility>
 
 namespace novacron::ledger {
 namespace {

@@ -17,6 +17,8 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <utility>
+#include <vector>
 
 namespace novacron::ledger {
 namespace {

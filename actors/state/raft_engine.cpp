@@ -1,14 +1,10 @@
 #include "actors/state/raft_engine.hpp"
 
+#include "actors/state/raft_library.hpp"
 #include "actors/state/voter_transport.hpp"
 
-#include <uv.h>
-extern "C" {
-#include <raft.h>
-#include <raft/uv.h>
-}
-
 #include <cstring>
+#include <utility>
 
 namespace novacron::ledger {
 namespace {
@@ -117,7 +113,7 @@ struct engine::state {
       s.calls.apply(raft_last_applied(&s.raft) + 1, content(*buffer));
       return 0;
     };
-    fsm.snapshot = [](raft_fsm* f, raft_buffer* buffers[], unsigned* count) {
+    fsm.snapshot = [](raft_fsm* f, raft_buffer* buffers[], unsigned* count) -> int {
       auto& s = of(f);
       // One may have been asked for, with a threshold of its own.
       raft_set_snapshot_threshold(&s.raft, s.options.snapshot_entries);
@@ -131,7 +127,7 @@ struct engine::state {
       raft_free(*buffers);
       return RAFT_NOMEM;
     };
-    fsm.restore = [](raft_fsm* f, raft_buffer* buffer) {
+    fsm.restore = [](raft_fsm* f, raft_buffer* buffer) -> int {
       if (!of(f).calls.restore(content(*buffer)))
         return RAFT_MALFORMED;
       raft_free(buffer->base);
@@ -145,7 +141,7 @@ struct engine::state {
     transport.version = 1;
 #endif
     transport.init = [](raft_uv_transport*, raft_id, const char*) { return 0; };
-    transport.listen = [](raft_uv_transport* t, raft_uv_accept_cb told) {
+    transport.listen = [](raft_uv_transport* t, raft_uv_accept_cb told) -> int {
       auto& s = of(t);
       s.on_accepted = told;
       if (s.options.address.empty())

@@ -10,6 +10,7 @@
 
 #include <cstring>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace novacron::ledger {

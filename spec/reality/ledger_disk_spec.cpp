@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include <atomic>
 #include <iostream>
 
 using namespace spec;
@@ -33,6 +36,70 @@ struct small_disk {
     ::close(fd);
   }
   void empty() const { fs::remove(filler()); }
+};
+
+/// Until it ends, what this process starts can be slowed down when it writes to the disk of a directory.
+class slow_disk {
+public:
+  explicit slow_disk(const fs::path& directory) {
+    struct stat about {};
+    ::stat(directory.c_str(), &about);
+    const auto number = std::to_string(major(about.st_dev)) + ":" + std::to_string(minor(about.st_dev));
+    // The first kind of control groups, and the second.
+    if (!join("/sys/fs/cgroup/blkio", ":blkio:", "blkio.throttle.write_iops_device", number + " "))
+      join("/sys/fs/cgroup", "0::", "io.max", number + " wiops=");
+  }
+  ~slow_disk() {
+    if (own_.empty())
+      return;
+    write(before_ / "cgroup.procs", "0");
+    // Those that were started in it are gone, or go with it.
+    std::error_code problem;
+    for (auto tries = 0; tries < 100 && !fs::remove(own_, problem); ++tries)
+      std::this_thread::sleep_for(10ms);
+  }
+  slow_disk(const slow_disk&) = delete;
+  slow_disk& operator=(const slow_disk&) = delete;
+  bool there() const { return !own_.empty(); }
+  void slow_down(unsigned writes_per_second) const {
+    REQUIRE(write(own_ / knob_, disk_ + std::to_string(writes_per_second)));
+  }
+
+private:
+  static bool write(const fs::path& file, const std::string& text) {
+    const auto fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
+    const auto done = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    ::close(fd);
+    return done;
+  }
+  /// The group of this process, below `above`.
+  static fs::path here(const fs::path& above, const std::string& mark) {
+    auto in = std::ifstream{"/proc/self/cgroup"};
+    for (auto line = std::string{}; std::getline(in, line);)
+      if (const auto at = line.find(mark); at != line.npos)
+        return above.string() + line.substr(at + mark.size());
+    return above;
+  }
+  bool join(const fs::path& above, const std::string& mark, const std::string& knob, const std::string& disk) {
+    const auto own = above / ("novacron-spec-" + std::to_string(::getpid()));
+    auto problem = std::error_code{};
+    if (!fs::exists(above / "cgroup.procs", problem) || !fs::create_directory(own, problem))
+      return false;
+    before_ = here(above, mark);
+    knob_ = knob;
+    disk_ = disk;
+    if (write(own / knob, disk + "1000000") && write(own / "cgroup.procs", "0")) {
+      own_ = own;
+      return true;
+    }
+    fs::remove(own, problem);
+    return false;
+  }
+
+  fs::path before_;
+  fs::path own_;
+  std::string knob_;
+  std::string disk_;
 };
 
 ledger::answer<wire::LedgerApplied> try_put(ledger::voter_group& group, const std::string& key, const std::string& value) {
@@ -106,6 +173,55 @@ SCENARIO("a full disk refuses writes, serves reads, and is forgotten when space 
     group.start(0);
     CHECK(eventually([&] { return count(group, "after") == 1; }));
   }
+}
+
+SCENARIO("on a slow disk everything takes longer, and nothing else happens") {
+  auto where = directory{};
+  auto disk = slow_disk{where.path};
+  if (!disk.there()) {
+    std::cout << "skipped: this process may not make the disk below " << where.path.string() << " slow\n";
+    return;
+  }
+  auto group =
+      ledger::voter_group{{.program = program, .directory = where.path, .server = {.segment_bytes = 1u << 20}}};
+  group.start_all();
+  const auto leader = group.leader(10s);
+  REQUIRE(leader);
+  const auto term = group.status(*leader).term();
+  disk.slow_down(20);
+  auto written = std::atomic<int>{0};
+  auto failed = std::atomic<int>{0};
+  auto threads = std::vector<std::thread>{};
+  const auto begin = std::chrono::steady_clock::now();
+  for (auto i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] {
+      for (auto n = 0; n < 15; ++n)
+        put(group, "key/" + std::to_string(i) + "/" + std::to_string(n), "x", 30s) ? ++written : ++failed;
+    });
+  // Whoever only asks does not wait for the disk.
+  auto slowest = duration{};
+  while (written + failed < 60) {
+    const auto asked = std::chrono::steady_clock::now();
+    CHECK(group.status(*leader, 5s).members_size() == 3);
+    slowest = std::max<duration>(slowest, std::chrono::steady_clock::now() - asked);
+    std::this_thread::sleep_for(50ms);
+  }
+  for (auto& each : threads)
+    each.join();
+  const auto took = std::chrono::steady_clock::now() - begin;
+  std::cout << "slow disk: 60 commands in " << std::chrono::duration<double>(took).count() << " s, slowest status "
+            << std::chrono::duration<double>(slowest).count() << " s\n";
+  CHECK(failed == 0);
+  CHECK(group.status(*leader).term() == term);
+  for (auto i = std::size_t{0}; i < 3; ++i) {
+    group.kill(i, SIGKILL);
+    group.reap(i);
+  }
+  // A vote is a write, too: three voters on one disk need this much to agree within the time of an election.
+  disk.slow_down(60);
+  for (auto i = std::size_t{0}; i < 3; ++i)
+    group.start(i);
+  CHECK(eventually([&] { return count(group, "key/") == 60; }));
 }
 
 SCENARIO("a torn last write is dropped and nothing else") {

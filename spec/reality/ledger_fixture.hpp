@@ -36,10 +36,10 @@ struct authority {
   host::key_and_certificate root = host::make_authority("spec", std::chrono::system_clock::now());
 
   void issue(const fs::path& where, const std::string& name, const std::string& role,
-             std::chrono::seconds life = std::chrono::hours{1}) const {
+             std::chrono::seconds life = std::chrono::hours{1}, std::chrono::seconds from_now = {}) const {
     fs::create_directories(where);
     const auto key = host::make_key();
-    const auto now = std::chrono::system_clock::now();
+    const auto now = std::chrono::system_clock::now() + from_now;
     std::ofstream{where / "ca.pem"} << root.certificate;
     std::ofstream{where / "cert.pem"} << host::issue(root, host::make_request(key, name, role), name, role, now, life);
     std::ofstream{where / "key.pem"} << key;

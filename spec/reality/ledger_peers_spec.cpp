@@ -35,11 +35,10 @@ std::string preamble(const std::string& node) {
   return out + address;
 }
 
-/// Shakes hands with these papers and says to be `node`. True when it was welcomed.
-bool welcomed(const std::string& address, const fs::path& papers, const std::string& node) {
+/// Shakes hands on this context and says to be `node`. True when it was welcomed.
+bool welcomed(const std::string& address, SSL_CTX* context, const std::string& node) {
   const auto fd = dial(address);
-  const auto context = host::make_tls_context({.directory = papers, .side = host::tls_side::client});
-  auto* ssl = SSL_new(context->native());
+  auto* ssl = SSL_new(context);
   SSL_set_fd(ssl, fd);
   auto answer = '\0';
   const auto said = preamble(node);
@@ -50,6 +49,25 @@ bool welcomed(const std::string& address, const fs::path& papers, const std::str
   return good;
 }
 
+/// The same with the papers of a directory.
+bool welcomed(const std::string& address, const fs::path& papers, const std::string& node) {
+  return welcomed(address, host::make_tls_context({.directory = papers, .side = host::tls_side::client})->native(),
+                  node);
+}
+
+/// What somebody's own program would bring, which believes everybody.
+struct own_context {
+  SSL_CTX* native = SSL_CTX_new(TLS_client_method());
+  own_context() = default;
+  own_context(const own_context&) = delete;
+  own_context& operator=(const own_context&) = delete;
+  ~own_context() { SSL_CTX_free(native); }
+  void bring(const fs::path& papers) const {
+    REQUIRE(SSL_CTX_use_certificate_file(native, (papers / "cert.pem").c_str(), SSL_FILETYPE_PEM) == 1);
+    REQUIRE(SSL_CTX_use_PrivateKey_file(native, (papers / "key.pem").c_str(), SSL_FILETYPE_PEM) == 1);
+  }
+};
+
 } // namespace
 
 TEST_SUITE_BEGIN("reality");
@@ -57,8 +75,8 @@ TEST_SUITE_BEGIN("reality");
 SCENARIO("only voters' certificates open the door between voters") {
   auto where = directory{};
   auto papers = authority{};
-  auto group = ledger::voter_group{
-      {.program = program, .directory = where.path, .trust = where.path / "trust", .count = 1}};
+  auto group =
+      ledger::voter_group{{.program = program, .directory = where.path, .trust = where.path / "trust", .count = 1}};
   papers.issue(where.path / "trust" / "voter-1", "voter-1", "cloud");
   papers.issue(where.path / "friend", "friend", "hybrid");
   group.start_all();
@@ -77,11 +95,46 @@ SCENARIO("only voters' certificates open the door between voters") {
     papers.issue(where.path / "edge", "edge-1", "edge");
     CHECK_FALSE(welcomed(address, where.path / "edge", "edge-1"));
   }
-  SUBCASE("a certificate of another name") { CHECK_FALSE(welcomed(address, where.path / "friend", "voter-1")); }
+  SUBCASE("a certificate of another name") {
+    CHECK_FALSE(welcomed(address, where.path / "friend", "voter-1"));
+  }
   SUBCASE("an expired certificate") {
     papers.issue(where.path / "old", "old", "cloud", std::chrono::seconds{1});
     std::this_thread::sleep_for(1500ms);
     CHECK_FALSE(welcomed(address, where.path / "old", "old"));
+  }
+  SUBCASE("a certificate of tomorrow") {
+    papers.issue(where.path / "early", "early", "cloud", std::chrono::hours{1}, std::chrono::hours{24});
+    CHECK_FALSE(welcomed(address, where.path / "early", "early"));
+  }
+  SUBCASE("no certificate") {
+    CHECK_FALSE(welcomed(address, own_context{}.native, "friend"));
+  }
+  SUBCASE("a certificate that vouches for itself") {
+    const auto own = host::make_authority("friend", std::chrono::system_clock::now());
+    fs::create_directories(where.path / "own");
+    std::ofstream{where.path / "own" / "cert.pem"} << own.certificate;
+    std::ofstream{where.path / "own" / "key.pem"} << own.key;
+    const auto context = own_context{};
+    context.bring(where.path / "own");
+    CHECK_FALSE(welcomed(address, context.native, "friend"));
+  }
+  SUBCASE("an older TLS") {
+    const auto context = own_context{};
+    context.bring(where.path / "friend");
+    CHECK_MESSAGE(welcomed(address, context.native, "friend"), "these papers are good");
+    SSL_CTX_set_max_proto_version(context.native, TLS1_2_VERSION);
+    CHECK_FALSE(welcomed(address, context.native, "friend"));
+  }
+  SUBCASE("one who connects and says nothing") {
+    // Longer than the others; the listener is free meanwhile.
+    const auto fd = dial(address);
+    CHECK(welcomed(address, where.path / "friend", "friend"));
+    auto waiting = pollfd{fd, POLLIN, 0};
+    CHECK(::poll(&waiting, 1, 20'000) == 1);
+    auto byte = '\0';
+    CHECK(::recv(fd, &byte, 1, 0) <= 0);
+    ::close(fd);
   }
   SUBCASE("no TLS at all") {
     const auto fd = dial(address);
