@@ -3,6 +3,7 @@
 #include "actors/host/crew.hpp"
 #include "actors/host/files.hpp"
 #include "actors/workload/assignment.hpp"
+#include "actors/workload/assignment_parts.hpp"
 #include "actors/workload/contact.hpp"
 #include "actors/workload/image_error.hpp"
 #include "actors/workload/instance_actor.hpp"
@@ -43,6 +44,7 @@ struct agent_state {
   caf::actor report_to;
   std::shared_ptr<host::crew> workers = std::make_shared<host::crew>(2);
   wire::Assign assigned;
+  assignment_parts parts;
   std::map<std::string, copy> copies;
   std::optional<contact> controllers;
   /// What `controllers` knows, for the next life of this process and for the shims.
@@ -235,10 +237,16 @@ void mind_leases_always(self_pointer self) {
     send_report(self);
 }
 
-caf::result<wire::Done> assign(self_pointer self, const wire::Assign& x) {
+caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
   auto& s = self->state;
-  if (x.node() != s.settings.node)
-    return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + x.node());
+  if (part.node() != s.settings.node)
+    return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + part.node());
+  const auto step = s.parts.take(part);
+  if (step.astray)
+    return caf::make_error(fault::conflict, "that part does not follow the one before");
+  if (!step.whole)
+    return wire::Done{};
+  const auto& x = *step.whole;
   auto done = wire::Done{};
   done.set_index(std::max(x.revision(), s.assigned.revision()));
   if (!supersedes(x.revision(), s.assigned.revision()))
