@@ -37,7 +37,7 @@
   X(PauseInstance,          cloud | person)                \
   X(ResizeInstance,         cloud | person)                \
   X(RestartInstance,        cloud | person)                \
-  X(ImageImport,            person)                        \
+  X(ImageImport,            cloud | person)                \
   X(Image,                  nobody)                        \
   X(ImageListRequest,       cloud | worker | person)       \
   X(ImageList,              nobody)                        \

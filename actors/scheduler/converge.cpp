@@ -99,39 +99,45 @@ wire::Instance reconciler::ended(const wire::Instance& x, wire::Phase outcome,
 
 // -- the end of an instance --------------------------------------------------------------------
 
+/// Whether the copy on a lost node needs to be waited for no longer. What `spec` says now decides whether it may be
+/// replaced; when it has ended is decided by what the node was told, which may be an earlier generation.
 bool reconciler::lost_for_good(round& r, const wire::Instance& x, const wire::WorkloadSpec& spec,
-                               const std::string& node) {
+                               const std::string& node, std::uint64_t generation) {
   const auto* seen = sight_.find(node);
   if (!seen || !seen->lost || !seen->lost_at)
     return false;
-  const auto& policy = spec.on_disconnect();
-  if (policy.action() == wire::ON_DISCONNECT_REPLACE)
+  if (spec.on_disconnect().action() == wire::ON_DISCONNECT_REPLACE)
     return true;
-  if (policy.action() != wire::ON_DISCONNECT_STOP_AFTER)
+  const auto* told = truth_.spec_of(x.workload(), generation);
+  if (spec.on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER || !told ||
+      told->on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER)
     return false;
-  const auto certain = *seen->lost_at + std::chrono::milliseconds{policy.after_ms()} + settings_.stop_margin;
+  const auto after = duration{std::chrono::milliseconds{told->on_disconnect().after_ms()}};
+  const auto grace = duration{std::chrono::milliseconds{told->stop_grace_ms()}};
+  const auto certain = *seen->lost_at + after + grace + settings_.stop_margin + after / settings_.stop_margin_part;
   if (r.now < certain)
     timers_.emplace(certain, x.workload());
   return r.now >= certain;
 }
 
 /// Whether that copy certainly runs no more.
-bool reconciler::copy_gone(round& r, const wire::Instance& x, const std::string& node, std::uint64_t epoch,
-                           const wire::WorkloadSpec* spec) {
+template <class Copy>
+bool reconciler::copy_gone(round& r, const wire::Instance& x, const Copy& copy, const wire::WorkloadSpec* spec) {
+  const auto& node = copy.node();
   if (node.empty() || !truth_.nodes.contains(node))
     return true;
   if (!sight_.present(node))
-    return spec && lost_for_good(r, x, *spec, node);
+    return spec && lost_for_good(r, x, *spec, node, copy.generation());
   const auto* seen = sight_.find(node);
   if (x.outcome() != wire::PHASE_STOPPING || !seen->revision ||
       *seen->revision < truth_.revision_of("instance/" + x.name()))
     return false;
-  const auto* copy = sight_.find(node, x.name(), epoch);
-  return !copy || !is_live(copy->status.phase());
+  const auto* left = sight_.find(node, x.name(), copy.epoch());
+  return !left || !is_live(left->status.phase());
 }
 
 bool reconciler::gone(round& r, const wire::Instance& x, const wire::WorkloadSpec* spec) {
-  return copy_gone(r, x, x.node(), x.epoch(), spec) && copy_gone(r, x, x.leaving().node(), x.leaving().epoch(), spec);
+  return copy_gone(r, x, x, spec) && copy_gone(r, x, x.leaving(), spec);
 }
 
 /// Brings an instance to its end, step by step: asked to stop, seen to be gone, `final_phase` or removed.

@@ -20,7 +20,7 @@ bool reconciler::settle_service(round& r, const wire::WorkloadRecord& record, co
   if (!truth_.nodes.contains(x.node()))
     return true;
   if (!sight_.present(x.node()))
-    return lost_for_good(r, x, spec, x.node());
+    return lost_for_good(r, x, spec, x.node(), x.generation());
   const auto* seen = sight_.find(x.node(), x.name(), x.epoch());
   if (seen && seen->status.phase() == wire::PHASE_FAILED) {
     settle_failure(r, record, x, *seen);
@@ -163,7 +163,7 @@ bool reconciler::settle_batch(round& r, const wire::WorkloadRecord& record, cons
   if (!truth_.nodes.contains(x.node()))
     return true;
   if (!sight_.present(x.node())) {
-    *live = !lost_for_good(r, x, spec, x.node());
+    *live = !lost_for_good(r, x, spec, x.node(), x.generation());
     return !*live;
   }
   const auto* seen = sight_.find(x.node(), x.name(), x.epoch());

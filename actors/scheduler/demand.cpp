@@ -14,6 +14,10 @@ constexpr auto amount_max = std::uint64_t{1} << 50;
 constexpr auto replicas_max = 10000u;
 constexpr auto list_max = 256;
 constexpr auto text_max = std::size_t{64} * 1024;
+/// Chosen: less would end instances because one answer was late.
+constexpr auto stop_after_ms_min = std::uint64_t{1000};
+/// Chosen: a year; sums of a few of them in nanoseconds still fit 63 bits.
+constexpr auto time_ms_max = std::uint64_t{366} * 24 * 3600 * 1000;
 
 std::int64_t bounded(std::uint64_t x) { return static_cast<std::int64_t>(std::min(x, amount_max)); }
 
@@ -83,6 +87,21 @@ std::string wrong_network(const wire::NetworkRules& x) {
   for (const auto& port : x.ports())
     if (port.host() > 65535 || port.inside() > 65535 || port.inside() == 0)
       return "a port is outside 1 to 65535";
+  return {};
+}
+
+std::string wrong_times(const wire::WorkloadSpec& spec) {
+  const auto& health = spec.health();
+  for (const auto& [what, ms] : {std::pair{"on_disconnect", spec.on_disconnect().after_ms()},
+                                 {"stop_grace", spec.stop_grace_ms()},
+                                 {"restart.delay", spec.restart().delay_ms()},
+                                 {"restart.delay_max", spec.restart().delay_max_ms()},
+                                 {"health.interval", health.interval_ms()},
+                                 {"health.timeout", health.timeout_ms()},
+                                 {"health.grace", health.grace_ms()},
+                                 {"batch.deadline", spec.batch().deadline_ms()}})
+    if (ms > time_ms_max)
+      return std::string{what} + " is longer than a year";
   return {};
 }
 
@@ -183,6 +202,9 @@ wire::WorkloadSpec with_defaults(wire::WorkloadSpec spec) {
                                                                               : wire::RESTART_WHEN_ALWAYS);
   if (spec.on_disconnect().action() == wire::ON_DISCONNECT_UNSPECIFIED)
     spec.mutable_on_disconnect()->set_action(wire::ON_DISCONNECT_KEEP);
+  // Written down, because the node and the scheduler must count with the same grace.
+  if (spec.stop_grace_ms() == 0)
+    spec.set_stop_grace_ms(10'000);
   for (auto& rule : *spec.mutable_placement()->mutable_spread())
     if (rule.max_skew() == 0)
       rule.set_max_skew(1);
@@ -209,11 +231,11 @@ std::string what_is_wrong(const wire::WorkloadSpec& spec) {
     return fmt::format("replicas is {}, at most {}", spec.replicas(), replicas_max);
   if (spec.on_disconnect().after_ms() != 0 && spec.on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER)
     return "on_disconnect has a time, but only stop_after takes one";
-  if (spec.on_disconnect().action() == wire::ON_DISCONNECT_STOP_AFTER && spec.on_disconnect().after_ms() == 0)
-    return "on_disconnect stop_after needs a time";
+  if (spec.on_disconnect().action() == wire::ON_DISCONNECT_STOP_AFTER && spec.on_disconnect().after_ms() < stop_after_ms_min)
+    return "on_disconnect stop_after needs a time of at least 1s";
   if (spec.restart().delay_max_ms() != 0 && spec.restart().delay_ms() > spec.restart().delay_max_ms())
     return "restart.delay is longer than restart.delay_max";
-  for (auto wrong : {wrong_resources(spec.resources()), wrong_placement(spec), wrong_batch(spec),
+  for (auto wrong : {wrong_times(spec), wrong_resources(spec.resources()), wrong_placement(spec), wrong_batch(spec),
                      wrong_network(spec.network()),
                      spec.has_health() ? wrong_health(spec.health()) : std::string{}})
     if (!wrong.empty())

@@ -4,6 +4,8 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
+#include <utility>
+
 namespace novacron::scheduler {
 namespace {
 
@@ -104,6 +106,29 @@ order order_forget(const truth& now, const wire::ForgetNode& forget, bool presen
   op.set_revision(now.revision_of(op.key()));
   x.effect = "changed";
   return x;
+}
+
+std::vector<wire::Assign> parts_of(wire::Assign whole, std::size_t bytes_max) {
+  if (whole.ByteSizeLong() <= bytes_max)
+    return {std::move(whole)};
+  auto instances = google::protobuf::RepeatedPtrField<wire::Instance>{};
+  instances.Swap(whole.mutable_instances());
+  auto parts = std::vector<wire::Assign>{whole};
+  auto bytes = std::size_t{0};
+  for (auto& each : instances) {
+    const auto size = each.ByteSizeLong();
+    if (bytes > 0 && bytes + size > bytes_max) {
+      parts.push_back(whole);
+      bytes = 0;
+    }
+    bytes += size;
+    *parts.back().add_instances() = std::move(each);
+  }
+  for (auto i = std::size_t{0}; i < parts.size(); ++i) {
+    parts[i].set_part(static_cast<std::uint32_t>(i));
+    parts[i].set_parts(static_cast<std::uint32_t>(parts.size()));
+  }
+  return parts;
 }
 
 } // namespace novacron::scheduler

@@ -4,6 +4,7 @@
 
 #include "actors/scheduler/truth.hpp"
 #include "messages/fault.hpp"
+#include "messages/wire/agent.pb.h"
 
 #include <optional>
 #include <vector>
@@ -25,5 +26,8 @@ order order_submit(const truth& now, const wire::WorkloadSpec& spec, std::int64_
 order order_stop(const truth& now, const wire::StopWorkload& x);
 order order_drain(const truth& now, const wire::DrainNode& x);
 order order_forget(const truth& now, const wire::ForgetNode& x, bool present);
+
+/// An assignment as messages of at most about `bytes_max` each, to be sent one after the other.
+std::vector<wire::Assign> parts_of(wire::Assign whole, std::size_t bytes_max);
 
 } // namespace novacron::scheduler

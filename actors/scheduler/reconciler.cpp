@@ -232,6 +232,11 @@ void reconciler::report(const wire::NodeReport& report, instant now, std::int64_
       events_.back().set_epoch(status.epoch());
     }
   }
+  // A node that follows nothing is told again, whatever it was told before.
+  if (report.revision() == 0) {
+    sent_.erase(report.node());
+    dirty_nodes_.insert(report.node());
+  }
   // A node that fell behind what it was sent has lost it.
   if (const auto sent = sent_.find(report.node()); sent != sent_.end() && report.revision() < sent->second.second)
     dirty_nodes_.insert(report.node());

@@ -16,8 +16,11 @@ struct reconcile_config {
   std::string node;
   /// The policy of workloads that name none.
   std::string policy = "balance";
-  /// How much longer than `stop_after` a lost node's instance is trusted to run on.
+  /// How much longer than `stop_after` and its grace a lost node's instance is trusted to run on: what a busy machine
+  /// may take to kill it.
   duration stop_margin = std::chrono::seconds{5};
+  /// And by which part of `stop_after`: its clock may be slower than ours by a ninth.
+  int stop_margin_part = 8;
   /// The first and the longest delay before a failed instance is placed again, where its spec says nothing.
   duration retry_delay = std::chrono::seconds{1};
   duration retry_delay_max = std::chrono::seconds{60};
@@ -95,9 +98,10 @@ private:
   void tidy_generations(round& r, const wire::WorkloadRecord& record);
   void retire(round& r, const wire::Instance& x, wire::Phase final_phase, const std::string& reason);
   bool gone(round& r, const wire::Instance& x, const wire::WorkloadSpec* spec);
-  bool copy_gone(round& r, const wire::Instance& x, const std::string& node, std::uint64_t epoch,
-                 const wire::WorkloadSpec* spec);
-  bool lost_for_good(round& r, const wire::Instance& x, const wire::WorkloadSpec& spec, const std::string& node);
+  template <class Copy>
+  bool copy_gone(round& r, const wire::Instance& x, const Copy& copy, const wire::WorkloadSpec* spec);
+  bool lost_for_good(round& r, const wire::Instance& x, const wire::WorkloadSpec& spec, const std::string& node,
+                     std::uint64_t generation);
   bool settle_service(round& r, const wire::WorkloadRecord& record, const wire::Instance& x);
   void settle_failure(round& r, const wire::WorkloadRecord& record, const wire::Instance& x,
                       const seen_instance& seen);

@@ -36,6 +36,9 @@ using self_actor = scheduler_actor::extend<caf::reacts_to<look>, caf::reacts_to<
 /// An assignment on its way to a node.
 struct delivery {
   wire::Assign what;
+  /// The parts of what is being sent now, and which of them is.
+  std::vector<wire::Assign> parts;
+  std::size_t part = 0;
   bool asked = false;
   unsigned attempts = 0;
 };
@@ -159,6 +162,39 @@ void publish(pointer self) {
 
 // -- assignments -------------------------------------------------------------------------------
 
+void deliver(pointer self, const std::string& node);
+
+void deliver_part(pointer self, const std::string& node, const caf::actor& agent) {
+  auto& x = self->state;
+  const auto reign = x.reigns;
+  const auto again = [=] {
+    if (reign != self->state.reigns || !self->state.outbox.contains(node))
+      return;
+    auto& each = self->state.outbox[node];
+    each.asked = false;
+    self->delayed_send(self, backoff(self, ++each.attempts), assign_again{node});
+  };
+  const auto& at = x.outbox.at(node);
+  self->request(agent, x.settings.answer_max, at.parts.at(at.part))
+    .then(
+      [=](const wire::Done&) {
+        auto& box = self->state.outbox;
+        const auto at = box.find(node);
+        if (reign != self->state.reigns || at == box.end())
+          return;
+        auto& sent = at->second;
+        if (++sent.part < sent.parts.size())
+          return deliver_part(self, node, agent);
+        sent.asked = false;
+        sent.attempts = 0;
+        if (sent.what.revision() == sent.parts.front().revision())
+          box.erase(at);
+        else
+          deliver(self, node);
+      },
+      [=](caf::error&) { again(); });
+}
+
 void deliver(pointer self, const std::string& node) {
   auto& x = self->state;
   const auto found = x.outbox.find(node);
@@ -168,35 +204,16 @@ void deliver(pointer self, const std::string& node) {
     x.outbox.erase(found);
     return;
   }
-  const auto again = [=] {
-    auto& each = self->state.outbox[node];
-    each.asked = false;
-    self->delayed_send(self, backoff(self, ++each.attempts), assign_again{node});
-  };
+  auto& each = found->second;
   const auto agent = x.agent_of(node);
-  if (!agent)
-    return again();
-  found->second.asked = true;
-  const auto revision = found->second.what.revision();
-  const auto reign = x.reigns;
-  self->request(agent, x.settings.answer_max, found->second.what)
-    .then(
-      [=](const wire::Done&) {
-        auto& box = self->state.outbox;
-        const auto at = box.find(node);
-        if (reign != self->state.reigns || at == box.end())
-          return;
-        at->second.asked = false;
-        at->second.attempts = 0;
-        if (at->second.what.revision() == revision)
-          box.erase(at);
-        else
-          deliver(self, node);
-      },
-      [=](caf::error&) {
-        if (reign == self->state.reigns && self->state.outbox.contains(node))
-          again();
-      });
+  if (!agent) {
+    self->delayed_send(self, backoff(self, ++each.attempts), assign_again{node});
+    return;
+  }
+  each.asked = true;
+  each.parts = parts_of(each.what, x.settings.assign_bytes_max);
+  each.part = 0;
+  deliver_part(self, node, agent);
 }
 
 void assign(pointer self) {

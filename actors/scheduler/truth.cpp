@@ -30,7 +30,9 @@ std::string template_of(const wire::WorkloadSpec& spec) {
   fixed.clear_replicas();
   fixed.clear_priority();
   fixed.clear_batch();
-  fixed.clear_on_disconnect();
+  // Only `stop_after` concerns what runs: its node holds it to that.
+  if (spec.on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER)
+    fixed.clear_on_disconnect();
   fixed.mutable_placement()->clear_policy();
   fixed.mutable_placement()->clear_prefer();
   fixed.mutable_placement()->clear_gang();

@@ -4,16 +4,17 @@
 #include "actors/host/files.hpp"
 #include "actors/workload/agent_numbers.hpp"
 #include "actors/workload/assignment.hpp"
+#include "actors/workload/assignment_parts.hpp"
 #include "actors/workload/contact.hpp"
 #include "actors/workload/image_error.hpp"
 #include "actors/workload/instance_actor.hpp"
+#include "actors/workload/lease.hpp"
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 #include <caf/typed_response_promise.hpp>
 
-#include <time.h>
-
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -36,7 +37,6 @@ struct copy {
   caf::actor_clock::time_point since;
   wire::InstanceStatus status;
   bool leaving = false;
-  bool parked = false;
 };
 
 struct agent_state {
@@ -48,9 +48,16 @@ struct agent_state {
   caf::actor report_to;
   std::shared_ptr<host::crew> workers = std::make_shared<host::crew>(2);
   wire::Assign assigned;
+  assignment_parts parts;
   std::map<std::string, copy> copies;
   std::optional<contact> controllers;
+  /// What `controllers` knows, for the next life of this process and for the shims.
+  std::shared_ptr<workload::lease> lease;
+  /// Something assigned may not be started yet.
+  bool waiting = false;
   std::uint64_t reports = 0;
+  /// When the last report was sent.
+  duration reported{};
   /// Something changed that no report has said yet.
   bool unsaid = false;
   bool reporting = false;
@@ -59,25 +66,34 @@ struct agent_state {
 
 using self_pointer = agent_self::stateful_pointer<agent_state>;
 
-/// Time since boot, sleep included: the same clock for the next life of this process.
-duration since_boot() {
-  auto now = timespec{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec};
-}
-
 std::filesystem::path assign_file(const agent_state& s) { return s.settings.data / "agent" / "assign.pb"; }
-std::filesystem::path contact_file(const agent_state& s) { return s.settings.data / "agent" / "contact"; }
 
 void later(self_pointer self, duration delay, std::function<void()> work) {
   self->delayed_send(self, delay, turn{std::move(work)});
+}
+
+/// The shortest silence after which another node takes something over that this one was assigned; 0 for none.
+duration shortest_patience(const agent_state& s) {
+  auto shortest = duration::zero();
+  for (const auto& each : s.assigned.instances())
+    if (const duration patience = patience_of(each.spec());
+        patience > duration::zero() && each.outcome() == wire::PHASE_UNSPECIFIED)
+      shortest = shortest == duration::zero() ? patience : std::min(shortest, patience);
+  return shortest;
+}
+
+/// Whether it must be said again what shall run here, because something may have been taken over in the meantime.
+bool in_doubt(const agent_state& s) {
+  const auto patience = shortest_patience(s);
+  return patience > duration::zero() && !s.controllers->assured(patience, s.controllers->confirmed());
 }
 
 wire::NodeReport report(self_pointer self) {
   auto& s = self->state;
   auto all = wire::NodeReport{};
   all.set_node(s.settings.node);
-  all.set_revision(s.assigned.revision());
+  // One that follows no assignment is sent its own.
+  all.set_revision(in_doubt(s) ? 0 : s.assigned.revision());
   all.set_incarnation(s.settings.incarnation);
   all.set_number(++s.reports);
   *all.mutable_capacity() = s.settings.capacity;
@@ -95,6 +111,22 @@ wire::NodeReport report(self_pointer self) {
   return all;
 }
 
+void converge(self_pointer self);
+void mind_leases(self_pointer self);
+
+/// A controller has answered what was sent at `sent`, so until then this node was not away for anybody.
+void confirmed(self_pointer self, duration sent) {
+  auto& s = self->state;
+  const auto doubted = in_doubt(s);
+  s.controllers->confirm(sent);
+  if (shortest_patience(s) > duration::zero())
+    s.lease->confirm(s.controllers->confirmed());
+  s.unsaid = s.unsaid || (in_doubt(s) && !doubted);
+  if (s.waiting)
+    converge(self);
+  mind_leases(self);
+}
+
 /// One report is on its way at a time; what changes meanwhile goes into the next, which follows at once.
 void send_report(self_pointer self) {
   auto& s = self->state;
@@ -102,13 +134,18 @@ void send_report(self_pointer self) {
     return;
   s.reporting = true;
   s.unsaid = false;
+  s.reported = since_boot();
   const auto over = [self] {
     self->state.reporting = false;
     if (self->state.unsaid)
       send_report(self);
   };
   self->request(s.report_to, 2s, report(self))
-      .then([over](const wire::Done&) { over(); },
+      .then(
+            [self, over, sent = s.reported](const wire::Done&) {
+              confirmed(self, sent);
+              over();
+            },
             [self, over](const caf::error&) {
               self->state.unsaid = true;
               later(self, 250ms, over);
@@ -122,7 +159,6 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
   one.what = {former.instance.epoch(), former.instance.generation()};
   one.instance = former.instance;
   one.leaving = false;
-  one.parked = false;
   one.status = former.status;
   one.status.set_name(former.instance.name());
   one.status.set_epoch(one.what.epoch);
@@ -150,11 +186,13 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
       s.settings.list(former.instance.name(), caf::actor_cast<caf::actor>(one.actor)));
 }
 
-/// Whether an instance may be started though no controller is in reach: another node may run it by now, unless it
-/// is one that is never replaced.
+/// Whether an instance may be started now. Without a controller another node may run it, unless it is one that is
+/// never replaced.
 bool may_start(const agent_state& s, const wire::Instance& x) {
   const auto action = x.spec().on_disconnect().action();
-  return s.controllers->known() || action == wire::ON_DISCONNECT_UNSPECIFIED || action == wire::ON_DISCONNECT_KEEP;
+  if (const auto patience = patience_of(x.spec()); patience > duration::zero())
+    return s.controllers->assured(patience, since_boot());
+  return s.controllers->instructed() || action != wire::ON_DISCONNECT_REPLACE;
 }
 
 void converge(self_pointer self) {
@@ -168,6 +206,7 @@ void converge(self_pointer self) {
     wanted[each.name()] = {each.epoch(), each.generation()};
     by_name[each.name()] = &each;
   }
+  s.waiting = false;
   auto present = present_set{};
   for (const auto& [name, each] : s.copies)
     present[name] = {each.what, each.leaving};
@@ -178,50 +217,49 @@ void converge(self_pointer self) {
       self->send(leaver.actor, remove_atom::value);
     } else if (may_start(s, *by_name.at(step.name))) {
       spawn_copy(self, {.instance = *by_name.at(step.name)}, false);
+    } else {
+      s.waiting = true;
     }
   }
 }
 
-/// Copies that were ended because nobody could be reached, and that are still wanted, are started again.
-void wake_parked(self_pointer self) {
-  for (auto& [name, each] : self->state.copies)
-    if (std::exchange(each.parked, false) && !each.leaving)
-      self->send(each.actor, wake_atom::value);
-}
-
-void note_contact(const agent_state& s, duration now) {
-  try {
-    host::replace_file(contact_file(s), std::to_string(s.controllers->last(now).count()));
-  } catch (const std::system_error&) {
-    // On a full disk the note stays older, which only ends `stop_after` instances earlier after a restart.
-  }
-}
-
-/// Ends what must not run on without a controller, once its time is over.
-void mind_contact(self_pointer self) {
+/// What must not run on without a controller is ended by its driver. What waits to be started again is parked here,
+/// and what is stopped starts again as soon as it is certain that it is still this node's.
+void mind_leases(self_pointer self) {
   auto& s = self->state;
-  later(self, 250ms, [self] { mind_contact(self); });
   const auto now = since_boot();
-  if (s.controllers->worth_noting(now))
-    note_contact(s, now);
   for (auto& [name, each] : s.copies) {
-    const auto& policy = each.instance.spec().on_disconnect();
-    const auto patience = std::chrono::milliseconds{policy.after_ms()};
-    const auto bound = policy.action() == wire::ON_DISCONNECT_STOP_AFTER;
-    if (bound && !each.parked && !each.leaving && s.controllers->silence(now) >= patience) {
-      each.parked = true;
+    const auto patience = patience_of(each.instance.spec());
+    if (patience == 0ms || each.leaving)
+      continue;
+    if (s.controllers->silence(now) >= patience)
       self->send(each.actor, park_atom::value);
-    }
+    else if (each.status.phase() == wire::PHASE_STOPPED && s.controllers->assured(patience, now))
+      self->send(each.actor, wake_atom::value);
   }
 }
 
-caf::result<wire::Done> assign(self_pointer self, const wire::Assign& x) {
+/// Reports often enough that a lease does not end because two reports were lost.
+void mind_leases_always(self_pointer self) {
+  later(self, 250ms, [self] { mind_leases_always(self); });
+  mind_leases(self);
+  const auto patience = shortest_patience(self->state);
+  if (patience > duration::zero() && since_boot() - self->state.reported >= patience / 4)
+    send_report(self);
+}
+
+caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
   auto& s = self->state;
-  if (x.node() != s.settings.node)
-    return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + x.node());
+  if (part.node() != s.settings.node)
+    return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + part.node());
+  const auto step = s.parts.take(part);
+  if (step.astray)
+    return caf::make_error(fault::conflict, "that part does not follow the one before");
+  if (!step.whole)
+    return wire::Done{};
+  const auto& x = *step.whole;
   auto done = wire::Done{};
   done.set_index(std::max(x.revision(), s.assigned.revision()));
-  s.controllers->hear(since_boot());
   if (!supersedes(x.revision(), s.assigned.revision()))
     return done;
   const auto same = x.revision() == s.assigned.revision() && x.SerializeAsString() == s.assigned.SerializeAsString();
@@ -232,8 +270,11 @@ caf::result<wire::Done> assign(self_pointer self, const wire::Assign& x) {
     return caf::make_error(fault::storage, std::string{problem.what()});
   }
   s.assigned = x;
+  s.controllers->instruct();
+  if (shortest_patience(s) > duration::zero())
+    s.lease->confirm(s.controllers->confirmed());
   converge(self);
-  wake_parked(self);
+  mind_leases(self);
   if (same)
     return done;
   // The answer waits for the disk, the starts do not.
@@ -308,9 +349,7 @@ void report_always(self_pointer self) {
 void wake_up(self_pointer self, const std::vector<leftover>& former) {
   auto& s = self->state;
   s.assigned.ParseFromString(host::read_file(assign_file(s)).value_or(""));
-  const auto heard = host::read_file(contact_file(s)).value_or("");
-  s.controllers.emplace(since_boot(), heard.empty() ? std::nullopt
-                                                    : std::optional{duration{std::strtoll(heard.c_str(), nullptr, 10)}});
+  s.controllers.emplace(s.lease->confirmed());
   for (const auto& each : former)
     spawn_copy(self, each, true);
   converge(self);
@@ -319,7 +358,7 @@ void wake_up(self_pointer self, const std::vector<leftover>& former) {
     if (!s.copies.contains(holder))
       s.workers->give([release = s.images.release, holder] { release(holder); });
   report_always(self);
-  mind_contact(self);
+  mind_leases_always(self);
 }
 
 /// The actor of the instance called `name`, or the error that says there is none.
@@ -347,16 +386,16 @@ fault fault_of(image_problem x) {
   }
 }
 
-bool is_controller(const std::string& role) { return role == "cloud" || role == "hybrid"; }
-
 agent_self::behavior_type behave(self_pointer self, agent_settings settings, std::shared_ptr<driver> driver,
-                                 image_access images, caf::actor report_to, const std::vector<leftover>& former) {
+                                 image_access images, caf::actor report_to, std::shared_ptr<lease> held,
+                                 const std::vector<leftover>& former) {
   auto& s = self->state;
   s.settings = std::move(settings);
   s.seen = agent_numbers{s.settings.numbers};
   s.driver = std::move(driver);
   s.images = std::move(images);
   s.report_to = std::move(report_to);
+  s.lease = std::move(held);
   self->set_down_handler([self](const caf::down_msg& x) { lost_actor(self, x.source); });
   wake_up(self, former);
   return {
@@ -370,12 +409,9 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
       [=](const wire::PauseInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::ResizeInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::RestartInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
-      [=](const wire::NodeArrived& x) {
-        if (is_controller(x.facts().role()))
-          self->state.controllers->arrive(x.facts().name(), since_boot());
-        send_report(self);
-      },
-      [=](const wire::NodeDeparted& x) { self->state.controllers->depart(x.name(), since_boot()); },
+      [=](const wire::NodeArrived&) { send_report(self); },
+      // Who has gone is told by the reports that nobody answers.
+      [](const wire::NodeDeparted&) {},
       [=](const turn& x) { x.work(); },
       [=](const instance_news& x) { take_news(self, x); },
   };
@@ -406,9 +442,11 @@ image_access access_to(std::filesystem::path root) {
 
 agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std::shared_ptr<driver> driver,
                         image_access images, caf::actor report_to) {
-  std::filesystem::create_directories(settings.data / "agent");
+  // Before the sweep: what it finds alive must see a renewal as early as possible.
+  auto held = std::make_shared<lease>(settings.data);
   const auto former = driver->sweep();
-  return system.spawn(behave, std::move(settings), std::move(driver), std::move(images), std::move(report_to), former);
+  return system.spawn(behave, std::move(settings), std::move(driver), std::move(images), std::move(report_to),
+                      std::move(held), former);
 }
 
 } // namespace novacron::workload

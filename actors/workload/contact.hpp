@@ -1,44 +1,39 @@
 #pragma once
 
-/// Knows for how long no controller has been in reach, also across a restart of the node's process.
+/// Knows for how long no controller has been in reach, and whether what this node was told to run still holds.
 
 #include "messages/vocabulary.hpp"
 
 #include <optional>
-#include <set>
-#include <string>
 
 namespace novacron::workload {
 
 /// Times are durations since the boot of the host.
+///
+/// A controller counts the node's absence from the last thing it heard, so this side counts from the moment at which
+/// that was sent: whatever the wires do, and however late the answer comes, silence is never shorter here than there.
 class contact {
 public:
-  /// `noted` is what a former life of this process noted last; a later one than now is of another boot and counts
-  /// as "long ago".
-  contact(duration now, std::optional<duration> noted);
+  /// `confirmed` is what a former life of this process noted last; zero for never.
+  explicit contact(duration confirmed) : confirmed_{confirmed} {}
 
-  void arrive(const std::string& controller, duration now);
-  void depart(const std::string& controller, duration now);
-  /// A controller said something, whether or not we knew it.
-  void hear(duration now);
+  /// A controller that speaks for the ledger answered what was sent at `sent`.
+  void confirm(duration sent);
+  /// A controller said what shall run here.
+  void instruct();
 
-  /// Since when nobody has been in reach; zero while somebody is.
-  [[nodiscard]] duration silence(duration now) const;
-  /// The last moment at which a controller was in reach.
-  [[nodiscard]] duration last(duration now) const { return present_.empty() ? last_ : now; }
-  /// Whether a controller has been heard in this life.
-  [[nodiscard]] bool known() const { return known_; }
-  /// True now and then while the last contact moves on, so that it can be noted on disk.
-  bool worth_noting(duration now);
+  [[nodiscard]] duration confirmed() const { return confirmed_; }
+  [[nodiscard]] duration silence(duration now) const { return now - confirmed_; }
+  /// Whether a controller has said in this life what shall run here.
+  [[nodiscard]] bool instructed() const { return longest_.has_value(); }
+  /// Whether what shall run here holds for something that another node takes over after `patience` of silence: there
+  /// has been no such silence since it was said, and there is none now.
+  [[nodiscard]] bool assured(duration patience, duration now) const;
 
 private:
-  std::set<std::string> present_;
-  duration last_;
-  std::optional<duration> noted_;
-  bool known_ = false;
+  duration confirmed_;
+  /// The longest silence since the last instruction.
+  std::optional<duration> longest_;
 };
-
-/// How old a note may be. The silence after a restart may look longer by this much, never shorter.
-constexpr auto note_interval = std::chrono::seconds{2};
 
 } // namespace novacron::workload

@@ -9,6 +9,7 @@
 #include "actors/workload/bundle.hpp"
 #include "actors/workload/exec_session.hpp"
 #include "actors/workload/instance_directory.hpp"
+#include "actors/workload/lease.hpp"
 #include "actors/workload/output_watch.hpp"
 #include "actors/workload/probe.hpp"
 #include "actors/workload/shim_launch.hpp"
@@ -328,10 +329,14 @@ void crun_driver::launch(const std::string& name, const then<running>& done, con
                             .log_segments = settings_.log_segments};
     for (const auto& each : layout_.groups(group_path(name)))
       order.cgroups.push_back(each);
+    order.lease = lease_file(settings_.data);
+    order.stop_signal = stop_signal_in(host::read_file(place.config()).value_or(""));
     {
       const auto lock = std::lock_guard{guard_};
       auto& x = held_.at(name);
       order.lower = x.lower;
+      order.patience_ms = patience_of(x.what.spec()).count();
+      order.grace_ms = grace_of(x.what.spec()).count();
       order.address = address_for(x, order);
       x.end = std::make_shared<over>(end);
       x.started = done;
@@ -391,7 +396,7 @@ void crun_driver::conclude(const std::string& name) {
     }
   }
   if (started)
-    started(trouble{fault::unspecified, how->reason});
+    started(trouble{how->lease_over ? fault::unreachable : fault::unspecified, how->reason});
   else if (end)
     (*end)(*how);
 }

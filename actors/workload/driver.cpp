@@ -2,6 +2,16 @@
 
 namespace novacron::workload {
 
+std::chrono::milliseconds patience_of(const wire::WorkloadSpec& spec) {
+  const auto& policy = spec.on_disconnect();
+  return std::chrono::milliseconds{policy.action() == wire::ON_DISCONNECT_STOP_AFTER ? policy.after_ms() : 0};
+}
+
+std::chrono::milliseconds grace_of(const wire::WorkloadSpec& spec) {
+  constexpr auto usual = std::uint64_t{10'000};
+  return std::chrono::milliseconds{spec.stop_grace_ms() > 0 ? spec.stop_grace_ms() : usual};
+}
+
 void driver::snapshot(const std::string& name, const std::filesystem::path&, then<> done) {
   done(trouble{fault::unsupported, "the driver of " + name + " cannot save its state"});
 }

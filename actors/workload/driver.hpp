@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -45,12 +46,19 @@ struct ended {
   /// In words; never empty.
   std::string reason;
   std::uint64_t cpu_usec = 0;
+  /// The driver ended it, or did not begin it, because the node's lease was over.
+  bool lease_over = false;
 };
 
 struct usage {
   std::uint64_t cpu_usec = 0;
   std::uint64_t memory_bytes = 0;
 };
+
+/// How long a node may be out of reach and still run it: for ever (0) unless its `on_disconnect` is `stop_after`.
+std::chrono::milliseconds patience_of(const wire::WorkloadSpec& spec);
+/// The time between the signal that asks for the end, and the end.
+std::chrono::milliseconds grace_of(const wire::WorkloadSpec& spec);
 
 /// What a start of the node found left over from an earlier life.
 struct leftover {
@@ -93,6 +101,9 @@ public:
 
 /// Every verb answers by its continuation, on any thread. Verbs for one instance are not called before the
 /// previous one has answered, except `signal`, `stats` and `exec`. Names are those of instances ("web.0").
+///
+/// A run whose `on_disconnect` is `stop_after` ends when the node's lease is over (see lease.hpp), with its grace, and
+/// does not begin on such a lease. The driver sees to that also while this process is dead: another node will run it.
 class driver {
 public:
   using over = std::function<void(ended)>;
@@ -106,7 +117,8 @@ public:
   /// Makes everything ready that a start needs and writes down what shall run, so that it can be adopted.
   virtual void prepare(const wire::Instance& what, const image_root& image, then<> done) = 0;
 
-  /// Runs it. `end` is called once when the run has ended, always after `done`, never if `done` got a trouble.
+  /// Runs it. `end` is called once when the run has ended, always after `done`, never if `done` got a trouble. The
+  /// trouble is `unreachable` when the node's lease is over.
   virtual void start(const std::string& name, then<running> done, over end) = 0;
 
   /// Takes over what `sweep` found alive.

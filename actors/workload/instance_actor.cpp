@@ -174,10 +174,13 @@ void run_over(self_pointer self, const ended& how) {
   s.status.set_exit_code(how.code);
   if (how.cpu_usec > 0)
     s.status.set_cpu_usec(how.cpu_usec);
+  const auto unhealthy = std::exchange(s.unhealthy, {});
+  if (how.lease_over && s.aim == instance_state::goal::run)
+    s.aim = instance_state::goal::park;
   if (s.aim != instance_state::goal::run)
     return settle(self);
-  const auto failed = !s.unhealthy.empty();
-  const auto reason = failed ? std::exchange(s.unhealthy, {}) : how.reason;
+  const auto failed = !unhealthy.empty();
+  const auto reason = failed ? unhealthy : how.reason;
   const auto delay = s.policy->ended(failed ? 1 : how.code, self->clock().now() - s.run_started);
   if (!delay)
     return enter(self, how.code == 0 ? wire::PHASE_COMPLETED : wire::PHASE_FAILED, reason);
@@ -214,8 +217,7 @@ void end_run(self_pointer self, const std::string& reason) {
   enter(self, wire::PHASE_STOPPING, reason);
   const auto ignore = [](outcome<>) {};
   s.order.driver->signal(s.what.name(), SIGTERM, ignore);
-  const auto grace = s.what.spec().stop_grace_ms() > 0 ? s.what.spec().stop_grace_ms() : 10'000;
-  later(self, std::chrono::milliseconds{grace}, [self, run = s.run, ignore] {
+  later(self, grace_of(s.what.spec()), [self, run = s.run, ignore] {
     if (self->state.run == run && self->state.busy)
       self->state.order.driver->signal(self->state.what.name(), SIGKILL, ignore);
   });
@@ -281,7 +283,8 @@ std::pair<then<running>, driver::over> hear(self_pointer self) {
               if (begun)
                 return took_off(self, *begun);
               self->state.run_started = self->clock().now();
-              run_over(self, {.code = 125, .reason = begun.why().text});
+              const auto lease_over = begun.why().kind == fault::unreachable;
+              run_over(self, {.code = 125, .reason = begun.why().text, .lease_over = lease_over});
             });
           },
           [self, run, go = turn_of(self)](ended how) {
@@ -343,6 +346,9 @@ void begin(self_pointer self) {
     auto [done, end] = hear(self);
     s.order.driver->adopt(s.what.name(), std::move(done), std::move(end));
   } else if (s.order.known && terminal(s.status.phase())) {
+    // A stopped one was parked: an instance that is no longer wanted leaves nothing behind.
+    if (s.status.phase() == wire::PHASE_STOPPED)
+      s.aim = instance_state::goal::park;
     tell(self, true);
   } else if (s.order.known && s.order.former.how) {
     run_over(self, *s.order.former.how);
@@ -641,18 +647,18 @@ instance_actor::behavior_type behave(self_pointer self, instance_order order) {
         end_run(self, "stops: it is no longer wanted here");
       },
       [=](park_atom) {
-        if (self->state.aim != instance_state::goal::remove && !terminal(self->state.status.phase())) {
+        // What runs is ended by its driver.
+        if (self->state.aim == instance_state::goal::run && !self->state.busy && !terminal(self->state.status.phase())) {
           self->state.aim = instance_state::goal::park;
-          end_run(self, "stops: no controller is in reach");
+          settle(self);
         }
       },
       [=](wake_atom) {
         auto& s = self->state;
         if (s.aim != instance_state::goal::park)
           return;
-        s.aim = s.busy ? instance_state::goal::restart : instance_state::goal::run;
-        if (!s.busy)
-          start(self);
+        s.aim = instance_state::goal::run;
+        start(self);
       },
       [=](const turn& x) { x.work(); },
   };

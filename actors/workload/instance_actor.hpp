@@ -33,7 +33,7 @@ struct instance_news {
 
 /// Ends the instance and removes it; `instance_news` with `gone` follows.
 using remove_atom = caf::atom_constant<caf::atom("remove")>;
-/// Ends the instance and keeps it stopped until it is woken or removed.
+/// Keeps the instance stopped until it is woken or removed, if nothing of it runs now.
 using park_atom = caf::atom_constant<caf::atom("park")>;
 using wake_atom = caf::atom_constant<caf::atom("wake")>;
 

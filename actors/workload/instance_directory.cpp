@@ -32,7 +32,9 @@ std::optional<ended> parse_ended(const std::string& text) {
   if (!(lines >> found.code >> killed >> found.cpu_usec))
     return {};
   found.out_of_memory = killed != 0;
-  lines.ignore(text.size() + 1, '\n');
+  auto rest = std::string{};
+  std::getline(lines, rest);
+  found.lease_over = rest == " 1";
   std::getline(lines, found.reason);
   return found;
 }

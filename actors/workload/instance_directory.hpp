@@ -18,7 +18,8 @@ struct process_name {
 
 /// "PID START".
 std::optional<process_name> parse_process(const std::string& text);
-/// "CODE OUT_OF_MEMORY CPU_USEC" and a line with words, as the shim writes it.
+/// "CODE OUT_OF_MEMORY CPU_USEC LEASE_OVER" and a line with words, as the shim writes it. The first shims did not write
+/// LEASE_OVER.
 std::optional<ended> parse_ended(const std::string& text);
 
 /// Whether `name` may be an instance's: letters, digits, '.', '-', '_', not first a dot; at most 128 of them.

@@ -45,6 +45,10 @@ host::child shim_launch::start(const shim_order& order) const {
     what.inherit.push_back(order.network);
     what.argv.emplace_back("net=4");
   }
+  if (order.patience_ms > 0)
+    for (auto&& word : {"lease=" + order.lease, "patience=" + std::to_string(order.patience_ms),
+                        "grace=" + std::to_string(order.grace_ms), "signal=" + std::to_string(order.stop_signal)})
+      what.argv.push_back(word);
   for (const auto& group : order.cgroups)
     what.argv.push_back("cgroup=" + group);
   for (const auto& [host, inside] : order.ports)

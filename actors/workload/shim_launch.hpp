@@ -27,6 +27,11 @@ struct shim_order {
   std::uint64_t log_segment_bytes = 0;
   std::uint32_t log_segments = 0;
   std::vector<std::string> cgroups;
+  /// Milliseconds of the node's silence after which the shim ends the container by itself; 0 for never.
+  std::uint64_t patience_ms = 0;
+  std::string lease;
+  std::uint64_t grace_ms = 0;
+  int stop_signal = 15;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ports;
 };
 

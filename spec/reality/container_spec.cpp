@@ -1,22 +1,12 @@
-#include "actors/host/cgroup.hpp"
-#include "actors/host/files.hpp"
-#include "actors/host/netlink.hpp"
-#include "actors/host/process.hpp"
-#include "actors/workload/agent_actor.hpp"
 #include "actors/workload/bench_container.hpp"
-#include "actors/workload/container_driver.hpp"
-#include "messages/language.hpp"
+#include "spec/reality/container_kit.hpp"
+#include "spec/skip.hpp"
 
 #include <arpa/inet.h>
-#include <caf/actor_system.hpp>
-#include <caf/actor_system_config.hpp>
-#include <caf/scoped_actor.hpp>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -25,213 +15,11 @@
 #include <thread>
 
 using namespace novacron;
+using namespace novacron::spec;
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool can_run() {
-  const auto able = ::geteuid() == 0 && fs::exists("/bin/busybox") && fs::exists("/usr/bin/crun");
-  if (!able)
-    MESSAGE("skipped: containers need root, crun and a static /bin/busybox");
-  return able;
-}
-
-/// A fresh directory with a busybox root in it.
-struct ground {
-  fs::path top;
-  ground() {
-    auto pattern = std::string{"/var/tmp/novacron-spec-XXXXXX"};
-    top = ::mkdtemp(pattern.data());
-    fs::create_directories(root() / "bin");
-    fs::create_directories(root() / "www");
-    fs::copy_file("/bin/busybox", root() / "bin/busybox");
-    for (const auto* name : {"sh", "sleep", "cat", "echo", "dd", "yes", "head", "httpd", "rm", "tty", "stty", "true"})
-      fs::create_symlink("busybox", root() / "bin" / name);
-    std::ofstream{root() / "www/index.html"} << "hello\n";
-  }
-  ~ground() { fs::remove_all(top); }
-  [[nodiscard]] fs::path root() const { return top / "root"; }
-  [[nodiscard]] fs::path data() const { return top / "data"; }
-};
-
-wire::Instance instance(const std::string& name, const std::string& script, std::uint64_t epoch = 1) {
-  auto x = wire::Instance{};
-  x.set_name(name);
-  x.set_workload(name.substr(0, name.find('.')));
-  x.set_epoch(epoch);
-  x.set_generation(1);
-  x.set_node("n");
-  auto& spec = *x.mutable_spec();
-  spec.set_name(x.workload());
-  spec.set_kind(wire::WORKLOAD_KIND_CONTAINER);
-  for (const auto* word : {"/bin/sh", "-c"})
-    spec.mutable_program()->add_command(word);
-  spec.mutable_program()->add_command(script);
-  spec.mutable_network()->set_mode("none");
-  spec.set_stop_grace_ms(3000);
-  return x;
-}
-
-wire::Instance batch(const std::string& name, const std::string& script) {
-  auto x = instance(name, script);
-  x.mutable_spec()->set_kind(wire::WORKLOAD_KIND_BATCH);
-  return x;
-}
-
-/// Everything of ours that must not be left: groups, devices, mounts and shims that name `data`.
-std::vector<std::string> leftovers(const fs::path& data) {
-  auto found = std::vector<std::string>{};
-  const auto canonical = fs::weakly_canonical(data).string();
-  for (const auto& entry : fs::directory_iterator{"/proc"}) {
-    const auto name = entry.path().filename().string();
-    if (name.find_first_not_of("0123456789") != name.npos)
-      continue;
-    const auto line = host::read_file(entry.path() / "cmdline").value_or("");
-    if (line.find("dir=" + canonical) != line.npos)
-      found.push_back("process " + name);
-  }
-  if (host::read_file("/proc/self/mounts").value_or("").find(canonical) != std::string::npos)
-    found.push_back("mount");
-  auto tag = 2166136261u;
-  for (const unsigned char x : canonical)
-    tag = (tag ^ x) * 16777619u;
-  const auto group = host::cgroup{host::find_cgroups(), fmt::format("/novacron/{:08x}", tag)};
-  for (const auto& name : group.children())
-    found.push_back("cgroup " + name);
-  for (const auto& name : host::netlink{}.names())
-    if (name.starts_with(fmt::format("nv{:08x}", tag)) || name == fmt::format("nova{:08x}", tag))
-      found.push_back("device " + name);
-  return found;
-}
-
-bool eventually(const std::function<bool()>& holds, duration limit = 30s) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > deadline)
-      return false;
-    std::this_thread::sleep_for(5ms);
-  }
-  return true;
-}
-
-/// A node's agent in this process.
-struct site {
-  ground place;
-  caf::actor_system_config settings;
-  std::unique_ptr<caf::actor_system> system;
-  std::shared_ptr<workload::container_driver> driver;
-  agent_actor agent;
-  std::unique_ptr<caf::scoped_actor> self;
-  std::uint64_t revision = 0;
-
-  workload::container_settings driven;
-
-  explicit site(workload::container_settings with = {}) : driven{std::move(with)} {
-    add_language(settings);
-    driven.data = place.data();
-    begin();
-  }
-
-  void begin() {
-    system = std::make_unique<caf::actor_system>(settings);
-    driver = workload::make_container_driver(driven);
-    agent = workload::spawn_agent(*system, {.node = "n", .data = place.data(), .report_interval = 200ms}, driver,
-                                  workload::access_to(place.root()), {});
-    self = std::make_unique<caf::scoped_actor>(*system);
-  }
-
-  /// Ends everything it runs, then must have left nothing.
-  ~site() {
-    assign({});
-    CHECK(eventually([&] { return report().instances().empty(); }));
-    end();
-    CHECK(eventually([&] { return leftovers(place.data()).empty(); }, 10s));
-    for (const auto& each : leftovers(place.data()))
-      MESSAGE("left over: " << each);
-  }
-
-  /// The agent is gone; what it runs is not.
-  void end() {
-    caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
-    self.reset();
-    agent = agent_actor{};
-    system.reset();
-    driver.reset();
-  }
-
-  template <class Answer, class Question>
-  Answer ask(const Question& x) {
-    auto answer = Answer{};
-    (*self)->request(agent, 70s, x).receive([&](const Answer& y) { answer = y; },
-                                            [&](const caf::error& e) { FAIL_CHECK(explain(e).text); });
-    return answer;
-  }
-
-  void assign(const std::vector<wire::Instance>& all) {
-    auto order = wire::Assign{};
-    order.set_node("n");
-    order.set_revision(++revision);
-    for (const auto& each : all)
-      *order.add_instances() = each;
-    ask<wire::Done>(order);
-  }
-
-  wire::NodeReport report() { return ask<wire::NodeReport>(wire::ReportRequest{}); }
-
-  wire::InstanceStatus status(const std::string& name) {
-    const auto all = report();
-    for (const auto& each : all.instances())
-      if (each.name() == name)
-        return each;
-    return {};
-  }
-
-  wire::InstanceStatus await(const std::string& name, const std::function<bool(const wire::InstanceStatus&)>& good) {
-    auto last = wire::InstanceStatus{};
-    const auto came = eventually([&] { return good(last = status(name)); });
-    INFO(last.ShortDebugString());
-    CHECK(came);
-    return last;
-  }
-  wire::InstanceStatus await(const std::string& name, wire::Phase phase) {
-    return await(name, [&](const auto& x) { return x.phase() == phase; });
-  }
-
-  std::string log(const std::string& name, std::int64_t offset = 0) {
-    auto x = wire::LogRequest{};
-    x.set_instance(name);
-    x.set_offset(offset);
-    x.set_limit(512 << 10);
-    return ask<wire::LogChunk>(x).data();
-  }
-
-  /// The whole output of a command run inside, and its exit code.
-  std::pair<std::string, int> exec(const std::string& name, std::vector<std::string> command, bool terminal = false,
-                                   const std::string& input = {}) {
-    auto start = wire::ExecStart{};
-    start.set_instance(name);
-    start.mutable_command()->Assign(command.begin(), command.end());
-    start.set_terminal(terminal);
-    start.set_rows(33);
-    start.set_columns(99);
-    auto next = wire::ExecExchange{};
-    next.set_session(ask<wire::ExecSession>(start).session());
-    next.set_input(input);
-    next.set_input_ended(!terminal);
-    next.set_wait_ms(5000);
-    auto out = std::string{};
-    for (auto i = 0; i < 100; ++i) {
-      const auto now = ask<wire::ExecOutput>(next);
-      out += now.output() + now.errors();
-      if (now.exited())
-        return {out, now.exit_code()};
-      next.clear_input();
-      next.clear_input_ended();
-    }
-    return {out, -1};
-  }
-};
 
 std::string http_get(const std::string& address, int port) {
   const auto fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -414,7 +202,7 @@ SCENARIO("a web server is reached at its own address and at a port of the host, 
     return;
   auto here = site{};
   if (!here.driver->abilities().bridge) {
-    MESSAGE("skipped: no bridge here");
+    skip("a web server at an address of its own", "no bridge here");
     return;
   }
   auto web = instance("web.0", "httpd -f -p 80 -h /www");
@@ -441,7 +229,7 @@ SCENARIO("what a new agent takes over is still reached at its address") {
     return;
   auto here = site{};
   if (!here.driver->abilities().bridge) {
-    MESSAGE("skipped: no bridge here");
+    skip("what a new agent takes over is still reached at its address", "no bridge here");
     return;
   }
   auto web = instance("web.0", "httpd -f -p 80 -h /www");
@@ -480,64 +268,36 @@ SCENARIO("a host that is killed at any moment leaves its containers running, and
     return;
   auto place = ground{};
   auto chance = std::mt19937{7};
+  auto node = agent_process{place};
   const auto start = [&](int rising) {
-    auto order = wire::Assign{};
-    order.set_node("n");
-    order.set_revision(static_cast<std::uint64_t>(rising));
+    auto all = std::vector<wire::Instance>{};
     for (auto i = 0; i < 4; ++i) {
-      auto each = instance(fmt::format("w.{}", i), "echo up; exec sleep 1000", static_cast<std::uint64_t>(1 + rising / 8));
+      all.push_back(instance(fmt::format("w.{}", i), "echo up; exec sleep 1000", static_cast<std::uint64_t>(1 + rising / 8)));
       if (i < 2)
-        each.mutable_spec()->mutable_network()->set_mode("bridge");
-      *order.add_instances() = each;
+        all.back().mutable_spec()->mutable_network()->set_mode("bridge");
     }
-    std::ofstream{place.top / "assign"} << to_json(order);
-    int ends[2];
-    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-    auto child = host::start({.argv = {AGENT_HOST, place.data(), place.root(), place.top / "assign"}, .in = ends[0], .err = 2});
-    ::close(ends[0]);
-    return std::pair{child, ends[1]};
+    node.start(all);
   };
   const auto running = [&] {
     auto count = 0;
-    auto tag = 2166136261u;
-    for (const unsigned char x : fs::canonical(place.data()).string())
-      tag = (tag ^ x) * 16777619u;
     for (auto i = 0; i < 4; ++i)
-      count += static_cast<int>(
-          host::cgroup{host::find_cgroups(), fmt::format("/novacron/{:08x}/w.{}", tag, i)}.members().size() == 1);
+      count += members(place.data(), fmt::format("w.{}", i)) == 1;
     return count;
   };
   for (auto i = 1; i <= 20; ++i) {
-    auto [child, input] = start(i);
+    start(i);
     std::this_thread::sleep_for(std::chrono::microseconds{std::uniform_int_distribution{1000, 700'000}(chance)});
-    ::kill(child.pid, SIGKILL);
-    ::waitpid(child.pid, nullptr, 0);
-    ::close(child.pidfd);
-    ::close(input);
+    node.kill();
   }
-  auto [child, input] = start(21);
+  start(21);
   // Exactly what is wanted runs: one process in each group, and one shim each.
   CHECK(eventually([&] { return running() == 4; }));
   auto shims = 0;
   for (const auto& each : leftovers(place.data()))
     shims += each.starts_with("process") ? 1 : 0;
   CHECK(shims == 4);
-  ::close(input);
-  ::waitpid(child.pid, nullptr, 0);
-  ::close(child.pidfd);
+  node.end();
   CHECK(running() == 4);
-  std::ofstream{place.top / "assign"} << R"({"node": "n", "revision": 22})";
-  int ends[2];
-  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-  child = host::start({.argv = {AGENT_HOST, place.data(), place.root(), place.top / "assign"}, .in = ends[0], .err = 2});
-  ::close(ends[0]);
-  CHECK(eventually([&] { return fs::is_empty(place.data() / "instances"); }));
-  ::close(ends[1]);
-  ::waitpid(child.pid, nullptr, 0);
-  ::close(child.pidfd);
-  CHECK(eventually([&] { return leftovers(place.data()).empty(); }, 10s));
-  for (const auto& each : leftovers(place.data()))
-    MESSAGE("left over: " << each);
 }
 
 SCENARIO("a container starts little later than with crun alone") {

@@ -283,12 +283,17 @@ private:
       changed = changed || before != status.phase();
       const auto& policy = node.specs[name].on_disconnect();
       if (!node.connected && policy.action() == wire::ON_DISCONNECT_STOP_AFTER &&
-          stage.now() - node.cut_at >= std::chrono::milliseconds{policy.after_ms()})
+          stage.now() - node.cut_at >= latest_end(node.specs[name]))
         at = node.has.erase(at);
       else
         ++at;
     }
     return changed;
+  }
+
+  /// How long a copy may run on at most: by a clock that is slow by a tenth, and to the end of its grace.
+  static std::chrono::milliseconds latest_end(const wire::WorkloadSpec& spec) {
+    return std::chrono::milliseconds{spec.on_disconnect().after_ms() * 10 / 9 + spec.stop_grace_ms()};
   }
 
   static std::string workload_of(const std::string& instance) { return instance.substr(0, instance.rfind('.')); }

@@ -118,7 +118,12 @@ SCENARIO("orders that make no sense are refused in words") {
   auto gpu = play::service("web");
   gpu.mutable_resources()->set_gpu_milli(1500);
   CHECK(wrong(gpu).find("1500") != std::string::npos);
-  CHECK(wrong(with_policy(play::service("web"), wire::ON_DISCONNECT_STOP_AFTER)) != "");
+  for (const auto ms : {0, 999})
+    CHECK(wrong(with_policy(play::service("web"), wire::ON_DISCONNECT_STOP_AFTER, ms)).find("at least 1s") !=
+          std::string::npos);
+  auto endless = play::service("web");
+  endless.set_stop_grace_ms(std::uint64_t{1} << 60);
+  CHECK(wrong(endless) == "stop_grace is longer than a year");
 }
 
 SCENARIO("on_disconnect decides what becomes of a lost node's instances") {
@@ -171,6 +176,35 @@ SCENARIO("on_disconnect decides what becomes of a lost node's instances") {
     }
     CHECK(here.where("web.0") == strings{"edge-2"});
   }
+  SUBCASE("stop_after: a long grace is waited for as well") {
+    auto spec = with_policy(play::service("web"), wire::ON_DISCONNECT_STOP_AFTER, 5'000);
+    spec.set_stop_grace_ms(60'000);
+    lose(spec);
+    for (auto i = 0; i < 90; ++i) {
+      here.pass(1);
+      CHECK(here.where("web.0").size() <= 1);
+    }
+    CHECK(here.where("web.0") == strings{"edge-2"});
+  }
+  SUBCASE("stop_after: what the lost node was told counts, not what was asked for since") {
+    lose(with_policy(play::service("web"), wire::ON_DISCONNECT_STOP_AFTER, 60'000));
+    REQUIRE(here.submit(with_policy(play::service("web"), wire::ON_DISCONNECT_STOP_AFTER, 1'000)));
+    for (auto i = 0; i < 100; ++i) {
+      here.pass(1);
+      CHECK(here.where("web.0").size() <= 1);
+    }
+    CHECK(here.where("web.0") == strings{"edge-2"});
+  }
+  SUBCASE("stop_after: a lost node that was told to keep it is not replaced") {
+    lose(play::service("web"));
+    REQUIRE(here.submit(with_policy(play::service("web"), wire::ON_DISCONNECT_STOP_AFTER, 1'000)));
+    here.pass(600);
+    CHECK(here.where("web.0") == strings{"edge-1"});
+    here.connect("edge-1");
+    here.pass(5);
+    CHECK(here.where("web.0") == strings{"edge-1"});
+    CHECK(here.nodes.at("edge-1").specs.at("web.0").on_disconnect().after_ms() == 1'000);
+  }
   SUBCASE("a short absence changes nothing") {
     lose(with_policy(play::service("web"), wire::ON_DISCONNECT_REPLACE));
     here.pass(3);
@@ -179,6 +213,20 @@ SCENARIO("on_disconnect decides what becomes of a lost node's instances") {
     CHECK(here.where("web.0") == strings{"edge-1"});
     CHECK(here.nodes.at("edge-1").starts == 1);
   }
+}
+
+SCENARIO("a node that no longer knows what it shall run is told again") {
+  auto here = play{};
+  here.add_node("edge-1");
+  REQUIRE(here.submit(play::service("web")));
+  here.pass(4);
+  auto& node = here.nodes.at("edge-1");
+  REQUIRE(node.revision > 0);
+  node.revision = 0;
+  here.send_report("edge-1");
+  here.stage.settle();
+  CHECK(node.revision > 0);
+  CHECK(node.starts == 1);
 }
 
 SCENARIO("a drained node gives up what it has without a gap") {

@@ -6,38 +6,47 @@ using namespace novacron;
 using namespace std::chrono_literals;
 using workload::contact;
 
-SCENARIO("silence begins when the last controller is gone") {
-  auto controllers = contact{10s, {}};
-  CHECK_FALSE(controllers.known());
-  controllers.arrive("a", 20s);
-  controllers.arrive("b", 21s);
-  CHECK(controllers.known());
-  controllers.depart("a", 30s);
-  CHECK(controllers.silence(100s) == 0s);
-  controllers.depart("b", 110s);
-  CHECK(controllers.silence(115s) == 5s);
-  controllers.arrive("a", 120s);
-  CHECK(controllers.silence(130s) == 0s);
+SCENARIO("silence is counted from when that was sent which a controller answered") {
+  auto controllers = contact{10s};
+  CHECK(controllers.silence(11s) == 1s);
+  controllers.confirm(20s);
+  CHECK(controllers.silence(25s) == 5s);
+  // An answer that comes late, or twice, says nothing new.
+  controllers.confirm(15s);
+  controllers.confirm(20s);
+  CHECK(controllers.silence(25s) == 5s);
 }
 
-SCENARIO("one that is not a known link counts by what it says") {
-  auto controllers = contact{0s, {}};
-  controllers.hear(10s);
-  controllers.depart("stranger", 50s);
-  CHECK(controllers.silence(60s) == 50s);
+SCENARIO("silence goes on over a restart of the process, and has lasted for ever after one of the host") {
+  CHECK(contact{70s}.silence(101s) == 31s);
+  CHECK(contact{0s}.silence(6s) == 6s);
 }
 
-SCENARIO("silence goes on over a restart of the process, and starts long ago after one of the host") {
-  CHECK(contact{100s, 70s}.silence(101s) == 31s);
-  CHECK(contact{5s, 70s}.silence(6s) == 6s);
-}
-
-SCENARIO("contact is noted now and then") {
-  auto controllers = contact{0s, {}};
-  CHECK(controllers.worth_noting(1s));
-  CHECK_FALSE(controllers.worth_noting(60s));
-  controllers.arrive("a", 61s);
-  CHECK(controllers.worth_noting(61s));
-  CHECK_FALSE(controllers.worth_noting(62s));
-  CHECK(controllers.worth_noting(63s));
+SCENARIO("what shall run is certain while no silence was long enough for another node to take over") {
+  auto controllers = contact{0s};
+  controllers.confirm(100s);
+  CHECK_FALSE(controllers.instructed());
+  CHECK_FALSE(controllers.assured(10s, 100s));
+  controllers.instruct();
+  CHECK(controllers.instructed());
+  CHECK(controllers.assured(10s, 109s));
+  CHECK_FALSE(controllers.assured(10s, 110s));
+  WHEN("the silence was shorter") {
+    controllers.confirm(109s);
+    THEN("it is still certain") { CHECK(controllers.assured(10s, 112s)); }
+  }
+  WHEN("the silence was as long as that") {
+    controllers.confirm(110s);
+    THEN("it must be said again") {
+      CHECK_FALSE(controllers.assured(10s, 110s));
+      CHECK(controllers.assured(11s, 110s));
+      controllers.instruct();
+      CHECK(controllers.assured(10s, 110s));
+    }
+  }
+  WHEN("it is said again before the silence has ended") {
+    controllers.instruct();
+    controllers.confirm(120s);
+    THEN("that may have been said before the silence, and is not enough") { CHECK_FALSE(controllers.assured(10s, 120s)); }
+  }
 }

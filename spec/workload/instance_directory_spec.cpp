@@ -35,5 +35,9 @@ SCENARIO("what a shim wrote is read back, and nothing else") {
   CHECK(how->out_of_memory);
   CHECK(how->cpu_usec == 42);
   CHECK(how->reason == "ran out of memory: x");
+  CHECK_FALSE(how->lease_over);
+  CHECK(parse_ended("143 0 42 1\nwas stopped: x\n")->lease_over);
+  CHECK(parse_ended("143 0 42 1\nwas stopped: x\n")->reason == "was stopped: x");
+  CHECK_FALSE(parse_ended("143 0 42 0\nended with exit code 143\n")->lease_over);
   CHECK_FALSE(parse_ended("137"));
 }

@@ -2,7 +2,8 @@
 //
 // It holds the lock of the instance while it lives, runs crun in mount and network namespaces of its own (so that
 // no mount or network of a container can be left behind), keeps the container's output in files of a bounded size,
-// forwards the published ports, waits for the container and writes down how it ended.
+// forwards the published ports, waits for the container and writes down how it ended. A container that another node
+// may take over has a lease: the shim ends it when that is over, whether or not novacron is there to do so.
 //
 // It is linked statically against libc alone. It is started as
 //
@@ -10,8 +11,11 @@
 //     novacron-shim inside HIDE COMMAND...   runs COMMAND where the directory HIDE is not mounted
 //
 // Files it writes into `dir`: lock ("PID START" of itself), container ("PID START" of the first process), log/N,
-// exit ("CODE OUT_OF_MEMORY CPU_USEC" and a second line with words; written by rename).
+// exit ("CODE OUT_OF_MEMORY CPU_USEC LEASE_OVER" and a second line with words; written by rename).
 
+#include "actors/workload/shim/container_end.hpp"
+#include "actors/workload/shim/lease_page.hpp"
+#include "actors/workload/shim/output_log.hpp"
 #include "actors/workload/shim/small_files.hpp"
 
 #include <arpa/inet.h>
@@ -34,6 +38,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +54,7 @@ constexpr int ports_max = 32;
 /// Connections forwarded at a time; further ones wait in the listener's backlog.
 constexpr int streams_max = 256;
 constexpr int block_bytes = 16384;
+constexpr int exit_bytes_max = 2048;
 
 struct port {
   int host = 0;
@@ -69,15 +75,20 @@ struct settings {
   const char* mode = "none";
   int net = -1;
   int lock = -1;
-  long segment = 1 << 20;
-  int segments = 8;
   const char* cgroups[paths_max] = {};
   int cgroup_count = 0;
   port ports[ports_max] = {};
   int port_count = 0;
+  /// The node's lease, and how many milliseconds of silence it lasts; 0 for a container that needs none.
+  const char* lease = "";
+  long long patience = 0;
+  /// Milliseconds between the signal that asks for the end, and SIGKILL.
+  long long grace = 10'000;
+  int stop_signal = SIGTERM;
 };
 
 settings set;
+output_log output;
 
 struct path {
   char text[4096];
@@ -88,13 +99,23 @@ void write_by_rename(const char* name, const char* content, int size, bool durab
   const path target{name};
   char part[4200];
   text_into(part, sizeof part, "%s.part", target.text);
-  const int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const int fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return;
-  const bool whole = write_all(fd, content, static_cast<size_t>(size)) && (!durable || fdatasync(fd) == 0);
+  const bool whole = write_all(fd, content, static_cast<size_t>(size)) && ftruncate(fd, size) == 0 &&
+                     (!durable || fdatasync(fd) == 0);
   close(fd);
   if (whole)
     rename(part, target.text);
+}
+
+/// Room for how it ends, taken before it begins: a disk that is full by then must not cost the exit code.
+void reserve_exit() {
+  const int fd = open(path{"exit.part"}.text, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return;
+  posix_fallocate(fd, 0, exit_bytes_max);
+  close(fd);
 }
 
 struct account {
@@ -120,20 +141,43 @@ account take_account() {
   return sum;
 }
 
-/// Removes what crun made: the cgroups (processes that joined them by `exec` may need a moment to vanish) and its state.
+/// Removes what crun made: the cgroups with whoever is still in them (one who joined by `exec`, or all of a container
+/// whose crun was killed while it started it), and its state.
 void clean_up() {
   for (int i = 0; i < set.cgroup_count; ++i)
     for (int attempt = 0; attempt < 50 && rmdir(set.cgroups[i]) != 0 && errno == EBUSY; ++attempt) {
       const timespec moment = {0, 2'000'000};
+      kill_members(set.cgroups[i]);
+      thaw(set.cgroups[i]);
       nanosleep(&moment, nullptr);
     }
   remove_tree(path{"crun"}.text, 3);
   unlink(path{"pid"}.text);
 }
 
+// The lease ---------------------------------------------------------------------------------------------------
+
+struct lease_watch {
+  const lease_page* page = nullptr;
+  int timer = -1;
+  bool over = false;
+  bool asked_to_end = false;
+  /// When the grace ends, in nanoseconds since boot.
+  uint64_t kill_at = 0;
+};
+lease_watch lease;
+
+constexpr uint64_t nanoseconds(long long milliseconds) { return static_cast<uint64_t>(milliseconds) * 1'000'000u; }
+
 [[noreturn]] void finish(int code, bool out_of_memory, long long cpu_usec, const char* words) {
-  char content[2048];
-  const int size = text_into(content, sizeof content, "%d %d %lld\n%s\n", code, out_of_memory ? 1 : 0, cpu_usec, words);
+  char content[exit_bytes_max], stopped[128];
+  if (lease.over) {
+    const auto seconds = static_cast<double>(set.patience) / 1e3;
+    text_into(stopped, sizeof stopped, "was stopped: no controller was in reach for %.1f s", seconds);
+    words = stopped;
+  }
+  const int size = text_into(content, sizeof content, "%d %d %lld %d\n%s\n", code, out_of_memory ? 1 : 0, cpu_usec,
+                             lease.over ? 1 : 0, words);
   write_by_rename("exit", content, size, true);
   clean_up();
   _exit(0);
@@ -145,86 +189,56 @@ void clean_up() {
   finish(125, false, 0, words);
 }
 
-// Output ------------------------------------------------------------------------------------------------------
-
-struct output_log {
-  int fd = -1;
-  long long offset = 0;
-  long long segment_at = 0;
-  int full = 0;
-};
-output_log output;
-
-struct numbered {
-  long long smallest = -1;
-  long long largest = -1;
-  int count = 0;
-};
-
-numbered segments_kept() {
-  numbered found;
-  DIR* entries = opendir(path{"log"}.text);
-  while (const dirent* entry = entries != nullptr ? readdir(entries) : nullptr) {
-    char* end = nullptr;
-    const long long number = strtoll(entry->d_name, &end, 10);
-    if (end == entry->d_name || *end != 0)
-      continue;
-    ++found.count;
-    if (found.smallest < 0 || number < found.smallest)
-      found.smallest = number;
-    if (number > found.largest)
-      found.largest = number;
-  }
-  if (entries != nullptr)
-    closedir(entries);
-  return found;
+void wake_for_lease(uint64_t when) {
+  itimerspec at = {};
+  at.it_value.tv_sec = static_cast<time_t>(when / 1'000'000'000u);
+  at.it_value.tv_nsec = static_cast<long>(when % 1'000'000'000u);
+  timerfd_settime(lease.timer, TFD_TIMER_ABSTIME, &at, nullptr);
 }
 
-/// A segment is called by the offset of its first byte, so a reader finds any offset by the names alone.
-void open_segment() {
-  if (output.fd >= 0)
-    close(output.fd);
-  char name[64];
-  text_into(name, sizeof name, "log/%lld", output.offset);
-  output.fd = open(path{name}.text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  output.segment_at = output.offset;
-  for (numbered kept = segments_kept(); kept.count > set.segments; kept = segments_kept()) {
-    text_into(name, sizeof name, "log/%lld", kept.smallest);
-    if (unlink(path{name}.text) != 0)
-      break;
-  }
+/// On a lease that is over nothing begins to run.
+void open_lease() {
+  if (set.patience == 0)
+    return;
+  lease.page = share_lease(set.lease, false);
+  lease.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (lease.page == nullptr || lease.timer < 0)
+    fail("the node's lease");
+  const uint64_t end = confirmed_in(*lease.page) + nanoseconds(set.patience);
+  lease.over = boot_nanoseconds() >= end;
+  if (lease.over)
+    finish(125, false, 0, "");
+  wake_for_lease(end);
 }
 
-void resume_output() {
-  const numbered kept = segments_kept();
-  if (kept.count > 0) {
-    char name[64];
-    text_into(name, sizeof name, "log/%lld", kept.largest);
-    struct stat facts = {};
-    output.offset = kept.largest + (stat(path{name}.text, &facts) == 0 ? facts.st_size : 0);
-    output.segment_at = kept.largest;
-    if (facts.st_size < set.segment) {
-      output.fd = open(path{name}.text, O_WRONLY | O_APPEND | O_CLOEXEC);
-      return;
+/// Ends the container once the lease is over. There is no way back from there: who renews it later must start anew,
+/// because nobody could say in between which of two copies is the one.
+void mind_lease(int crun, int container) {
+  constexpr uint64_t soon = nanoseconds(20);
+  const uint64_t now = boot_nanoseconds();
+  if (!lease.over) {
+    const uint64_t end = confirmed_in(*lease.page) + nanoseconds(set.patience);
+    if (now < end)
+      return wake_for_lease(end);
+    lease.over = true;
+    // Not from now on: a host that was asleep, or busy, has used up the grace as well.
+    lease.kill_at = end + nanoseconds(set.grace);
+  }
+  if (now >= lease.kill_at) {
+    kill(container > 0 ? container : crun, SIGKILL);
+    for (int i = 0; i < set.cgroup_count; ++i) {
+      kill_members(set.cgroups[i]);
+      thaw(set.cgroups[i]);
     }
+    return wake_for_lease(now + soon);
   }
-  open_segment();
-}
-
-/// Moves what is in the pipe to the log. A full disk costs output, never a stuck container. False at the end.
-bool pump(int pipe) {
-  static char block[65536];
-  const ssize_t count = read(pipe, block, sizeof block);
-  if (count < 0)
-    return errno == EINTR || errno == EAGAIN;
-  if (count == 0)
-    return false;
-  if (output.offset - output.segment_at >= set.segment)
-    open_segment();
-  const ssize_t kept = output.fd >= 0 ? write(output.fd, block, static_cast<size_t>(count)) : -1;
-  if (kept > 0)
-    output.offset += kept;
-  return true;
+  if (container > 0 && !lease.asked_to_end) {
+    lease.asked_to_end = true;
+    kill(container, signal_to_end(container, set.stop_signal));
+    for (int i = 0; i < set.cgroup_count; ++i)
+      thaw(set.cgroups[i]);
+  }
+  wake_for_lease(lease.asked_to_end || lease.kill_at < now + soon ? lease.kill_at : now + soon);
 }
 
 // Forwarding --------------------------------------------------------------------------------------------------
@@ -249,7 +263,7 @@ int streams_open = 0;
 int events_fd = -1;
 
 // What an epoll event is about: its kind in the upper half, an index in the lower.
-enum kind : uint32_t { children = 1, container_output, listener, host_side, inside_side };
+enum kind : uint32_t { children = 1, container_output, lease_timer, listener, host_side, inside_side };
 uint64_t tag(kind what, int index) { return (static_cast<uint64_t>(what) << 32) | static_cast<uint32_t>(index); }
 
 void watch(int fd, uint32_t events, uint64_t about, bool known = false) {
@@ -484,7 +498,7 @@ int container_started(int status) {
 
 [[noreturn]] void container_ended(int status, int pipe) {
   // Its pid namespace is gone with its first process, so the pipe ends; the limit is for a pipe handed elsewhere.
-  for (pollfd ready = {pipe, POLLIN, 0}; poll(&ready, 1, 500) > 0 && pump(pipe);)
+  for (pollfd ready = {pipe, POLLIN, 0}; poll(&ready, 1, 500) > 0 && pump(output, pipe);)
     ;
   const account sum = take_account();
   const bool out_of_memory = sum.kills > 0 && WIFSIGNALED(status);
@@ -524,6 +538,8 @@ void reap(int crun, int& container, int pipe) {
   events_fd = epoll_create1(EPOLL_CLOEXEC);
   watch(signals, EPOLLIN, tag(children, 0));
   watch(pipe, EPOLLIN, tag(container_output, 0));
+  if (lease.timer >= 0)
+    watch(lease.timer, EPOLLIN, tag(lease_timer, 0));
   for (int i = 0; i < set.port_count; ++i)
     watch(set.ports[i].listener, EPOLLIN, tag(listener, i));
   reap(crun, container, pipe);
@@ -539,9 +555,15 @@ void reap(int crun, int& container, int pipe) {
             reap(crun, container, pipe);
           break;
         case container_output:
-          if (!pump(pipe))
+          if (!pump(output, pipe))
             epoll_ctl(events_fd, EPOLL_CTL_DEL, pipe, nullptr);
           break;
+        case lease_timer: {
+          uint64_t expired = 0;
+          if (read(lease.timer, &expired, sizeof expired) > 0)
+            mind_lease(crun, container);
+          break;
+        }
         case listener: accept_at(index); break;
         case host_side:
         case inside_side: advance(streams[index], events[i].events); break;
@@ -565,8 +587,12 @@ bool take(const char* argument) {
   else if (is("mode")) set.mode = value;
   else if (is("net")) set.net = atoi(value);
   else if (is("lock")) set.lock = atoi(value);
-  else if (is("segment")) set.segment = atol(value);
-  else if (is("segments")) set.segments = atoi(value);
+  else if (is("segment")) output.segment = atol(value);
+  else if (is("segments")) output.segments = atoi(value);
+  else if (is("lease")) set.lease = value;
+  else if (is("patience")) set.patience = atoll(value);
+  else if (is("grace")) set.grace = atoll(value);
+  else if (is("signal")) set.stop_signal = atoi(value);
   else if (is("cgroup") && set.cgroup_count < paths_max) set.cgroups[set.cgroup_count++] = value;
   else if (is("port") && set.port_count < ports_max)
     return sscanf(value, "%d:%d", &set.ports[set.port_count].host, &set.ports[set.port_count].inside) == 2 &&
@@ -596,8 +622,11 @@ int run(int count, char** arguments) {
   sigaddset(&child, SIGCHLD);
   sigprocmask(SIG_BLOCK, &child, nullptr);
   const int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-  mkdir(path{"log"}.text, 0700);
-  resume_output();
+  reserve_exit();
+  open_lease();
+  const path log{"log"};
+  output.directory = log.text;
+  resume(output);
   open_listeners();
   enter_mounts(set.hide);
   mount_root();

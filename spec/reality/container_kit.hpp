@@ -1,0 +1,203 @@
+#pragma once
+
+/// A place for real containers, and a node's agent in this process.
+
+#include "actors/host/process.hpp"
+#include "actors/workload/agent_actor.hpp"
+#include "actors/workload/container_driver.hpp"
+#include "messages/language.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace novacron::spec {
+
+/// Whether the scenario that asks can run containers here; says so if not.
+bool can_run();
+
+/// A fresh directory with a busybox root in it; with `size` ("16m") on a disk of its own that has no more room.
+struct ground {
+  std::filesystem::path top;
+  bool mounted = false;
+  explicit ground(const std::string& size = {});
+  ~ground();
+  ground(const ground&) = delete;
+  ground& operator=(const ground&) = delete;
+  [[nodiscard]] std::filesystem::path root() const { return top / "root"; }
+  [[nodiscard]] std::filesystem::path data() const { return top / "data"; }
+};
+
+/// An instance that runs `script`, without a network and with three seconds of grace.
+wire::Instance instance(const std::string& name, const std::string& script, std::uint64_t epoch = 1);
+wire::Instance batch(const std::string& name, const std::string& script);
+
+/// The control group of that instance on the node with that data directory.
+std::string group_of(const std::filesystem::path& data, const std::string& name);
+/// How many processes it has, as the machine counts them.
+std::size_t members(const std::filesystem::path& data, const std::string& name);
+
+/// Everything of ours that must not be left: groups, devices, mounts and shims that name `data`.
+std::vector<std::string> leftovers(const std::filesystem::path& data);
+
+bool eventually(const std::function<bool()>& holds, duration limit = std::chrono::seconds{30});
+
+/// A node's agent in this process.
+struct site {
+  ground place;
+  caf::actor_system_config settings;
+  std::unique_ptr<caf::actor_system> system;
+  std::shared_ptr<workload::container_driver> driver;
+  agent_actor agent;
+  std::unique_ptr<caf::scoped_actor> self;
+  std::uint64_t revision = 0;
+
+  workload::container_settings driven;
+
+  explicit site(workload::container_settings with = {}, const std::string& disk = {})
+      : place{disk}, driven{std::move(with)} {
+    add_language(settings);
+    driven.data = place.data();
+    begin();
+  }
+
+  void begin() {
+    system = std::make_unique<caf::actor_system>(settings);
+    driver = workload::make_container_driver(driven);
+    agent =
+        workload::spawn_agent(*system, {.node = "n", .data = place.data(), .report_interval = std::chrono::milliseconds{200}},
+                              driver, workload::access_to(place.root()), {});
+    self = std::make_unique<caf::scoped_actor>(*system);
+  }
+
+  /// Ends everything it runs, then must have left nothing.
+  ~site() {
+    assign({});
+    CHECK(eventually([&] { return report().instances().empty(); }));
+    end();
+    CHECK(eventually([&] { return leftovers(place.data()).empty(); }, std::chrono::seconds{10}));
+    for (const auto& each : leftovers(place.data()))
+      MESSAGE("left over: " << each);
+  }
+
+  /// The agent is gone; what it runs is not.
+  void end() {
+    caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
+    self.reset();
+    agent = agent_actor{};
+    system.reset();
+    driver.reset();
+  }
+
+  template <class Answer, class Question>
+  Answer ask(const Question& x) {
+    auto answer = Answer{};
+    (*self)
+        ->request(agent, std::chrono::seconds{70}, x)
+        .receive([&](const Answer& y) { answer = y; }, [&](const caf::error& e) { FAIL_CHECK(explain(e).text); });
+    return answer;
+  }
+
+  void assign(const std::vector<wire::Instance>& all) {
+    auto order = wire::Assign{};
+    order.set_node("n");
+    order.set_revision(++revision);
+    for (const auto& each : all)
+      *order.add_instances() = each;
+    ask<wire::Done>(order);
+  }
+
+  wire::NodeReport report() { return ask<wire::NodeReport>(wire::ReportRequest{}); }
+
+  wire::InstanceStatus status(const std::string& name) {
+    const auto all = report();
+    for (const auto& each : all.instances())
+      if (each.name() == name)
+        return each;
+    return {};
+  }
+
+  wire::InstanceStatus await(const std::string& name, const std::function<bool(const wire::InstanceStatus&)>& good) {
+    auto last = wire::InstanceStatus{};
+    const auto came = eventually([&] { return good(last = status(name)); });
+    INFO(last.ShortDebugString());
+    CHECK(came);
+    return last;
+  }
+  wire::InstanceStatus await(const std::string& name, wire::Phase phase) {
+    return await(name, [&](const auto& x) { return x.phase() == phase; });
+  }
+
+  std::string log(const std::string& name, std::int64_t offset = 0) {
+    auto x = wire::LogRequest{};
+    x.set_instance(name);
+    x.set_offset(offset);
+    x.set_limit(512 << 10);
+    return ask<wire::LogChunk>(x).data();
+  }
+
+  /// The whole output of a command run inside, and its exit code.
+  std::pair<std::string, int> exec(const std::string& name, std::vector<std::string> command, bool terminal = false,
+                                   const std::string& input = {}) {
+    auto start = wire::ExecStart{};
+    start.set_instance(name);
+    start.mutable_command()->Assign(command.begin(), command.end());
+    start.set_terminal(terminal);
+    start.set_rows(33);
+    start.set_columns(99);
+    auto next = wire::ExecExchange{};
+    next.set_session(ask<wire::ExecSession>(start).session());
+    next.set_input(input);
+    next.set_input_ended(!terminal);
+    next.set_wait_ms(5000);
+    auto out = std::string{};
+    for (auto i = 0; i < 100; ++i) {
+      const auto now = ask<wire::ExecOutput>(next);
+      out += now.output() + now.errors();
+      if (now.exited())
+        return {out, now.exit_code()};
+      next.clear_input();
+      next.clear_input_ended();
+    }
+    return {out, -1};
+  }
+};
+
+/// A node's agent in a process of its own, which can be killed.
+class agent_process {
+public:
+  explicit agent_process(const ground& place) : place_{place} {}
+  /// Ends everything it runs; nothing must be left then.
+  ~agent_process();
+
+  /// Starts it with these instances assigned.
+  void start(const std::vector<wire::Instance>& all);
+  /// Kills it, without warning.
+  void kill();
+  /// Lets it end by itself. What it runs goes on.
+  void end();
+  /// Cuts it off from its controller, or heals that.
+  void cut(bool off) const;
+  /// What it last wrote down of an instance.
+  [[nodiscard]] wire::InstanceStatus status(const std::string& name) const;
+
+private:
+  void await_end();
+
+  const ground& place_;
+  host::child child_;
+  int input_ = -1;
+  std::uint64_t revision_ = 0;
+};
+
+} // namespace novacron::spec
