@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include <cstdio>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -33,6 +34,7 @@ constexpr std::size_t batch_bytes_max = 2u << 20;
 /// A client that lets more than this pile up is cut off; it comes back and starts from the whole state.
 constexpr std::size_t unread_bytes_max = 256u << 20;
 constexpr std::uint64_t tick_ms = 50;
+constexpr auto doubt = "leadership was lost on the way; whether it was done is not known";
 /// Given back when the log must be read on a full disk.
 constexpr std::uint64_t reserve_bytes = 1u << 20;
 
@@ -183,12 +185,13 @@ private:
   // --- the state
 
   void apply(std::uint64_t index, std::string_view bytes) {
-    const auto pending = pending_.find(index);
-    const auto asked = pending == pending_.end() ? caller{} : pending->second.who;
-    if (pending != pending_.end()) {
-      pending_bytes_ -= pending->second.bytes;
-      pending_.erase(pending);
-    }
+    const auto own = pending_.extract(index);
+    auto asked = own ? own.mapped().who : caller{};
+    if (own)
+      pending_bytes_ -= own.mapped().bytes.size();
+    // Another leader may have written something else there before the library tells that this one leads no longer.
+    if (own && own.mapped().bytes != bytes)
+      refuse(std::exchange(asked, {}), fault::unavailable, doubt);
     const auto command = parse_command(bytes);
     if (!command) {
       complain("entry " + std::to_string(index) + " of the log is no command; it is skipped");
@@ -294,28 +297,29 @@ private:
       auto entries = std::vector<std::string_view>{};
       auto size = std::size_t{0};
       while (entries.size() < waiting_.size() && entries.size() < batch_entries_max && size < batch_bytes_max) {
-        entries.emplace_back(waiting_[entries.size()].second);
+        entries.emplace_back(waiting_[entries.size()].bytes);
         size += entries.back().size();
       }
       auto why = engine::verdict{.ok = false, .kind = fault::unavailable, .text = "the ledger is being opened again"};
-      const auto first = usable() ? engine_->propose(entries, why) : 0;
+      auto accepted = std::size_t{0};
+      const auto first = usable() ? engine_->propose(entries, accepted, why) : 0;
       for (auto i = std::size_t{0}; i < entries.size(); ++i) {
-        const auto bytes = waiting_[i].second.size();
-        if (first == 0) {
-          pending_bytes_ -= bytes;
-          refuse(waiting_[i].first, why.kind, why.text);
+        auto one = std::move(waiting_.front());
+        waiting_.pop_front();
+        if (i < accepted) {
+          pending_.insert_or_assign(first + i, std::move(one));
         } else {
-          pending_.emplace(first + i, pending{waiting_[i].first, bytes});
+          pending_bytes_ -= one.bytes.size();
+          refuse(one.who, why.kind, why.text);
         }
       }
-      waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(entries.size()));
     }
   }
 
   void fail_pending() {
     for (const auto& [index, p] : std::exchange(pending_, {})) {
-      pending_bytes_ -= p.bytes;
-      refuse(p.who, fault::unavailable, "leadership was lost on the way; whether it was done is not known");
+      pending_bytes_ -= p.bytes.size();
+      refuse(p.who, fault::unavailable, doubt);
     }
   }
 
@@ -464,7 +468,7 @@ private:
     if (pending_.size() + waiting_.size() >= commands_max || pending_bytes_ + bytes.size() > command_bytes_waiting_max)
       return refuse(who, fault::overloaded, "too many commands wait for the disk");
     pending_bytes_ += bytes.size();
-    waiting_.emplace_back(who, std::move(bytes));
+    waiting_.push_back({who, std::move(bytes)});
   }
 
   void refuse_follower(const caller& who) {
@@ -603,7 +607,7 @@ private:
 
   struct pending {
     caller who;
-    std::size_t bytes = 0;
+    std::string bytes;
   };
   /// Its commands are proposed by a caller without connection whose call is the restoration's number.
   struct restoration_run {
@@ -636,7 +640,7 @@ private:
 
   std::map<std::uint64_t, std::unique_ptr<connection>> connections_;
   std::uint64_t last_connection_ = 0;
-  std::vector<std::pair<caller, std::string>> waiting_;
+  std::deque<pending> waiting_;
   std::map<std::uint64_t, pending> pending_;
   std::size_t pending_bytes_ = 0;
   std::vector<std::pair<caller, std::string>> reads_;

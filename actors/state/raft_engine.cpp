@@ -3,14 +3,28 @@
 #include "actors/state/raft_library.hpp"
 #include "actors/state/voter_transport.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace novacron::ledger {
 namespace {
 
+#ifdef RAFT_VERSION_NUMBER
+/// Debian 13's library takes one entry at a time: of more it would keep the first and forget the others in silence.
+constexpr auto batch_max = std::size_t{1};
+/// It refuses entries on a full disk and goes on; it looks at what it has set aside, in KiB.
+constexpr auto refuses_when_full = true;
+#else
+constexpr auto batch_max = std::numeric_limits<std::size_t>::max();
+constexpr auto refuses_when_full = false;
+#endif
+
 /// The log wants lengths that are multiples of 8, so the real one stands in front.
-std::size_t padded(std::size_t size) { return (sizeof(std::uint64_t) + size + 7) & ~std::size_t{7}; }
+std::size_t padded(std::size_t size) {
+  return (sizeof(std::uint64_t) + size + 7) & ~std::size_t{7};
+}
 
 bool fill(raft_buffer& buffer, std::string_view entry) {
   buffer.len = padded(entry.size());
@@ -152,11 +166,12 @@ struct engine::state {
       std::snprintf(t->errmsg, sizeof t->errmsg, "%s", problem.c_str());
       return problem.empty() ? 0 : RAFT_IOERR;
     };
-    transport.connect = [](raft_uv_transport* t, raft_uv_connect* request, raft_id id, const char* to, raft_uv_connect_cb told) {
+    transport.connect = [](raft_uv_transport* t, raft_uv_connect* request, raft_id id, const char* to,
+                           raft_uv_connect_cb told) {
       request->cb = told;
       of(t).peers.connect(id, to, [request](uv_stream_t* stream, voter_transport::outcome how) {
         request->cb(request, stream,
-                    how == voter_transport::outcome::connected  ? 0
+                    how == voter_transport::outcome::connected   ? 0
                     : how == voter_transport::outcome::cancelled ? RAFT_CANCELED
                                                                  : RAFT_NOCONNECTION);
       });
@@ -198,6 +213,10 @@ struct engine::state {
     raft_set_pre_vote(&raft, true);
     raft_set_election_timeout(&raft, options.election_ms);
     raft_set_heartbeat_timeout(&raft, options.heartbeat_ms);
+#ifdef RAFT_VERSION_NUMBER
+    raft_set_capacity_threshold(
+        &raft, static_cast<unsigned short>(std::min<std::uint64_t>(options.segment_bytes / 4096, 4096)));
+#endif
     raft_set_snapshot_threshold(&raft, options.snapshot_entries);
     raft_set_snapshot_trailing(&raft, options.snapshot_entries / 2);
     if (const auto rc = raft_start(&raft))
@@ -229,6 +248,41 @@ struct engine::state {
       if (raft.configuration.servers[i].id == id)
         return &raft.configuration.servers[i];
     return nullptr;
+  }
+
+  /// Hands over as many of the entries from `begin` on as the library takes at a time. Returns how many, 0 with a
+  /// reason.
+  std::size_t propose(const std::vector<std::string_view>& entries, std::size_t begin, verdict& why) {
+    auto buffers = std::vector<raft_buffer>(std::min(entries.size() - begin, batch_max));
+    auto filled = std::size_t{0};
+    while (filled < buffers.size() && fill(buffers[filled], entries[begin + filled]))
+      ++filled;
+    struct proposal {
+      struct raft_apply request;
+      state* here;
+    };
+    auto* p = new proposal{{}, this};
+    p->request.data = p;
+    auto answered = [](struct raft_apply* r, int status, void*) {
+      const auto self = std::unique_ptr<proposal>{static_cast<proposal*>(r->data)};
+      if (status == 0)
+        return;
+      if (status == RAFT_IOERR || status == RAFT_NOSPACE)
+        self->here->failed = true;
+      self->here->calls.doubted();
+    };
+    const auto rc = filled < buffers.size() ? static_cast<int>(RAFT_NOMEM)
+                                            : raft_apply(&raft, &p->request, buffers.data(),
+                                                         static_cast<unsigned>(buffers.size()), answered);
+    if (rc == 0)
+      return buffers.size();
+    for (auto i = std::size_t{0}; i < filled; ++i)
+      raft_free(buffers[i].base);
+    delete p;
+    if (rc == RAFT_IOERR || (rc == RAFT_NOSPACE && !refuses_when_full))
+      failed = true;
+    why = verdict_of(rc);
+    return 0;
   }
 
   /// Gives the new server a vote once it has caught up.
@@ -265,11 +319,17 @@ void engine::close(std::function<void()> done) {
   });
 }
 
-bool engine::leads() const { return raft_state(&state_->raft) == RAFT_LEADER; }
+bool engine::leads() const {
+  return raft_state(&state_->raft) == RAFT_LEADER;
+}
 
-bool engine::alone() const { return leads() && state_->voters() == 1; }
+bool engine::alone() const {
+  return leads() && state_->voters() == 1;
+}
 
-bool engine::broken() const { return state_->failed || raft_state(&state_->raft) == RAFT_UNAVAILABLE; }
+bool engine::broken() const {
+  return state_->failed || raft_state(&state_->raft) == RAFT_UNAVAILABLE;
+}
 
 std::string engine::leader() const {
   auto id = raft_id{0};
@@ -278,10 +338,18 @@ std::string engine::leader() const {
   return id != 0 && address ? parse_voter_address(address).node : std::string{};
 }
 
-std::uint64_t engine::term() const { return state_->raft.current_term; }
-std::uint64_t engine::applied() const { return raft_last_applied(&state_->raft); }
-std::uint64_t engine::committed() const { return state_->raft.commit_index; }
-std::uint64_t engine::refused_peers() const { return state_->peers.refused(); }
+std::uint64_t engine::term() const {
+  return state_->raft.current_term;
+}
+std::uint64_t engine::applied() const {
+  return raft_last_applied(&state_->raft);
+}
+std::uint64_t engine::committed() const {
+  return state_->raft.commit_index;
+}
+std::uint64_t engine::refused_peers() const {
+  return state_->peers.refused();
+}
 
 std::vector<v1::LedgerMember> engine::members() const {
   auto all = std::vector<v1::LedgerMember>{};
@@ -299,41 +367,18 @@ std::vector<v1::LedgerMember> engine::members() const {
   return all;
 }
 
-std::uint64_t engine::propose(const std::vector<std::string_view>& entries, verdict& why) {
+std::uint64_t engine::propose(const std::vector<std::string_view>& entries, std::size_t& accepted, verdict& why) {
   auto& s = *state_;
-  auto buffers = std::vector<raft_buffer>(entries.size());
-  auto filled = std::size_t{0};
-  while (filled < entries.size() && fill(buffers[filled], entries[filled]))
-    ++filled;
-  struct proposal {
-    struct raft_apply request;
-    state* here;
-  };
-  auto* p = new proposal{{}, &s};
-  p->request.data = p;
   const auto first = raft_last_index(&s.raft) + 1;
-  auto answered = [](struct raft_apply* r, int status, void*) {
-    const auto self = std::unique_ptr<proposal>{static_cast<proposal*>(r->data)};
-    if (status == 0)
-      return;
-    if (status == RAFT_IOERR || status == RAFT_NOSPACE)
-      self->here->failed = true;
-    self->here->calls.doubted();
-  };
-  const auto rc = filled < entries.size() ? RAFT_NOMEM
-                                          : raft_apply(&s.raft, &p->request, buffers.data(),
-                                                       static_cast<unsigned>(buffers.size()), answered);
-  if (rc == 0) {
-    why = {true, {}, {}};
-    return first;
+  accepted = 0;
+  why = {true, {}, {}};
+  while (accepted < entries.size()) {
+    const auto count = s.propose(entries, accepted, why);
+    if (count == 0)
+      break;
+    accepted += count;
   }
-  for (auto i = std::size_t{0}; i < filled; ++i)
-    raft_free(buffers[i].base);
-  delete p;
-  if (rc == RAFT_IOERR || rc == RAFT_NOSPACE)
-    s.failed = true;
-  why = verdict_of(rc);
-  return 0;
+  return first;
 }
 
 void engine::barrier(decided told) {

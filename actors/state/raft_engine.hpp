@@ -1,6 +1,7 @@
 #pragma once
 
-/// The replicated log. Everything that depends on the library beneath is in this file's .cpp, so that it can be replaced.
+/// The replicated log. Everything that depends on the library beneath is in this file's .cpp, so that it can be
+/// replaced.
 
 #include "actors/state/ledger_server.hpp"
 #include "messages/fault.hpp"
@@ -58,8 +59,9 @@ public:
   std::vector<v1::LedgerMember> members() const;
   std::uint64_t refused_peers() const;
 
-  /// Appends the entries in order, with one write. Returns the index of the first, 0 with `why` when it is refused.
-  std::uint64_t propose(const std::vector<std::string_view>& entries, verdict& why);
+  /// Returns the index of the first entry; the `accepted` first ones follow one another from there. `why` says what
+  /// became of the others.
+  std::uint64_t propose(const std::vector<std::string_view>& entries, std::size_t& accepted, verdict& why);
   /// Answers when everything that was committed anywhere before this call is applied here.
   void barrier(decided told);
   void add(const std::string& node, const std::string& address, decided told);
