@@ -14,11 +14,8 @@ namespace {
 #ifdef RAFT_VERSION_NUMBER
 /// Debian 13's library takes one entry at a time: of more it would keep the first and forget the others in silence.
 constexpr auto batch_max = std::size_t{1};
-/// It refuses entries on a full disk and goes on; it looks at what it has set aside, in KiB.
-constexpr auto refuses_when_full = true;
 #else
 constexpr auto batch_max = std::numeric_limits<std::size_t>::max();
-constexpr auto refuses_when_full = false;
 #endif
 
 /// The log wants lengths that are multiples of 8, so the real one stands in front.
@@ -214,6 +211,7 @@ struct engine::state {
     raft_set_election_timeout(&raft, options.election_ms);
     raft_set_heartbeat_timeout(&raft, options.heartbeat_ms);
 #ifdef RAFT_VERSION_NUMBER
+    // In KiB, of what is set aside for entries: by default more than two small segments.
     raft_set_capacity_threshold(
         &raft, static_cast<unsigned short>(std::min<std::uint64_t>(options.segment_bytes / 4096, 4096)));
 #endif
@@ -279,7 +277,8 @@ struct engine::state {
     for (auto i = std::size_t{0}; i < filled; ++i)
       raft_free(buffers[i].base);
     delete p;
-    if (rc == RAFT_IOERR || (rc == RAFT_NOSPACE && !refuses_when_full))
+    // Debian 13's library counts the room that it set aside only when it is opened.
+    if (rc == RAFT_IOERR || rc == RAFT_NOSPACE)
       failed = true;
     why = verdict_of(rc);
     return 0;
