@@ -355,9 +355,10 @@ int audit_show(const invocation& what, session& with) {
   const auto after = what.has("after") ? what.number("after", 0) : 0;
   const auto limit = what.has("limit") ? what.number("limit", 0) : 50;
   const auto body = with.fabric().get(fmt::format("/v1/audit?after={}&limit={}", after, limit));
+  const auto found = json::parse(body);
   return emit(with, body, [&] {
     auto out = table{.columns = {{"NUMBER", false, true}, {"TIME"}, {"WHO"}, {"WHAT"}, {"RESULT"}, {"HASH", true}}, .rows = {}, .noun = "entry"};
-    for (const auto& x : json::parse(body).at("entries"))
+    for (const auto& x : found.at("entries"))
       out.rows.push_back({std::to_string(x.value("number", std::uint64_t{0})), x.value("time", ""), x.value("who", ""), x.value("what", ""),
                           x.value("result", ""), x.value("hash", "")});
     print(with.out, out, with.output);

@@ -100,6 +100,25 @@ SCENARIO("what is no fabric is told from one that is not there") {
   CHECK(run_with({"--connect=" + std::string(200, 'x') + ".sock", "ps"}).code == 2);
 }
 
+SCENARIO("the record of orders is shown, and a gap in it is a failure") {
+  auto whole = true;
+  auto fabric = fake_fabric{[&](const fake_request& x) {
+    if (x.line.find("/v1/audit:verify") != std::string::npos)
+      return answer(whole ? R"({"whole":true,"entries":1,"first":7,"last":7,"hash":"ab","faults":[]})"
+                          : R"({"whole":false,"entries":1,"first":7,"last":7,"hash":"ab","faults":["entry 6 is gone"]})");
+    CHECK(x.line.find("/v1/audit?after=0&limit=50") != std::string::npos);
+    return answer(R"({"entries":[{"number":7,"time":"noon","who":"person/alice","what":"PUT /v1/workloads/web","result":"200"}]})");
+  }};
+  const auto shown = run_on(fabric, {"audit", "show"});
+  CHECK(shown.code == 0);
+  CHECK(shown.out.find("person/alice") != std::string::npos);
+  CHECK(run_on(fabric, {"audit", "verify"}).code == 0);
+  whole = false;
+  const auto broken = run_on(fabric, {"audit", "verify"});
+  CHECK(broken.code == 1);
+  CHECK(broken.err.find("entry 6 is gone") != std::string::npos);
+}
+
 SCENARIO("TLS without a certificate says what is missing") {
   auto fabric = fake_fabric{[](const auto&) { return ""; }};
   const auto x = run_with({"--connect=127.0.0.1:1", "--trust-dir=/nonexistent", "ps"});
