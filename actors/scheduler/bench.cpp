@@ -11,7 +11,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-double seconds(clock::duration x) { return std::chrono::duration<double>(x).count(); }
+double seconds(clock::duration x) {
+  return std::chrono::duration<double>(x).count();
+}
 
 node_shape synthetic_node(std::uint32_t number, std::mt19937_64& chance) {
   const auto cores = std::int64_t{16} << chance() % 3;
@@ -36,7 +38,7 @@ request synthetic_request(std::mt19937_64& chance) {
 
 } // namespace
 
-std::map<std::string, figure> bench_scheduler(const bench_options& options) {
+std::vector<host::figure> bench_scheduler(const bench_options& options) {
   auto chance = std::mt19937_64{options.seed};
   auto all = cluster{};
   auto capacity = std::int64_t{0};
@@ -82,14 +84,10 @@ std::map<std::string, figure> bench_scheduler(const bench_options& options) {
   auto total = 0.0;
   for (const auto time : times)
     total += time;
-  std::ranges::sort(times);
-  const auto rank = [&](double share) {
-    return times.empty() ? 0.0 : times[std::min(times.size() - 1, static_cast<std::size_t>(share * double(times.size())))];
-  };
-  return {{"decision_rate", {total > 0 ? double(times.size()) / total : 0, "1/s"}},
-          {"decision_p50", {rank(0.5), "s"}},
-          {"decision_p99", {rank(0.99), "s"}},
-          {"placed", {times.empty() ? 0 : double(placed) / double(times.size()), "1"}}};
+  return {{"decision_rate", total > 0 ? double(times.size()) / total : 0, "1/s"},
+          {"decision_p50", host::quantile(times, 0.5), "s"},
+          {"decision_p99", host::quantile(times, 0.99), "s"},
+          {"placed", times.empty() ? 0 : double(placed) / double(times.size()), "1"}};
 }
 
 } // namespace novacron::scheduler

@@ -25,16 +25,18 @@ bool same(const node_shape& a, const node_shape& b) {
 } // namespace
 
 std::string_view to_string(feature x) {
-  constexpr auto names = std::array<std::string_view, feature_count>{"room",   "evenness", "prefer", "image",
-                                                                     "spread", "reserve",  "fresh",  "home"};
+  constexpr auto names = std::array<std::string_view, feature_count>{"room",    "evenness", "prefer", "image", "spread",
+                                                                     "reserve", "fresh",    "home",   "whole"};
   return names[x];
 }
 
 std::optional<features> policy_weights(std::string_view name) {
   if (name == "balance")
-    return features{1.0f, 0.3f, 2.0f, 0.3f, 1.0f, 1.0f, 8.0f, 1.0f};
+    return features{1.0f, 0.3f, 2.0f, 0.3f, 1.0f, 1.0f, 8.0f, 1.0f, 0.0f};
   if (name == "pack")
-    return features{-1.0f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f};
+    return features{-1.0f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 0.0f};
+  if (name == "fragmentation")
+    return features{0.0f, 0.0f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 1.0f};
   return std::nullopt;
 }
 
@@ -51,12 +53,13 @@ cluster::slot cluster::slot_for(const std::string& name) {
   } else {
     const auto size = shapes_.size() + 1;
     shapes_.resize(size);
-    for (auto* column : {&cpu_free_, &memory_free_, &disk_free_, &cpu_all_, &memory_all_, &gpu_whole_, &gpu_share_,
-                         &gpu_sum_})
+    for (auto* column :
+         {&cpu_free_, &memory_free_, &disk_free_, &cpu_all_, &memory_all_, &gpu_whole_, &gpu_share_, &gpu_sum_})
       column->resize(size);
     for (auto* column : {&cpu_unit_, &memory_unit_, &gpu_unit_})
       column->resize(size);
     guests_.resize(size);
+    version_.resize(size);
     gpu_free_.resize(size);
     extra_used_.resize(size);
     images_.resize(size);
@@ -93,6 +96,7 @@ void cluster::fill(slot at, const node_shape& shape) {
   gpu_unit_[at] = unit(all.gpu_milli);
   gpu_free_[at].assign(static_cast<std::size_t>(all.gpu_milli / 1000), 1000);
   guests_[at] = 0;
+  ++version_[at];
   extra_used_[at].clear();
   for (auto& [who, where] : present_)
     where.erase(at);
@@ -154,6 +158,7 @@ void cluster::take(const std::string& key, hold what) {
   release(key);
   held_on_[what.node].insert(key);
   const auto& held = holds_.emplace(key, std::move(what)).first->second;
+  count_seen(held.need);
   account(held, 1);
 }
 
@@ -184,6 +189,7 @@ void cluster::account(const hold& x, int sign) {
   memory_free_[at] -= sign * x.need.memory_bytes;
   disk_free_[at] -= sign * x.need.disk_bytes;
   guests_[at] += static_cast<std::uint32_t>(sign);
+  ++version_[at];
   const auto share = x.need.gpu_milli < 1000 ? x.need.gpu_milli : 1000;
   for (const auto device : x.gpus)
     if (device < gpu_free_[at].size())
@@ -232,7 +238,11 @@ amount cluster::free_on(const std::string& name) const {
   if (found == slots_.end())
     return {};
   const auto at = found->second;
-  auto left = amount{cpu_free_[at], memory_free_[at], disk_free_[at], gpu_sum_[at], shapes_[at].capacity.gpu_model,
+  auto left = amount{cpu_free_[at],
+                     memory_free_[at],
+                     disk_free_[at],
+                     gpu_sum_[at],
+                     shapes_[at].capacity.gpu_model,
                      shapes_[at].capacity.extra};
   for (const auto& [what, used] : extra_used_[at])
     left.extra[what] -= used;

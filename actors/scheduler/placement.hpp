@@ -2,14 +2,19 @@
 
 /// Finds the node for an instance: the state of a cluster and a request in, a decision out.
 
+#include "actors/scheduler/fragmentation.hpp"
+
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace novacron::scheduler {
@@ -57,7 +62,7 @@ struct request {
   std::vector<spread_rule> spread;
   /// What only one instance on a node can have, such as "port/8080".
   std::vector<std::string> claims;
-  /// "balance", "pack", or empty for the cluster's default.
+  /// "balance", "pack", "fragmentation", or empty for the cluster's default.
   std::string policy;
   /// Nodes where it failed before: taken only when there is no other.
   std::vector<std::string> avoid;
@@ -81,8 +86,9 @@ struct decision {
   double score = 0;
 };
 
-/// The features that every policy weighs, each between 0 and 1.
-enum feature : std::uint8_t { room, evenness, prefer, image, spread, reserve, fresh, home, feature_count };
+/// The features that every policy weighs, each between 0 and 1; `whole` alone is what is lost for the requests that
+/// are expected, 0 or below, and may say that more is won than lost.
+enum feature : std::uint8_t { room, evenness, prefer, image, spread, reserve, fresh, home, whole, feature_count };
 using features = std::array<float, feature_count>;
 std::string_view to_string(feature x);
 
@@ -122,6 +128,10 @@ public:
   /// Returns whether the node's images changed.
   bool set_images(const std::string& node, std::vector<std::string> images);
   void remove_node(const std::string& node);
+
+  /// The requests that are expected from now on, for policies that weigh `whole`. Without it the cluster expects more
+  /// of what it has seen.
+  void expect(std::vector<expected_request> mix);
 
   /// Takes room under the name `key`, even where there is none left: what runs, runs.
   void take(const std::string& key, hold what);
@@ -166,6 +176,15 @@ private:
     std::size_t count = 0;
   };
 
+  /// What a kind of request would lose on each node, and on which device it would lose least.
+  struct loss_row {
+    std::vector<float> change;
+    std::vector<std::uint8_t> device;
+    /// Which version of the node this is true for.
+    std::vector<std::uint32_t> version;
+  };
+  using kind_of_need = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+
   slot slot_for(const std::string& name);
   void account(const hold& x, int sign);
   void mark(slot at, const node_shape& shape, bool on);
@@ -181,6 +200,10 @@ private:
   std::uint64_t roomy(const amount& need, std::size_t word) const;
   float score_plain(const search& s, slot at, std::uint32_t own) const;
   std::optional<std::vector<std::uint32_t>> choose_gpus(slot at, const amount& need) const;
+  void count_seen(const amount& need);
+  void learn_mix() const;
+  const loss_row& losses(const amount& need) const;
+  void refresh_loss(loss_row& row, const amount& need, slot at) const;
   node_refusal refuse(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
   void rank_names() const;
@@ -214,6 +237,17 @@ private:
   std::unordered_map<std::string, presence> present_;
   std::unordered_map<std::string, hold> holds_;
   std::map<std::string, std::set<std::string>> held_on_;
+
+  // What is expected, and what each kind of request would lose where; kept until the node changes.
+  std::map<std::pair<kind_of_need, std::string>, double> seen_;
+  std::uint64_t seen_count_ = 0;
+  bool expects_ = false;
+  std::vector<std::uint32_t> version_;
+  mutable std::uint64_t learned_count_ = 0;
+  mutable fragmentation mix_;
+  mutable std::vector<double> value_;
+  mutable std::vector<std::uint32_t> value_version_;
+  mutable std::map<kind_of_need, loss_row> losses_;
 
   mutable std::vector<std::uint32_t> rank_;
   mutable bool ranked_ = false;

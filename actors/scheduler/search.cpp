@@ -15,7 +15,9 @@ using bits = std::vector<std::uint64_t>;
 /// Chosen: a node counts as crowded at this many instances, however small they are.
 constexpr float guests_soft_max = 256;
 
-bool has_bit(const bits& x, std::size_t at) { return at / 64 < x.size() && (x[at / 64] >> (at % 64) & 1) != 0; }
+bool has_bit(const bits& x, std::size_t at) {
+  return at / 64 < x.size() && (x[at / 64] >> (at % 64) & 1) != 0;
+}
 
 void clear_bit(bits& x, std::size_t at) {
   if (at / 64 < x.size())
@@ -77,20 +79,23 @@ struct cluster::search {
   const presence* own = nullptr;
   std::vector<slot> avoided;
   slot home = std::numeric_limits<slot>::max();
+  /// Where the policy weighs `whole`.
+  const loss_row* losses = nullptr;
   /// Per rule of spreading, whether a domain can take one more.
   std::vector<std::vector<bool>> domain_open;
 };
 
 cluster::search cluster::prepare(const request& x) const {
   auto s = search{x};
-  s.weights = *policy_weights(policy_weights(x.policy) ? x.policy : policy_weights(default_policy_) ? default_policy_
-                                                                                                    : "balance");
+  s.weights = *policy_weights(policy_weights(x.policy)          ? x.policy
+                              : policy_weights(default_policy_) ? default_policy_
+                                                                : "balance");
   s.open = ready_;
   if (!x.kind.empty()) {
     const auto special = kind_masks_.find(x.kind);
     for (auto i = std::size_t{0}; i < s.open.size(); ++i) {
       const auto special_bits =
-        special != kind_masks_.end() && i < special->second.size() ? special->second[i] : std::uint64_t{0};
+          special != kind_masks_.end() && i < special->second.size() ? special->second[i] : std::uint64_t{0};
       s.open[i] &= (i < every_kind_.size() ? every_kind_[i] : 0) | special_bits;
     }
   }
@@ -114,6 +119,8 @@ cluster::search cluster::prepare(const request& x) const {
       s.avoided.push_back(found->second);
   if (const auto home = slots_.find(x.home); home != slots_.end())
     s.home = home->second;
+  if (s.weights[whole] != 0)
+    s.losses = &losses(x.need);
   limit_spread(s);
   forbid_apart(s);
   demand_near(s);
@@ -226,6 +233,7 @@ features cluster::look(const search& s, slot at) const {
   x[reserve] = has_gpus == (need.gpu_milli > 0) ? 1.0f : 0.0f;
   x[fresh] = std::ranges::find(s.avoided, at) == s.avoided.end() ? 1.0f : 0.0f;
   x[feature::home] = at == s.home ? 1.0f : 0.0f;
+  x[whole] = s.losses ? s.losses->change[at] : 0.0f;
   return x;
 }
 
@@ -296,7 +304,8 @@ float cluster::score_plain(const search& s, slot at, std::uint32_t own) const {
 std::optional<decision> cluster::place(const request& x) const {
   rank_names();
   const auto s = prepare(x);
-  const auto plain = s.preferred.empty() && !s.image && s.avoided.empty() && x.home.empty() && x.need.gpu_milli == 0;
+  const auto plain =
+      s.preferred.empty() && !s.image && s.avoided.empty() && x.home.empty() && x.need.gpu_milli == 0 && !s.losses;
   const auto nobody = presence{};
   const auto& guests = s.own ? *s.own : nobody;
   auto own = guests.begin();
@@ -321,7 +330,10 @@ std::optional<decision> cluster::place(const request& x) const {
     }
   if (!found)
     return std::nullopt;
-  return decision{shapes_[best].name, *choose_gpus(best, x.need), best_score};
+  auto gpus = *choose_gpus(best, x.need);
+  if (s.losses && x.need.gpu_milli > 0 && x.need.gpu_milli < 1000)
+    gpus.front() = s.losses->device[best];
+  return decision{shapes_[best].name, std::move(gpus), best_score};
 }
 
 // -- why ---------------------------------------------------------------------------------------
@@ -331,8 +343,8 @@ std::optional<node_refusal> cluster::refuse_by_rules(const search& s, slot at) c
   const auto& x = s.what;
   if (shape.state != node_state::ready)
     return node_refusal{shape.name, shape.state == node_state::drained ? "drained" : "lost", ""};
-  if (!shape.hosts || (!x.kind.empty() && !shape.kinds.empty() &&
-                       std::ranges::find(shape.kinds, x.kind) == shape.kinds.end()))
+  if (!shape.hosts ||
+      (!x.kind.empty() && !shape.kinds.empty() && std::ranges::find(shape.kinds, x.kind) == shape.kinds.end()))
     return node_refusal{shape.name, "kind", shape.hosts ? "does not run " + x.kind : "runs no workloads"};
   for (const auto& [key, value] : x.require) {
     const auto label = shape.labels.find(key);
@@ -382,7 +394,7 @@ node_refusal cluster::refuse(const search& s, slot at) const {
   if (need.gpu_milli > 0 && !one_of_models(need.gpu_model, shapes_[at].capacity.gpu_model))
     return node_refusal{shapes_[at].name, "gpu",
                         "wants a " + need.gpu_model + ", has " +
-                          (shapes_[at].capacity.gpu_model.empty() ? "none" : shapes_[at].capacity.gpu_model)};
+                            (shapes_[at].capacity.gpu_model.empty() ? "none" : shapes_[at].capacity.gpu_model)};
   if (need.gpu_milli > 0 && !choose_gpus(at, need))
     return lacks("gpu", need.gpu_milli, need.gpu_milli < 1000 ? gpu_share_[at] : gpu_whole_[at] * 1000);
   const auto left = free_on(shapes_[at].name);
