@@ -17,7 +17,8 @@ struct bench_options {
   std::uint64_t seed = 1;
 };
 
-/// decision_rate, decision_p50, decision_p99, placed (the share of requests that found a node).
+/// decision_rate, decision_p50, decision_p99, scan (one scan of all nodes beside a pass over the same
+/// columns), placed (the share of requests that found a node).
 std::vector<host::figure> bench_scheduler(const bench_options& options);
 
 } // namespace novacron::scheduler

@@ -3,16 +3,15 @@
 /// Finds the node for an instance: the state of a cluster and a request in, a decision out.
 
 #include "actors/scheduler/fragmentation.hpp"
+#include "actors/scheduler/scan.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -176,20 +175,32 @@ private:
     std::size_t count = 0;
   };
 
-  /// What a kind of request would lose on each node, and on which device it would lose least.
-  struct loss_row {
-    std::vector<float> change;
+  /// What a kind of request scores on each node by a policy, as far as it depends on nothing else. Kept until a node
+  /// changes, and then only that node is scored again.
+  struct score_row {
+    /// Minus infinity where it has no room.
+    std::vector<float> score;
+    /// The greatest of each 64 scores: most blocks cannot hold the best and are never looked into.
+    std::vector<float> greatest;
+    // For policies that weigh `whole`: what would be lost, on which device least, and for which version of the node.
+    std::vector<float> loss;
     std::vector<std::uint8_t> device;
-    /// Which version of the node this is true for.
     std::vector<std::uint32_t> version;
+    /// How many changes of nodes it has seen, and when it was last asked for.
+    std::uint64_t seen = 0;
+    std::uint64_t asked = 0;
   };
-  using kind_of_need = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+  /// Cores, memory, disk, GPU.
+  using kind_of_need = std::array<std::int64_t, 4>;
 
   slot slot_for(const std::string& name);
-  void account(const hold& x, int sign);
+  void account(slot at, const hold& x, int sign);
+  void reorder();
   void mark(slot at, const node_shape& shape, bool on);
   void fill(slot at, const node_shape& shape);
   void refresh_gpus(slot at);
+  std::vector<std::int64_t>& extra_column(const std::string& name);
+  void refresh_scan(slot at);
   search prepare(const request& x) const;
   void forbid_apart(search& s) const;
   void demand_near(search& s) const;
@@ -197,13 +208,21 @@ private:
   const domain_column& domains_of(const std::string& key) const;
   bool fits(const search& s, slot at) const;
   features look(const search& s, slot at) const;
-  std::uint64_t roomy(const amount& need, std::size_t word) const;
-  float score_plain(const search& s, slot at, std::uint32_t own) const;
+  void adjust_single_nodes(search& s) const;
+  void narrow_by_devices(search& s) const;
+  float total(const search& s, slot at) const;
+  std::optional<slot> best_of(const search& s) const;
+  void best_within(const search& s, const mask* within, float bonus, std::optional<slot>& best,
+                   float& best_score) const;
   std::optional<std::vector<std::uint32_t>> choose_gpus(slot at, const amount& need) const;
   void count_seen(const amount& need);
   void learn_mix() const;
-  const loss_row& losses(const amount& need) const;
-  void refresh_loss(loss_row& row, const amount& need, slot at) const;
+  void note_change(slot at);
+  const score_row& row_for(const amount& need, const features& weights) const;
+  void bring_up_to_date(score_row& row, const amount& need, const features& weights) const;
+  void refresh_losses(score_row& row, const amount& need, bool all) const;
+  void refresh_loss(score_row& row, const amount& need, slot at) const;
+  void make_room_for_row() const;
   node_refusal refuse(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
   void rank_names() const;
@@ -215,14 +234,25 @@ private:
   // Columns.
   std::vector<node_shape> shapes_;
   std::vector<std::int64_t> cpu_free_, memory_free_, disk_free_;
-  std::vector<std::int64_t> cpu_all_, memory_all_;
-  /// One over the capacity, 0 where there is none.
-  std::vector<float> cpu_unit_, memory_unit_, gpu_unit_;
   /// How many hold room.
   std::vector<std::uint32_t> guests_;
+  /// The same for the scan (scan.hpp): unit, free, crowd.
+  struct scan_columns {
+    std::vector<float> cpu_unit, memory_unit, gpu_unit, cpu, memory, disk, crowd, share, whole, gpus;
+    void resize(std::size_t size);
+    node_columns view() const;
+  };
+  /// And once more in one line of the cache per node: a single node is scored more often than all of them.
+  struct alignas(64) scan_node {
+    float cpu_unit, memory_unit, gpu_unit, cpu, memory, disk, crowd, share, whole, gpus;
+    node_columns view() const;
+  };
+  std::vector<scan_node> scan_nodes_;
+  scan_columns scan_;
   std::vector<std::vector<std::int64_t>> gpu_free_;
   std::vector<std::int64_t> gpu_whole_, gpu_share_, gpu_sum_;
-  std::vector<std::map<std::string, std::int64_t>> extra_used_;
+  /// What is left of each extensible resource.
+  std::unordered_map<std::string, std::vector<std::int64_t>> extra_free_;
   std::vector<std::vector<std::string>> images_;
   mask ready_;
 
@@ -233,24 +263,47 @@ private:
   std::unordered_map<std::string, mask> label_masks_;
   std::unordered_map<std::string, mask> image_masks_;
   std::unordered_map<std::string, mask> kind_masks_;
+  std::unordered_map<std::string, mask> model_masks_;
   mask every_kind_;
   std::unordered_map<std::string, presence> present_;
-  std::unordered_map<std::string, hold> holds_;
-  std::map<std::string, std::set<std::string>> held_on_;
+  struct held_room;
+  struct node_room {
+    /// The slot of the node, while there is such a node.
+    std::optional<slot> at;
+    std::vector<held_room*> holds;
+  };
+  struct held_room {
+    hold what;
+    node_room* where = nullptr;
+    std::size_t position = 0;
+  };
+  std::unordered_map<std::string, held_room> holds_;
+  /// By node: of those that are there and of those where something is held.
+  std::unordered_map<std::string, node_room> rooms_;
 
   // What is expected, and what each kind of request would lose where; kept until the node changes.
   std::map<std::pair<kind_of_need, std::string>, double> seen_;
   std::uint64_t seen_count_ = 0;
+  std::uint64_t seen_without_ = 0;
   bool expects_ = false;
   std::vector<std::uint32_t> version_;
   mutable std::uint64_t learned_count_ = 0;
   mutable fragmentation mix_;
   mutable std::vector<double> value_;
   mutable std::vector<std::uint32_t> value_version_;
-  mutable std::map<kind_of_need, loss_row> losses_;
+
+  // What is known of the scores. `changes_` names the nodes in the order in which they changed.
+  std::vector<slot> changes_;
+  std::uint64_t changes_forgotten_ = 0;
+  mutable std::map<std::pair<kind_of_need, features>, score_row> rows_;
+  mutable std::uint64_t rows_asked_ = 0;
+  /// What speaks for or against single nodes; zero between two decisions.
+  mutable std::vector<float> adjust_;
 
   mutable std::vector<std::uint32_t> rank_;
   mutable bool ranked_ = false;
+  /// Whether the slots are in the order of the names, as they are when nodes came in that order.
+  mutable bool in_order_ = true;
   mutable std::unordered_map<std::string, domain_column> domains_;
 };
 

@@ -13,7 +13,8 @@ using namespace novacron;
 SCENARIO("a packed file reads like the plain one, and a damaged one is an error") {
   const auto place = std::filesystem::temp_directory_path() / ("gzip-spec-" + std::to_string(::getpid()));
   std::filesystem::create_directories(place);
-  const auto text = std::string(200000, 'x') + "end\n";
+  auto text = std::string(200000, 'x');
+  text += "end\n";
   std::ofstream{place / "plain"} << text;
   const auto file = ::gzopen((place / "packed").c_str(), "wb");
   ::gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
