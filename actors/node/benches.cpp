@@ -5,6 +5,7 @@
 #include "actors/node/bench_messages.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/scheduler/bench.hpp"
+#include "actors/scheduler/packing.hpp"
 #include "actors/state/ledger_bench.hpp"
 #include "actors/workload/bench_container.hpp"
 
@@ -85,17 +86,31 @@ figures workload_bench(const shell::invocation& flags, const std::string&) {
   return found;
 }
 
+double fraction(const shell::invocation& flags, const std::string& name, double otherwise) {
+  return flags.has(name) ? std::stod(flags.get(name)) : otherwise;
+}
+
+figures packing_bench(const shell::invocation& flags) {
+  auto options = scheduler::packing_options{};
+  options.pods = flags.get("pods");
+  options.nodes = flags.get("nodes");
+  options.out = flags.get("out");
+  options.demand = fraction(flags, "demand", options.demand);
+  options.seeds = static_cast<std::uint32_t>(flags.number("seeds", options.seeds));
+  options.policy = flags.get("policy", options.policy);
+  options.mix_known = flags.get("mix", "seen") == "known";
+  return scheduler::bench_packing(options);
+}
+
 figures scheduler_bench(const shell::invocation& flags, const std::string&) {
+  if (flags.has("pods"))
+    return packing_bench(flags);
   auto options = scheduler::bench_options{};
   options.nodes = static_cast<std::uint32_t>(flags.number("nodes", options.nodes));
   options.decisions = static_cast<std::uint32_t>(flags.number("decisions", options.decisions));
   options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
-  if (flags.has("fill"))
-    options.fill = std::stod(flags.get("fill"));
-  auto found = figures{};
-  for (const auto& [name, x] : scheduler::bench_scheduler(options))
-    found.push_back({name, x.value, x.unit});
-  return found;
+  options.fill = fraction(flags, "fill", options.fill);
+  return scheduler::bench_scheduler(options);
 }
 
 const std::map<std::string, std::function<figures(const shell::invocation&, const std::string&)>>& areas() {

@@ -1,6 +1,7 @@
 #include "actors/scheduler/bench.hpp"
 
 #include "actors/scheduler/placement.hpp"
+#include "actors/scheduler/scan.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -11,7 +12,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-double seconds(clock::duration x) { return std::chrono::duration<double>(x).count(); }
+double seconds(clock::duration x) {
+  return std::chrono::duration<double>(x).count();
+}
 
 node_shape synthetic_node(std::uint32_t number, std::mt19937_64& chance) {
   const auto cores = std::int64_t{16} << chance() % 3;
@@ -34,9 +37,37 @@ request synthetic_request(std::mt19937_64& chance) {
   return x;
 }
 
+/// One scan of all nodes, and beside it a pass that only reads the same columns; both by turns.
+host::figure measure_scan(std::uint32_t nodes, std::mt19937_64& chance) {
+  auto columns = std::vector<std::vector<float>>(7, std::vector<float>(nodes));
+  for (auto& column : columns)
+    for (auto& x : column)
+      x = static_cast<float>(1 + chance() % 1000) / 1000;
+  const auto view = node_columns{columns[0].data(), columns[1].data(), columns[2].data(), columns[3].data(),
+                                 columns[4].data(), columns[5].data(), columns[6].data()};
+  const auto x = scan_question{0.5f, 0.5f, 0.1f, 0, 1, 0.3f, 0, 1, 0};
+  auto scores = std::vector<float>(nodes);
+  auto scans = std::vector<double>{};
+  auto passes = std::vector<double>{};
+  // Kept, so that no compiler may leave the passes out.
+  volatile auto sum = 0.0f;
+  for (auto round = 0; round < 400; ++round) {
+    const auto begin = clock::now();
+    sum = sum_nodes(view, 0, nodes);
+    const auto middle = clock::now();
+    score_nodes(view, x, 0, nodes, scores.data());
+    const auto end = clock::now();
+    passes.push_back(seconds(middle - begin));
+    scans.push_back(seconds(end - middle));
+  }
+  static_cast<void>(sum);
+  return host::beside("scan", host::quantile(scans, 0.5), "s", "a pass over the same columns",
+                      host::quantile(passes, 0.5));
+}
+
 } // namespace
 
-std::map<std::string, figure> bench_scheduler(const bench_options& options) {
+std::vector<host::figure> bench_scheduler(const bench_options& options) {
   auto chance = std::mt19937_64{options.seed};
   auto all = cluster{};
   auto capacity = std::int64_t{0};
@@ -82,14 +113,11 @@ std::map<std::string, figure> bench_scheduler(const bench_options& options) {
   auto total = 0.0;
   for (const auto time : times)
     total += time;
-  std::ranges::sort(times);
-  const auto rank = [&](double share) {
-    return times.empty() ? 0.0 : times[std::min(times.size() - 1, static_cast<std::size_t>(share * double(times.size())))];
-  };
-  return {{"decision_rate", {total > 0 ? double(times.size()) / total : 0, "1/s"}},
-          {"decision_p50", {rank(0.5), "s"}},
-          {"decision_p99", {rank(0.99), "s"}},
-          {"placed", {times.empty() ? 0 : double(placed) / double(times.size()), "1"}}};
+  return {{"decision_rate", total > 0 ? double(times.size()) / total : 0, "1/s"},
+          {"decision_p50", host::quantile(times, 0.5), "s"},
+          {"decision_p99", host::quantile(times, 0.99), "s"},
+          measure_scan(options.nodes, chance),
+          {"placed", times.empty() ? 0 : double(placed) / double(times.size()), "1"}};
 }
 
 } // namespace novacron::scheduler

@@ -2,9 +2,10 @@
 
 /// Measures how fast placement decides on a synthetic cluster that is kept full.
 
+#include "actors/host/figures.hpp"
+
 #include <cstdint>
-#include <map>
-#include <string>
+#include <vector>
 
 namespace novacron::scheduler {
 
@@ -16,12 +17,8 @@ struct bench_options {
   std::uint64_t seed = 1;
 };
 
-struct figure {
-  double value = 0;
-  std::string unit;
-};
-
-/// decision_rate, decision_p50, decision_p99, placed (the share of requests that found a node).
-std::map<std::string, figure> bench_scheduler(const bench_options& options);
+/// decision_rate, decision_p50, decision_p99, scan (one scan of all nodes beside a pass over the same
+/// columns), placed (the share of requests that found a node).
+std::vector<host::figure> bench_scheduler(const bench_options& options);
 
 } // namespace novacron::scheduler

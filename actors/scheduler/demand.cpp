@@ -41,7 +41,7 @@ std::string wrong_resources(const wire::Resources& x) {
 std::string wrong_placement(const wire::WorkloadSpec& spec) {
   const auto& x = spec.placement();
   if (!x.policy().empty() && !policy_weights(x.policy()))
-    return "there is no placement policy called " + x.policy() + "; there are balance and pack";
+    return "there is no placement policy called " + x.policy() + "; there are balance, fragmentation and pack";
   if (x.near_size() > list_max || x.apart_size() > list_max || x.spread_size() > list_max)
     return "placement names too many rules";
   for (const auto& rule : x.spread())

@@ -25,16 +25,18 @@ bool same(const node_shape& a, const node_shape& b) {
 } // namespace
 
 std::string_view to_string(feature x) {
-  constexpr auto names = std::array<std::string_view, feature_count>{"room",   "evenness", "prefer", "image",
-                                                                     "spread", "reserve",  "fresh",  "home"};
+  constexpr auto names = std::array<std::string_view, feature_count>{"room",    "evenness", "prefer", "image", "spread",
+                                                                     "reserve", "fresh",    "home",   "whole"};
   return names[x];
 }
 
 std::optional<features> policy_weights(std::string_view name) {
   if (name == "balance")
-    return features{1.0f, 0.3f, 2.0f, 0.3f, 1.0f, 1.0f, 8.0f, 1.0f};
+    return features{1.0f, 0.3f, 2.0f, 0.3f, 1.0f, 1.0f, 8.0f, 1.0f, 0.0f};
   if (name == "pack")
-    return features{-1.0f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f};
+    return features{-1.0f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 0.0f};
+  if (name == "fragmentation")
+    return features{0.0f, 0.0f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 1.0f};
   return std::nullopt;
 }
 
@@ -51,18 +53,21 @@ cluster::slot cluster::slot_for(const std::string& name) {
   } else {
     const auto size = shapes_.size() + 1;
     shapes_.resize(size);
-    for (auto* column : {&cpu_free_, &memory_free_, &disk_free_, &cpu_all_, &memory_all_, &gpu_whole_, &gpu_share_,
-                         &gpu_sum_})
+    for (auto* column : {&cpu_free_, &memory_free_, &disk_free_, &gpu_whole_, &gpu_share_, &gpu_sum_})
       column->resize(size);
-    for (auto* column : {&cpu_unit_, &memory_unit_, &gpu_unit_})
-      column->resize(size);
+    scan_.resize(size);
+    scan_nodes_.resize(size);
+    adjust_.resize(size);
+    for (auto& [name, free] : extra_free_)
+      free.resize(size);
     guests_.resize(size);
+    version_.resize(size);
     gpu_free_.resize(size);
-    extra_used_.resize(size);
     images_.resize(size);
     set_bit(ready_, at, false);
   }
   slots_.emplace(name, at);
+  rooms_[name].at = at;
   return at;
 }
 
@@ -73,8 +78,11 @@ bool cluster::set_node(const node_shape& shape) {
   full.labels["node"] = shape.name;
   if (known && same(shapes_[at], full))
     return false;
-  if (known)
+  if (known) {
     mark(at, shapes_[at], false);
+    for (auto& [who, where] : present_)
+      where.erase(at);
+  }
   fill(at, full);
   mark(at, full, true);
   domains_.clear();
@@ -84,22 +92,29 @@ bool cluster::set_node(const node_shape& shape) {
 void cluster::fill(slot at, const node_shape& shape) {
   const auto& all = shape.capacity;
   shapes_[at] = shape;
-  cpu_free_[at] = cpu_all_[at] = all.cpu_milli;
-  memory_free_[at] = memory_all_[at] = all.memory_bytes;
+  cpu_free_[at] = all.cpu_milli;
+  memory_free_[at] = all.memory_bytes;
   disk_free_[at] = all.disk_bytes;
   const auto unit = [](std::int64_t x) { return x > 0 ? 1.0f / static_cast<float>(x) : 0.0f; };
-  cpu_unit_[at] = unit(all.cpu_milli);
-  memory_unit_[at] = unit(all.memory_bytes);
-  gpu_unit_[at] = unit(all.gpu_milli);
+  scan_.cpu_unit[at] = unit(all.cpu_milli);
+  scan_.memory_unit[at] = unit(all.memory_bytes);
+  scan_.gpu_unit[at] = unit(all.gpu_milli);
   gpu_free_[at].assign(static_cast<std::size_t>(all.gpu_milli / 1000), 1000);
   guests_[at] = 0;
-  extra_used_[at].clear();
-  for (auto& [who, where] : present_)
-    where.erase(at);
-  if (const auto there = held_on_.find(shape.name); there != held_on_.end())
-    for (const auto& key : there->second)
-      account(holds_.at(key), 1);
+  for (auto& [name, free] : extra_free_)
+    free[at] = 0;
+  for (const auto& [name, count] : all.extra)
+    extra_column(name)[at] = count;
+  for (const auto* held : rooms_[shape.name].holds)
+    account(at, held->what, 1);
   refresh_gpus(at);
+  note_change(at);
+}
+
+std::vector<std::int64_t>& cluster::extra_column(const std::string& name) {
+  auto& column = extra_free_[name];
+  column.resize(shapes_.size());
+  return column;
 }
 
 void cluster::mark(slot at, const node_shape& shape, bool on) {
@@ -107,6 +122,8 @@ void cluster::mark(slot at, const node_shape& shape, bool on) {
     set_bit(label_masks_[key + "=" + value], at, on);
   for (const auto& kind : shape.kinds)
     set_bit(kind_masks_[kind], at, on);
+  if (!shape.capacity.gpu_model.empty())
+    set_bit(model_masks_[shape.capacity.gpu_model], at, on);
   set_bit(every_kind_, at, on && shape.kinds.empty());
   set_bit(ready_, at, on && shape.hosts && shape.state == node_state::ready);
 }
@@ -136,6 +153,10 @@ void cluster::remove_node(const std::string& node) {
   mark(at, shapes_[at], false);
   for (auto& [who, where] : present_)
     where.erase(at);
+  if (const auto there = rooms_.find(node); there->second.holds.empty())
+    rooms_.erase(there);
+  else
+    there->second.at.reset();
   shapes_[at] = {};
   vacant_.push_back(at);
   slots_.erase(found);
@@ -151,35 +172,69 @@ const node_shape* cluster::find_node(const std::string& name) const {
 // -- the room that is taken --------------------------------------------------------------------
 
 void cluster::take(const std::string& key, hold what) {
-  release(key);
-  held_on_[what.node].insert(key);
-  const auto& held = holds_.emplace(key, std::move(what)).first->second;
-  account(held, 1);
+  if (ranked_ && !in_order_)
+    reorder();
+  auto [found, fresh] = holds_.try_emplace(key);
+  if (!fresh) {
+    release(key);
+    found = holds_.try_emplace(key).first;
+  }
+  auto& held = found->second;
+  auto& there = rooms_[what.node];
+  held = {std::move(what), &there, there.holds.size()};
+  there.holds.push_back(&held);
+  count_seen(held.what.need);
+  if (there.at)
+    account(*there.at, held.what, 1);
 }
 
 bool cluster::release(const std::string& key) {
   const auto found = holds_.find(key);
   if (found == holds_.end())
     return false;
-  account(found->second, -1);
-  const auto there = held_on_.find(found->second.node);
-  there->second.erase(key);
-  if (there->second.empty())
-    held_on_.erase(there);
+  const auto& held = found->second;
+  auto& there = *held.where;
+  if (there.at)
+    account(*there.at, held.what, -1);
+  there.holds[held.position] = there.holds.back();
+  there.holds[held.position]->position = held.position;
+  there.holds.pop_back();
+  if (there.holds.empty() && !there.at)
+    rooms_.erase(held.what.node);
   holds_.erase(found);
   return true;
 }
 
-const hold* cluster::find_hold(const std::string& key) const {
-  const auto found = holds_.find(key);
-  return found == holds_.end() ? nullptr : &found->second;
+/// Puts the slots in the order of the names: then the first of equals is found without looking at the others.
+void cluster::reorder() {
+  auto nodes = std::vector<std::pair<node_shape, std::vector<std::string>>>{};
+  for (const auto& [name, at] : slots_)
+    nodes.emplace_back(std::move(shapes_[at]), std::move(images_[at]));
+  slots_.clear();
+  vacant_.clear();
+  shapes_.clear();
+  for (auto* masks : {&label_masks_, &image_masks_, &kind_masks_, &model_masks_})
+    masks->clear();
+  every_kind_.clear();
+  ready_.clear();
+  present_.clear();
+  extra_free_.clear();
+  images_.clear();
+  version_.clear();
+  value_version_.clear();
+  rows_.clear();
+  for (auto& [shape, images] : nodes) {
+    set_node(shape);
+    set_images(shape.name, std::move(images));
+  }
 }
 
-void cluster::account(const hold& x, int sign) {
-  const auto found = slots_.find(x.node);
-  if (found == slots_.end())
-    return;
-  const auto at = found->second;
+const hold* cluster::find_hold(const std::string& key) const {
+  const auto found = holds_.find(key);
+  return found == holds_.end() ? nullptr : &found->second.what;
+}
+
+void cluster::account(slot at, const hold& x, int sign) {
   cpu_free_[at] -= sign * x.need.cpu_milli;
   memory_free_[at] -= sign * x.need.memory_bytes;
   disk_free_[at] -= sign * x.need.disk_bytes;
@@ -191,13 +246,14 @@ void cluster::account(const hold& x, int sign) {
   if (!x.gpus.empty())
     refresh_gpus(at);
   for (const auto& [name, count] : x.need.extra)
-    extra_used_[at][name] += sign * count;
+    extra_column(name)[at] -= sign * count;
   const auto count = [&](const std::string& who) { present_[who].add(at, sign); };
   count(x.workload);
   for (const auto& claim : x.claims)
     count(claim);
   for (const auto& other : x.apart)
     count(not_with + other);
+  note_change(at);
 }
 
 void cluster::presence::add(slot at, int sign) {
@@ -232,10 +288,15 @@ amount cluster::free_on(const std::string& name) const {
   if (found == slots_.end())
     return {};
   const auto at = found->second;
-  auto left = amount{cpu_free_[at], memory_free_[at], disk_free_[at], gpu_sum_[at], shapes_[at].capacity.gpu_model,
+  auto left = amount{cpu_free_[at],
+                     memory_free_[at],
+                     disk_free_[at],
+                     gpu_sum_[at],
+                     shapes_[at].capacity.gpu_model,
                      shapes_[at].capacity.extra};
-  for (const auto& [what, used] : extra_used_[at])
-    left.extra[what] -= used;
+  for (const auto& [what, free] : extra_free_)
+    if (free[at] != 0 || left.extra.contains(what))
+      left.extra[what] = free[at];
   return left;
 }
 
@@ -249,8 +310,13 @@ void cluster::rank_names() const {
     return;
   rank_.assign(shapes_.size(), 0);
   auto next = std::uint32_t{0};
-  for (const auto& [name, at] : slots_)
+  auto last = slot{0};
+  in_order_ = true;
+  for (const auto& [name, at] : slots_) {
+    in_order_ = in_order_ && at >= last;
+    last = at;
     rank_[at] = next++;
+  }
   ranked_ = true;
 }
 

@@ -2,14 +2,18 @@
 
 /// Finds the node for an instance: the state of a cluster and a request in, a decision out.
 
+#include "actors/scheduler/fragmentation.hpp"
+#include "actors/scheduler/scan.hpp"
+
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace novacron::scheduler {
@@ -57,7 +61,7 @@ struct request {
   std::vector<spread_rule> spread;
   /// What only one instance on a node can have, such as "port/8080".
   std::vector<std::string> claims;
-  /// "balance", "pack", or empty for the cluster's default.
+  /// "balance", "pack", "fragmentation", or empty for the cluster's default.
   std::string policy;
   /// Nodes where it failed before: taken only when there is no other.
   std::vector<std::string> avoid;
@@ -81,8 +85,9 @@ struct decision {
   double score = 0;
 };
 
-/// The features that every policy weighs, each between 0 and 1.
-enum feature : std::uint8_t { room, evenness, prefer, image, spread, reserve, fresh, home, feature_count };
+/// The features that every policy weighs, each between 0 and 1; `whole` alone is what is lost for the requests that
+/// are expected, 0 or below, and may say that more is won than lost.
+enum feature : std::uint8_t { room, evenness, prefer, image, spread, reserve, fresh, home, whole, feature_count };
 using features = std::array<float, feature_count>;
 std::string_view to_string(feature x);
 
@@ -122,6 +127,10 @@ public:
   /// Returns whether the node's images changed.
   bool set_images(const std::string& node, std::vector<std::string> images);
   void remove_node(const std::string& node);
+
+  /// The requests that are expected from now on, for policies that weigh `whole`. Without it the cluster expects more
+  /// of what it has seen.
+  void expect(std::vector<expected_request> mix);
 
   /// Takes room under the name `key`, even where there is none left: what runs, runs.
   void take(const std::string& key, hold what);
@@ -166,11 +175,32 @@ private:
     std::size_t count = 0;
   };
 
+  /// What a kind of request scores on each node by a policy, as far as it depends on nothing else. Kept until a node
+  /// changes, and then only that node is scored again.
+  struct score_row {
+    /// Minus infinity where it has no room.
+    std::vector<float> score;
+    /// The greatest of each 64 scores: most blocks cannot hold the best and are never looked into.
+    std::vector<float> greatest;
+    // For policies that weigh `whole`: what would be lost, on which device least, and for which version of the node.
+    std::vector<float> loss;
+    std::vector<std::uint8_t> device;
+    std::vector<std::uint32_t> version;
+    /// How many changes of nodes it has seen, and when it was last asked for.
+    std::uint64_t seen = 0;
+    std::uint64_t asked = 0;
+  };
+  /// Cores, memory, disk, GPU.
+  using kind_of_need = std::array<std::int64_t, 4>;
+
   slot slot_for(const std::string& name);
-  void account(const hold& x, int sign);
+  void account(slot at, const hold& x, int sign);
+  void reorder();
   void mark(slot at, const node_shape& shape, bool on);
   void fill(slot at, const node_shape& shape);
   void refresh_gpus(slot at);
+  std::vector<std::int64_t>& extra_column(const std::string& name);
+  void refresh_scan(slot at);
   search prepare(const request& x) const;
   void forbid_apart(search& s) const;
   void demand_near(search& s) const;
@@ -178,9 +208,21 @@ private:
   const domain_column& domains_of(const std::string& key) const;
   bool fits(const search& s, slot at) const;
   features look(const search& s, slot at) const;
-  std::uint64_t roomy(const amount& need, std::size_t word) const;
-  float score_plain(const search& s, slot at, std::uint32_t own) const;
+  void adjust_single_nodes(search& s) const;
+  void narrow_by_devices(search& s) const;
+  float total(const search& s, slot at) const;
+  std::optional<slot> best_of(const search& s) const;
+  void best_within(const search& s, const mask* within, float bonus, std::optional<slot>& best,
+                   float& best_score) const;
   std::optional<std::vector<std::uint32_t>> choose_gpus(slot at, const amount& need) const;
+  void count_seen(const amount& need);
+  void learn_mix() const;
+  void note_change(slot at);
+  const score_row& row_for(const amount& need, const features& weights) const;
+  void bring_up_to_date(score_row& row, const amount& need, const features& weights) const;
+  void refresh_losses(score_row& row, const amount& need, bool all) const;
+  void refresh_loss(score_row& row, const amount& need, slot at) const;
+  void make_room_for_row() const;
   node_refusal refuse(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
   void rank_names() const;
@@ -192,14 +234,25 @@ private:
   // Columns.
   std::vector<node_shape> shapes_;
   std::vector<std::int64_t> cpu_free_, memory_free_, disk_free_;
-  std::vector<std::int64_t> cpu_all_, memory_all_;
-  /// One over the capacity, 0 where there is none.
-  std::vector<float> cpu_unit_, memory_unit_, gpu_unit_;
   /// How many hold room.
   std::vector<std::uint32_t> guests_;
+  /// The same for the scan (scan.hpp): unit, free, crowd.
+  struct scan_columns {
+    std::vector<float> cpu_unit, memory_unit, gpu_unit, cpu, memory, disk, crowd, share, whole, gpus;
+    void resize(std::size_t size);
+    node_columns view() const;
+  };
+  /// And once more in one line of the cache per node: a single node is scored more often than all of them.
+  struct alignas(64) scan_node {
+    float cpu_unit, memory_unit, gpu_unit, cpu, memory, disk, crowd, share, whole, gpus;
+    node_columns view() const;
+  };
+  std::vector<scan_node> scan_nodes_;
+  scan_columns scan_;
   std::vector<std::vector<std::int64_t>> gpu_free_;
   std::vector<std::int64_t> gpu_whole_, gpu_share_, gpu_sum_;
-  std::vector<std::map<std::string, std::int64_t>> extra_used_;
+  /// What is left of each extensible resource.
+  std::unordered_map<std::string, std::vector<std::int64_t>> extra_free_;
   std::vector<std::vector<std::string>> images_;
   mask ready_;
 
@@ -210,13 +263,47 @@ private:
   std::unordered_map<std::string, mask> label_masks_;
   std::unordered_map<std::string, mask> image_masks_;
   std::unordered_map<std::string, mask> kind_masks_;
+  std::unordered_map<std::string, mask> model_masks_;
   mask every_kind_;
   std::unordered_map<std::string, presence> present_;
-  std::unordered_map<std::string, hold> holds_;
-  std::map<std::string, std::set<std::string>> held_on_;
+  struct held_room;
+  struct node_room {
+    /// The slot of the node, while there is such a node.
+    std::optional<slot> at;
+    std::vector<held_room*> holds;
+  };
+  struct held_room {
+    hold what;
+    node_room* where = nullptr;
+    std::size_t position = 0;
+  };
+  std::unordered_map<std::string, held_room> holds_;
+  /// By node: of those that are there and of those where something is held.
+  std::unordered_map<std::string, node_room> rooms_;
+
+  // What is expected, and what each kind of request would lose where; kept until the node changes.
+  std::map<std::pair<kind_of_need, std::string>, double> seen_;
+  std::uint64_t seen_count_ = 0;
+  std::uint64_t seen_without_ = 0;
+  bool expects_ = false;
+  std::vector<std::uint32_t> version_;
+  mutable std::uint64_t learned_count_ = 0;
+  mutable fragmentation mix_;
+  mutable std::vector<double> value_;
+  mutable std::vector<std::uint32_t> value_version_;
+
+  // What is known of the scores. `changes_` names the nodes in the order in which they changed.
+  std::vector<slot> changes_;
+  std::uint64_t changes_forgotten_ = 0;
+  mutable std::map<std::pair<kind_of_need, features>, score_row> rows_;
+  mutable std::uint64_t rows_asked_ = 0;
+  /// What speaks for or against single nodes; zero between two decisions.
+  mutable std::vector<float> adjust_;
 
   mutable std::vector<std::uint32_t> rank_;
   mutable bool ranked_ = false;
+  /// Whether the slots are in the order of the names, as they are when nodes came in that order.
+  mutable bool in_order_ = true;
   mutable std::unordered_map<std::string, domain_column> domains_;
 };
 

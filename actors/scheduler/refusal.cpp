@@ -1,0 +1,143 @@
+#include "actors/scheduler/search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <string>
+
+namespace novacron::scheduler {
+namespace {
+
+bool one_of_models(const std::string& wanted, const std::string& model) {
+  const auto models = models_in(wanted);
+  return models.empty() || std::ranges::find(models, model) != models.end();
+}
+
+std::string join(const std::vector<std::string>& parts) {
+  auto text = std::string{};
+  for (const auto& part : parts)
+    text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
+/// "lack memory", "wrong zone": what is wrong with `count` nodes that were refused for `cause`.
+std::string in_words(const std::string& cause, const std::string& label) {
+  if (cause == "label")
+    return "wrong " + label;
+  if (cause == "drained" || cause == "lost")
+    return cause;
+  if (cause == "kind")
+    return "cannot run it";
+  if (cause == "near")
+    return "without its neighbour";
+  if (cause == "apart")
+    return "with what it must be apart from";
+  if (cause == "spread")
+    return "full for its spread";
+  if (cause == "port")
+    return "with the port taken";
+  return "lack " + cause;
+}
+
+} // namespace
+
+std::optional<node_refusal> cluster::refuse_by_rules(const search& s, slot at) const {
+  const auto& shape = shapes_[at];
+  const auto& x = s.what;
+  if (shape.state != node_state::ready)
+    return node_refusal{shape.name, shape.state == node_state::drained ? "drained" : "lost", ""};
+  if (!shape.hosts ||
+      (!x.kind.empty() && !shape.kinds.empty() && std::ranges::find(shape.kinds, x.kind) == shape.kinds.end()))
+    return node_refusal{shape.name, "kind", shape.hosts ? "does not run " + x.kind : "runs no workloads"};
+  for (const auto& [key, value] : x.require) {
+    const auto label = shape.labels.find(key);
+    if (label == shape.labels.end() || label->second != value)
+      return node_refusal{shape.name, "label",
+                          key + ": wants " + value + ", has " + (label == shape.labels.end() ? "none" : label->second)};
+  }
+  const auto here = [&](const std::string& who) {
+    const auto found = present_.find(who);
+    return found != present_.end() && found->second.count(at) > 0;
+  };
+  for (const auto& who : x.apart)
+    if (here(who))
+      return node_refusal{shape.name, "apart", who + " is here"};
+  if (here(not_with + x.workload))
+    return node_refusal{shape.name, "apart", "one here refuses to be with " + x.workload};
+  for (const auto& claim : x.claims)
+    if (here(claim))
+      return node_refusal{shape.name, "port", claim + " is taken"};
+  for (const auto& who : x.near)
+    if (!here(who) && !(who == x.workload && !s.own))
+      return node_refusal{shape.name, "near", who + " is not here"};
+  for (auto i = std::size_t{0}; i < x.spread.size(); ++i) {
+    const auto domain = domains_of(x.spread[i].key).of[at];
+    if (domain < 0 || !s.domain_open[i][static_cast<std::size_t>(domain)])
+      return node_refusal{shape.name, "spread",
+                          domain < 0 ? "has no " + x.spread[i].key
+                                     : fmt::format("one more here would exceed a skew of {} over {}",
+                                                   x.spread[i].max_skew, x.spread[i].key)};
+  }
+  return std::nullopt;
+}
+
+node_refusal cluster::refuse(const search& s, slot at) const {
+  if (auto by_rules = refuse_by_rules(s, at))
+    return *by_rules;
+  const auto& need = s.what.need;
+  const auto lacks = [&](std::string cause, std::int64_t wanted, std::int64_t free) {
+    return node_refusal{shapes_[at].name, std::move(cause), fmt::format("wants {}, {} free", wanted, free)};
+  };
+  if (cpu_free_[at] < need.cpu_milli)
+    return lacks("cpu", need.cpu_milli, cpu_free_[at]);
+  if (memory_free_[at] < need.memory_bytes)
+    return lacks("memory", need.memory_bytes, memory_free_[at]);
+  if (disk_free_[at] < need.disk_bytes)
+    return lacks("disk", need.disk_bytes, disk_free_[at]);
+  if (need.gpu_milli > 0 && !one_of_models(need.gpu_model, shapes_[at].capacity.gpu_model))
+    return node_refusal{shapes_[at].name, "gpu",
+                        "wants a " + need.gpu_model + ", has " +
+                            (shapes_[at].capacity.gpu_model.empty() ? "none" : shapes_[at].capacity.gpu_model)};
+  if (need.gpu_milli > 0 && !choose_gpus(at, need))
+    return lacks("gpu", need.gpu_milli, need.gpu_milli < 1000 ? gpu_share_[at] : gpu_whole_[at] * 1000);
+  const auto left = free_on(shapes_[at].name);
+  for (const auto& [name, count] : need.extra) {
+    const auto free = left.extra.find(name);
+    if (free == left.extra.end() || free->second < count)
+      return lacks(name, count, free == left.extra.end() ? 0 : free->second);
+  }
+  return {};
+}
+
+explanation cluster::explain(const request& x) const {
+  auto s = prepare(x);
+  adjust_single_nodes(s);
+  auto result = explanation{};
+  auto counts = std::map<std::string, std::size_t>{};
+  for (const auto& [name, at] : slots_) {
+    if (has_bit(s.open, at) && fits(s, at)) {
+      result.scores.push_back({name, total(s, at), look(s, at)});
+      continue;
+    }
+    auto refusal = refuse(s, at);
+    ++counts[in_words(refusal.cause, refusal.detail.substr(0, refusal.detail.find(':')))];
+    result.refusals.push_back(std::move(refusal));
+  }
+  for (const auto at : s.adjusted)
+    adjust_[at] = 0;
+  std::ranges::stable_sort(result.scores, std::greater{}, &node_score::score);
+  auto sorted = std::vector<std::pair<std::string, std::size_t>>(counts.begin(), counts.end());
+  std::ranges::stable_sort(sorted, std::greater{}, &std::pair<std::string, std::size_t>::second);
+  auto parts = std::vector<std::string>{};
+  if (!result.scores.empty())
+    parts.push_back(fmt::format("{} fit", result.scores.size()));
+  for (const auto& [words, count] : sorted)
+    parts.push_back(fmt::format("{} {}", count, words));
+  result.summary = fmt::format("{} node{}{}{}", slots_.size(), slots_.size() == 1 ? "" : "s", parts.empty() ? "" : ": ",
+                               join(parts));
+  return result;
+}
+
+} // namespace novacron::scheduler
