@@ -2,6 +2,7 @@
 
 #include "actors/host/log.hpp"
 #include "actors/node/bench_kernels.hpp"
+#include "actors/node/bench_decisions.hpp"
 #include "actors/node/bench_messages.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/scheduler/bench.hpp"
@@ -103,6 +104,8 @@ figures packing_bench(const shell::invocation& flags) {
 }
 
 figures scheduler_bench(const shell::invocation& flags, const std::string&) {
+  if (auto found = bench_decisions(flags))
+    return *found;
   if (flags.has("pods"))
     return packing_bench(flags);
   auto options = scheduler::bench_options{};

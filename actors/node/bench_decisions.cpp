@@ -1,0 +1,39 @@
+#include "actors/node/bench_decisions.hpp"
+
+#include "actors/scheduler/bench_reassignment.hpp"
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace novacron::node {
+namespace {
+
+using figures = std::vector<host::figure>;
+
+figures reassignment_bench(const shell::invocation& flags) {
+  const auto files = flags.get("reassign");
+  const auto comma = files.find(',');
+  if (comma == std::string::npos)
+    throw std::runtime_error{"--reassign=" + files + " should name two files: MODEL,ASSIGNMENT"};
+  auto options = scheduler::reassignment_options{};
+  options.model = files.substr(0, comma);
+  options.initial = files.substr(comma + 1);
+  options.out = flags.get("out");
+  if (flags.has("seconds"))
+    options.seconds = std::stod(flags.get("seconds"));
+  options.steps = static_cast<std::uint64_t>(flags.number("steps", 0));
+  options.threads = static_cast<unsigned>(flags.number("threads", options.threads));
+  options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
+  return scheduler::bench_reassignment(options);
+}
+
+} // namespace
+
+std::optional<figures> bench_decisions(const shell::invocation& flags) {
+  if (flags.has("reassign"))
+    return reassignment_bench(flags);
+  return {};
+}
+
+} // namespace novacron::node
