@@ -26,7 +26,8 @@ nlohmann::json machine() {
   return {{"cores", std::thread::hardware_concurrency()},
           {"processor", processor()},
           {"kernel", name.release},
-          {"memory", static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))}};
+          {"memory", static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))}};
 }
 
 } // namespace
@@ -45,9 +46,12 @@ std::string bench_json(std::string_view area, std::string_view version, const st
       entry["peer_value"] = x.peer_value;
       entry["ratio"] = x.ratio;
     }
+    if (!x.rows.empty())
+      entry["rows"] = x.rows;
     found[x.name] = std::move(entry);
   }
-  return nlohmann::ordered_json{{"bench", area}, {"version", version}, {"machine", machine()}, {"figures", found}}.dump(2);
+  return nlohmann::ordered_json{{"bench", area}, {"version", version}, {"machine", machine()}, {"figures", found}}.dump(
+      2);
 }
 
 std::string bench_table(std::string_view area, const std::vector<figure>& figures) {

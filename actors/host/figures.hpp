@@ -3,6 +3,7 @@
 /// What a bench found: figures with units, each beside a peer measured in the same run where there is one.
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,8 @@ struct figure {
   double peer_value = 0;
   /// value / peer_value.
   double ratio = 0;
+  /// What the value was counted from, where a reader should see it: one row per instance.
+  std::vector<std::vector<std::int64_t>> rows = {};
 };
 
 /// A figure beside that of its peer. The ratio is value / peer_value: for rates more is better, for times less is.

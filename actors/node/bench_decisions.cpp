@@ -1,7 +1,9 @@
 #include "actors/node/bench_decisions.hpp"
 
 #include "actors/scheduler/bench_reassignment.hpp"
+#include "actors/scheduler/bench_window.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -28,11 +30,24 @@ figures reassignment_bench(const shell::invocation& flags) {
   return scheduler::bench_reassignment(options);
 }
 
+figures window_bench(const shell::invocation& flags) {
+  auto options = scheduler::window_options{};
+  options.file = flags.get("window");
+  options.mode = flags.get("mode", options.mode);
+  options.out = flags.get("out");
+  options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
+  if (flags.has("make"))
+    scheduler::make_windows(options.file, static_cast<std::size_t>(flags.number("make", 0)), options.seed);
+  return scheduler::bench_window(options);
+}
+
 } // namespace
 
 std::optional<figures> bench_decisions(const shell::invocation& flags) {
   if (flags.has("reassign"))
     return reassignment_bench(flags);
+  if (flags.has("window"))
+    return window_bench(flags);
   return {};
 }
 
