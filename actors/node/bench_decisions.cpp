@@ -1,5 +1,6 @@
 #include "actors/node/bench_decisions.hpp"
 
+#include "actors/scheduler/bench_batch.hpp"
 #include "actors/scheduler/bench_reassignment.hpp"
 #include "actors/scheduler/bench_window.hpp"
 
@@ -48,6 +49,8 @@ std::optional<figures> bench_decisions(const shell::invocation& flags) {
     return reassignment_bench(flags);
   if (flags.has("window"))
     return window_bench(flags);
+  if (flags.has("swf"))
+    return scheduler::bench_batch(flags.get("swf"));
   return {};
 }
 
