@@ -67,7 +67,7 @@ cluster::slot cluster::slot_for(const std::string& name) {
     set_bit(ready_, at, false);
   }
   slots_.emplace(name, at);
-  rooms_[name].at = at;
+  held_.rooms[name].at = at;
   return at;
 }
 
@@ -105,7 +105,7 @@ void cluster::fill(slot at, const node_shape& shape) {
     free[at] = 0;
   for (const auto& [name, count] : all.extra)
     extra_column(name)[at] = count;
-  for (const auto* held : rooms_[shape.name].holds)
+  for (const auto* held : held_.rooms[shape.name].holds)
     account(at, held->what, 1);
   refresh_gpus(at);
   note_change(at);
@@ -153,8 +153,8 @@ void cluster::remove_node(const std::string& node) {
   mark(at, shapes_[at], false);
   for (auto& [who, where] : present_)
     where.erase(at);
-  if (const auto there = rooms_.find(node); there->second.holds.empty())
-    rooms_.erase(there);
+  if (const auto there = held_.rooms.find(node); there->second.holds.empty())
+    held_.rooms.erase(there);
   else
     there->second.at.reset();
   shapes_[at] = {};
@@ -171,16 +171,29 @@ const node_shape* cluster::find_node(const std::string& name) const {
 
 // -- the room that is taken --------------------------------------------------------------------
 
+cluster::occupancy::occupancy(const occupancy& other) : holds{other.holds}, rooms{other.rooms} {
+  for (auto& [key, held] : holds) {
+    held.where = &rooms.at(held.what.node);
+    held.where->holds[held.position] = &held;
+  }
+}
+
+cluster::occupancy& cluster::occupancy::operator=(occupancy other) noexcept {
+  holds.swap(other.holds);
+  rooms.swap(other.rooms);
+  return *this;
+}
+
 void cluster::take(const std::string& key, hold what) {
   if (ranked_ && !in_order_)
     reorder();
-  auto [found, fresh] = holds_.try_emplace(key);
+  auto [found, fresh] = held_.holds.try_emplace(key);
   if (!fresh) {
     release(key);
-    found = holds_.try_emplace(key).first;
+    found = held_.holds.try_emplace(key).first;
   }
   auto& held = found->second;
-  auto& there = rooms_[what.node];
+  auto& there = held_.rooms[what.node];
   held = {std::move(what), &there, there.holds.size()};
   there.holds.push_back(&held);
   count_seen(held.what.need);
@@ -189,8 +202,8 @@ void cluster::take(const std::string& key, hold what) {
 }
 
 bool cluster::release(const std::string& key) {
-  const auto found = holds_.find(key);
-  if (found == holds_.end())
+  const auto found = held_.holds.find(key);
+  if (found == held_.holds.end())
     return false;
   const auto& held = found->second;
   auto& there = *held.where;
@@ -200,8 +213,8 @@ bool cluster::release(const std::string& key) {
   there.holds[held.position]->position = held.position;
   there.holds.pop_back();
   if (there.holds.empty() && !there.at)
-    rooms_.erase(held.what.node);
-  holds_.erase(found);
+    held_.rooms.erase(held.what.node);
+  held_.holds.erase(found);
   return true;
 }
 
@@ -230,8 +243,8 @@ void cluster::reorder() {
 }
 
 const hold* cluster::find_hold(const std::string& key) const {
-  const auto found = holds_.find(key);
-  return found == holds_.end() ? nullptr : &found->second.what;
+  const auto found = held_.holds.find(key);
+  return found == held_.holds.end() ? nullptr : &found->second.what;
 }
 
 void cluster::account(slot at, const hold& x, int sign) {

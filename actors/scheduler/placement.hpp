@@ -277,9 +277,18 @@ private:
     node_room* where = nullptr;
     std::size_t position = 0;
   };
-  std::unordered_map<std::string, held_room> holds_;
-  /// By node: of those that are there and of those where something is held.
-  std::unordered_map<std::string, node_room> rooms_;
+  /// Who holds what, and what is held where. The two refer into each other: a copy is woven anew.
+  struct occupancy {
+    std::unordered_map<std::string, held_room> holds;
+    /// By node: of those that are there and of those where something is held.
+    std::unordered_map<std::string, node_room> rooms;
+
+    occupancy() = default;
+    occupancy(const occupancy& other);
+    occupancy(occupancy&&) = default;
+    occupancy& operator=(occupancy other) noexcept;
+  };
+  occupancy held_;
 
   // What is expected, and what each kind of request would lose where; kept until the node changes.
   std::map<std::pair<kind_of_need, std::string>, double> seen_;

@@ -179,6 +179,32 @@ SCENARIO("a share of a GPU comes from one device, the fullest that has room") {
   CHECK(c.place(model));
 }
 
+SCENARIO("a copy of a cluster lives on its own") {
+  auto one = cluster{};
+  one.set_node(shape("a", "z", 1000, 1000));
+  one.set_node(shape("b", "z", 1000, 1000));
+  for (const auto* key : {"w.0", "w.1", "w.2"})
+    put(one, key, need("w", 100, 100), {"a", {}, 0});
+  auto other = cluster{};
+  {
+    auto copy = one;
+    CHECK(copy.release("w.0"));
+    put(copy, "w.1", need("w", 500, 500), {"b", {}, 0});
+    CHECK(one.free_on("a").cpu_milli == 700);
+    CHECK(one.release("w.2"));
+    copy.remove_node("a");
+    copy.set_node(shape("a", "z", 2000, 1000));
+    other = copy;
+  }
+  CHECK(other.free_on("a").cpu_milli == 1900);
+  CHECK(other.free_on("b").cpu_milli == 500);
+  CHECK(other.release("w.2"));
+  CHECK(other.release("w.1"));
+  CHECK(other.free_on("a").cpu_milli == 2000);
+  CHECK(other.free_on("b").cpu_milli == 1000);
+  CHECK(one.free_on("a").cpu_milli == 800);
+}
+
 SCENARIO("packing fills, balancing levels") {
   auto c = cluster{};
   c.set_node(shape("n1", "a", 4000, 4000));
