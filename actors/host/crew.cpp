@@ -14,6 +14,7 @@ struct crew::state {
   std::deque<std::function<void()>> waiting;
   bool over = false;
   std::vector<std::thread> threads;
+  std::function<void(std::function<void()>)> runner;
 
   void run() {
     auto lock = std::unique_lock{guard};
@@ -36,6 +37,10 @@ crew::crew(unsigned threads) : state_{std::make_unique<state>()} {
     state_->threads.emplace_back([s = state_.get()] { s->run(); });
 }
 
+crew::crew(std::function<void(std::function<void()>)> runner) : state_{std::make_unique<state>()} {
+  state_->runner = std::move(runner);
+}
+
 crew::~crew() {
   {
     const auto lock = std::lock_guard{state_->guard};
@@ -47,6 +52,8 @@ crew::~crew() {
 }
 
 void crew::give(std::function<void()> work) {
+  if (state_->runner)
+    return state_->runner(std::move(work));
   {
     const auto lock = std::lock_guard{state_->guard};
     state_->waiting.push_back(std::move(work));

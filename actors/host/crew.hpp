@@ -11,6 +11,8 @@ namespace novacron::host {
 class crew {
 public:
   explicit crew(unsigned threads = 2);
+  /// Without threads of its own: `give` hands the work to whoever runs it, as the virtual world does.
+  explicit crew(std::function<void(std::function<void()>)> runner);
   /// Waits for what runs; what has not begun is dropped.
   ~crew();
   crew(const crew&) = delete;

@@ -80,4 +80,20 @@ void settle_file(const std::filesystem::path& name) {
   settle(name.parent_path(), O_RDONLY | O_DIRECTORY);
 }
 
+namespace {
+
+class host_disk : public disk {
+public:
+  void make_directory(const std::filesystem::path& name) override { std::filesystem::create_directories(name); }
+  std::optional<std::string> read(const std::filesystem::path& name) override { return read_file(name); }
+  void replace(const std::filesystem::path& name, std::string_view content) override { replace_file(name, content); }
+  void settle(const std::filesystem::path& name) override { settle_file(name); }
+};
+
+} // namespace
+
+std::shared_ptr<disk> own_disk() {
+  return std::make_shared<host_disk>();
+}
+
 } // namespace novacron::host

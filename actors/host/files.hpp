@@ -3,6 +3,7 @@
 /// Small files: read whole, and written so that a reader sees the old content or the new one.
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,5 +19,20 @@ void replace_file(const std::filesystem::path& name, std::string_view content, b
 
 /// Makes an earlier `replace_file` durable.
 void settle_file(const std::filesystem::path& name);
+
+/// Where a room keeps its small files: the host's disk, or one of the virtual world.
+class disk {
+public:
+  virtual ~disk() = default;
+  virtual void make_directory(const std::filesystem::path& name) = 0;
+  virtual std::optional<std::string> read(const std::filesystem::path& name) = 0;
+  /// As `replace_file`; throws std::system_error.
+  virtual void replace(const std::filesystem::path& name, std::string_view content) = 0;
+  /// As `settle_file`; throws std::system_error.
+  virtual void settle(const std::filesystem::path& name) = 0;
+};
+
+/// The disk of this host.
+std::shared_ptr<disk> own_disk();
 
 } // namespace novacron::host

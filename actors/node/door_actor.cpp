@@ -110,7 +110,7 @@ caf::result<wire::Challenge> greet(pointer self, const wire::Hello& said, const 
     return refuse(self, found);
   if (door.node() != system)
     return refuse(self, {host::refusal::malformed, found.who, "it presents the door of another"});
-  auto talk = introduction{found.who, said.certificate(), host::random_bytes(32),
+  auto talk = introduction{found.who, said.certificate(), own.by->nonce(),
                            {caf::to_string(system), caf::to_string(self->node())}, door, self->clock().now()};
   auto reply = answer(said, own, st.around->facts.name(), st.around->facts.role(), talk.nonce, talk.between);
   st.introductions.insert_or_assign(system, std::move(talk));
@@ -125,7 +125,7 @@ caf::result<wire::Welcome> welcome(pointer self, const wire::Proof& proof) {
     return refuse(self, {host::refusal::malformed, {}, "a proof without a hello"});
   const auto talk = std::move(at->second);
   st.introductions.erase(at);
-  if (!holds(proof, talk.certificate, talk.nonce, talk.between))
+  if (!holds(proof, talk.certificate, talk.nonce, talk.between, *st.around->own_papers().by))
     return refuse(self, {host::refusal::malformed, talk.who, "it could not prove that the certificate is its own"});
   auto peer = acquaintance{proof.facts(), talk.who.serial, system, talk.door};
   // What the certificate says counts, not what the peer says of itself.

@@ -22,7 +22,7 @@ finding judge(const std::string& certificate, const std::string& name, const std
   if (protocol != protocol_version)
     return refuse(host::refusal::old_protocol, "it speaks protocol " + std::to_string(protocol) + ", we speak "
                                                  + std::to_string(protocol_version));
-  auto found = host::judge(certificate, own.authority, now, &denied);
+  auto found = own.by->judge(certificate, own.authority, now, denied);
   if (found.why != host::refusal::none)
     return refuse(found.why, found.text);
   if (found.who.name != name)
@@ -32,7 +32,28 @@ finding judge(const std::string& certificate, const std::string& name, const std
   return {host::refusal::none, std::move(found.who), ""};
 }
 
+class host_notary : public notary {
+public:
+  host::verdict judge(const std::string& certificate, const std::string& authority, host::wall_time now,
+                      const host::deny_list& denied) const override {
+    return host::judge(certificate, authority, now, &denied);
+  }
+  std::string sign(const std::string& key, std::string_view purpose, std::string_view bytes) const override {
+    return host::sign(key, purpose, bytes);
+  }
+  bool is_signed(const std::string& certificate, std::string_view purpose, std::string_view bytes,
+                 std::string_view signature) const override {
+    return host::is_signed(certificate, purpose, bytes, signature);
+  }
+  std::string nonce() const override { return host::random_bytes(nonce_bytes); }
+};
+
 } // namespace
+
+const notary& real_notary() {
+  static const auto one = host_notary{};
+  return one;
+}
 
 v1::Hello say_hello(const papers& own, const std::string& name, const std::string& role, const std::string& nonce) {
   auto said = v1::Hello{};
@@ -57,7 +78,7 @@ v1::Challenge answer(const v1::Hello& said, const papers& own, const std::string
   reply.set_name(name);
   reply.set_role(role);
   reply.set_certificate(own.certificate);
-  reply.set_signature(host::sign(own.key, of_door, bound(said.nonce(), between)));
+  reply.set_signature(own.by->sign(own.key, of_door, bound(said.nonce(), between)));
   reply.set_nonce(nonce);
   return reply;
 }
@@ -68,20 +89,20 @@ finding judge(const v1::Challenge& said, const std::string& peer, const std::str
     return refuse(host::refusal::wrong_name, "at this address is " + said.name() + ", not " + peer);
   auto found = judge(said.certificate(), said.name(), said.role(), said.protocol(), own, now, denied);
   if (found.why == host::refusal::none
-      && !host::is_signed(said.certificate(), of_door, bound(own_nonce, between), said.signature()))
+      && !own.by->is_signed(said.certificate(), of_door, bound(own_nonce, between), said.signature()))
     return refuse(host::refusal::malformed, "it could not prove that the certificate is its own");
   return found;
 }
 
 v1::Proof prove(const v1::Challenge& said, const papers& own, const conversation& between) {
   auto proof = v1::Proof{};
-  proof.set_signature(host::sign(own.key, of_caller, bound(said.nonce(), between)));
+  proof.set_signature(own.by->sign(own.key, of_caller, bound(said.nonce(), between)));
   return proof;
 }
 
 bool holds(const v1::Proof& said, const std::string& certificate, const std::string& nonce,
-           const conversation& between) {
-  return host::is_signed(certificate, of_caller, bound(nonce, between), said.signature());
+           const conversation& between, const notary& by) {
+  return by.is_signed(certificate, of_caller, bound(nonce, between), said.signature());
 }
 
 } // namespace novacron::node

@@ -9,13 +9,33 @@
 #include "actors/host/certificate.hpp"
 #include "messages/wire/node.pb.h"
 
+#include <string>
+#include <string_view>
+
 namespace novacron::node {
+
+/// Who makes and checks signatures. The virtual world has one without mathematics, whose chance is seeded.
+class notary {
+public:
+  virtual ~notary() = default;
+  virtual host::verdict judge(const std::string& certificate, const std::string& authority, host::wall_time now,
+                              const host::deny_list& denied) const = 0;
+  virtual std::string sign(const std::string& key, std::string_view purpose, std::string_view bytes) const = 0;
+  virtual bool is_signed(const std::string& certificate, std::string_view purpose, std::string_view bytes,
+                         std::string_view signature) const = 0;
+  /// 32 bytes that nobody said before.
+  virtual std::string nonce() const = 0;
+};
+
+/// The one of real nodes: X.509 and EC P-256.
+const notary& real_notary();
 
 /// What a node needs to prove itself, and to judge others.
 struct papers {
   std::string certificate;
   std::string key;
   std::string authority;
+  const notary* by = &real_notary();
 };
 
 /// The two actor systems that talk, by their CAF node ids: caller first.
@@ -46,6 +66,7 @@ finding judge(const v1::Challenge& said, const std::string& peer, const std::str
 v1::Proof prove(const v1::Challenge& said, const papers& own, const conversation& between);
 
 /// Whether the caller with `certificate` has its key.
-bool holds(const v1::Proof& said, const std::string& certificate, const std::string& nonce, const conversation& between);
+bool holds(const v1::Proof& said, const std::string& certificate, const std::string& nonce, const conversation& between,
+           const notary& by = real_notary());
 
 } // namespace novacron::node

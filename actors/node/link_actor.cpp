@@ -209,9 +209,10 @@ void present_proof(pointer self, const acquaintance& peer, const wire::Proof& pr
 
 void introduce(pointer self, const caf::node_id& system, const caf::actor& door) {
   auto& st = self->state;
-  const auto nonce = host::random_bytes(32);
+  const auto papers = st.around->own_papers();
+  const auto nonce = papers.by->nonce();
   const auto between = conversation{caf::to_string(self->node()), caf::to_string(system)};
-  const auto hello = say_hello(st.around->own_papers(), st.around->facts.name(), st.around->facts.role(), nonce);
+  const auto hello = say_hello(papers, st.around->facts.name(), st.around->facts.role(), nonce);
   self->request(door, introduction_patience, hello, st.door)
     .then(
       [=](const wire::Challenge& challenge) {

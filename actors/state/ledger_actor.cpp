@@ -61,7 +61,7 @@ struct state {
   static inline const char* name = "ledger";
   config settings;
   std::unique_ptr<ledger_process> process;
-  std::unique_ptr<client> local;
+  std::unique_ptr<local_ledger> local;
   std::map<std::uint64_t, waiting> orders;
   std::uint64_t last_order = 0;
   std::string own_client;
@@ -235,7 +235,7 @@ answered<T> answer_to(pointer self, std::uint64_t id) {
 void ask_here(pointer self, std::uint64_t id, const order& what) {
   auto& local = *self->state.local;
   struct {
-    client& local;
+    local_ledger& local;
     pointer self;
     std::uint64_t id;
     void operator()(const wire::LedgerCommand& x) { local.propose(x, answer_to<wire::LedgerApplied>(self, id)); }
@@ -344,13 +344,15 @@ wire::LedgerStatus status_without(const state& s, const std::string& why) {
   return status;
 }
 
+std::uint64_t starts_of(const state& s) { return s.process ? s.process->starts() : 1; }
+
 caf::result<wire::LedgerStatus> tell_status(pointer self) {
   auto& s = self->state;
   if (!s.local)
     return status_without(s, "no ledger of its own");
   if (!s.local->connected()) {
     auto status = status_without(s, "its process is being started again");
-    status.set_starts(s.process->starts());
+    status.set_starts(starts_of(s));
     return status;
   }
   auto promise = self->make_response_promise<wire::LedgerStatus>();
@@ -358,20 +360,15 @@ caf::result<wire::LedgerStatus> tell_status(pointer self) {
     home([=]() mutable {
       if (!x.ok)
         x.value = status_without(self->state, x.text);
-      x.value.set_starts(self->state.process->starts());
+      x.value.set_starts(starts_of(self->state));
       promise.deliver(x.value);
     });
   });
   return promise;
 }
 
-void begin(pointer self, config settings) {
+void start_process(pointer self) {
   auto& s = self->state;
-  s.settings = std::move(settings);
-  s.own_client = s.settings.server.node + "." + std::to_string(std::random_device{}()) + std::to_string(std::random_device{}());
-  s.seen = numbers{s.settings.numbers};
-  if (s.settings.server.directory.empty())
-    return;
   s.local = std::make_unique<client>(client::config{.socket = s.settings.server.socket, .patience = s.settings.patience});
   s.process = std::make_unique<ledger_process>(
       ledger_process::config{.program = s.settings.program,
@@ -381,6 +378,21 @@ void begin(pointer self, config settings) {
       [home = home_of(self), self](const std::string& why) {
         home([=] { self->quit(error_of(fault::unavailable, "the ledger's process " + why)); });
       });
+}
+
+void begin(pointer self, config settings) {
+  auto& s = self->state;
+  s.settings = std::move(settings);
+  s.seen = numbers{s.settings.numbers};
+  s.own_client = s.settings.client;
+  if (s.own_client.empty())
+    s.own_client = s.settings.server.node + "." + std::to_string(std::random_device{}()) + std::to_string(std::random_device{}());
+  if (!s.settings.local && s.settings.server.directory.empty())
+    return;
+  if (s.settings.local)
+    s.local = s.settings.local();
+  else
+    start_process(self);
   follow(self);
   self->set_down_handler([=](const caf::down_msg& x) {
     std::erase_if(self->state.watchers, [&](const watching& one) { return caf::actor_cast<caf::actor_addr>(one.who) == x.source; });
@@ -409,13 +421,13 @@ inner::behavior_type behave(pointer self, config settings) {
       [=](const wire::LedgerAdd& x) { return accept<wire::LedgerApplied>(self, x); },
       [=](const wire::LedgerRemove& x) { return accept<wire::LedgerApplied>(self, x); },
       [=](const wire::LedgerSnapshotRequest&) {
-        return here_only<wire::LedgerApplied>(self, [](client& c, auto told) { c.snapshot(std::move(told)); });
+        return here_only<wire::LedgerApplied>(self, [](local_ledger& c, auto told) { c.snapshot(std::move(told)); });
       },
       [=](const wire::LedgerBackup& x) {
-        return here_only<wire::LedgerApplied>(self, [&](client& c, auto told) { c.backup(x, std::move(told)); });
+        return here_only<wire::LedgerApplied>(self, [&](local_ledger& c, auto told) { c.backup(x, std::move(told)); });
       },
       [=](const wire::LedgerRestore& x) {
-        return here_only<wire::LedgerApplied>(self, [&](client& c, auto told) { c.restore(x, std::move(told)); });
+        return here_only<wire::LedgerApplied>(self, [&](local_ledger& c, auto told) { c.restore(x, std::move(told)); });
       },
       [=](const turn& x) { x.run(); },
   };

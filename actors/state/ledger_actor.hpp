@@ -4,6 +4,7 @@
 
 #include "actors/host/metrics.hpp"
 #include "actors/state/ledger_server.hpp"
+#include "actors/state/local_ledger.hpp"
 #include "messages/ledger.hpp"
 #include "messages/vocabulary.hpp"
 
@@ -33,6 +34,10 @@ struct config {
   duration starts_period = std::chrono::seconds{60};
   /// Where to count; null counts nothing.
   std::shared_ptr<host::metrics> numbers = nullptr;
+  /// Gives the node's own voter in place of a process; the virtual world has its own.
+  std::function<std::unique_ptr<local_ledger>()> local = nullptr;
+  /// As whom it signs commands that come without a name: unique to this start. Empty makes one by chance.
+  std::string client = {};
 };
 
 ledger_actor spawn_ledger(caf::actor_system& system, config settings);

@@ -2,9 +2,8 @@
 
 /// Talks to the ledger's process over its unix socket, through disconnections and restarts of that process.
 
-#include "messages/fault.hpp"
+#include "actors/state/local_ledger.hpp"
 #include "messages/vocabulary.hpp"
-#include "messages/wire/ledger.pb.h"
 
 #include <filesystem>
 #include <functional>
@@ -13,26 +12,10 @@
 
 namespace novacron::ledger {
 
-namespace wire = v1;
-
-/// A value, or why there is none.
-template <class T>
-struct answer {
-  T value;
-  bool ok = false;
-  fault kind = fault::unspecified;
-  std::string text;
-  /// Who leads, when the fault is `not_leader` and it is known.
-  std::string leader;
-};
-
-template <class T>
-using answered = std::function<void(answer<T>)>;
-
 /// All functions may be called from any thread; callbacks run on the client's own thread and must be short.
 /// Every callback is called exactly once. A call that was not answered when the connection broke is sent again, with
 /// the same (client, sequence), so that a command is applied once at most.
-class client {
+class client : public local_ledger {
 public:
   struct config {
     std::filesystem::path socket;
@@ -47,35 +30,25 @@ public:
     std::size_t outstanding_max = 8192;
   };
 
-  /// What the watcher is told. After each (re)connection first the whole state, then each change in order of index.
-  struct watcher {
-    std::function<void(const wire::LedgerEntries&)> state;
-    std::function<void(const wire::LedgerChanged&)> changed;
-    std::function<void(const wire::LedgerLed&)> led;
-    /// The connection is gone; `state` will follow when it is back.
-    std::function<void()> lost;
-  };
-
   explicit client(config settings);
   /// Callbacks that are still owed are called with `fault::unavailable`.
-  ~client();
+  ~client() override;
   client(const client&) = delete;
   client& operator=(const client&) = delete;
 
   /// An empty `client` is filled with this client's own name and its next sequence.
-  void propose(wire::LedgerCommand command, answered<wire::LedgerApplied> done);
-  void read(const wire::LedgerRead& what, answered<wire::LedgerEntries> done);
-  void status(answered<wire::LedgerStatus> done);
-  void add(const wire::LedgerAdd& what, answered<wire::LedgerApplied> done);
-  void remove(const wire::LedgerRemove& what, answered<wire::LedgerApplied> done);
-  void snapshot(answered<wire::LedgerApplied> done);
-  void backup(const wire::LedgerBackup& what, answered<wire::LedgerApplied> done);
-  void restore(const wire::LedgerRestore& what, answered<wire::LedgerApplied> done);
+  void propose(wire::LedgerCommand command, answered<wire::LedgerApplied> done) override;
+  void read(const wire::LedgerRead& what, answered<wire::LedgerEntries> done) override;
+  void status(answered<wire::LedgerStatus> done) override;
+  void add(const wire::LedgerAdd& what, answered<wire::LedgerApplied> done) override;
+  void remove(const wire::LedgerRemove& what, answered<wire::LedgerApplied> done) override;
+  void snapshot(answered<wire::LedgerApplied> done) override;
+  void backup(const wire::LedgerBackup& what, answered<wire::LedgerApplied> done) override;
+  void restore(const wire::LedgerRestore& what, answered<wire::LedgerApplied> done) override;
 
-  /// At most one watcher; its prefix is "".
-  void watch(watcher who);
+  void watch(watcher who) override;
 
-  bool connected() const;
+  bool connected() const override;
 
 private:
   struct state;

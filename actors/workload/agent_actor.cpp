@@ -46,13 +46,10 @@ struct agent_state {
   std::shared_ptr<workload::driver> driver;
   image_access images;
   caf::actor report_to;
-  std::shared_ptr<host::crew> workers = std::make_shared<host::crew>(2);
   wire::Assign assigned;
   assignment_parts parts;
   std::map<std::string, copy> copies;
   std::optional<contact> controllers;
-  /// What `controllers` knows, for the next life of this process and for the shims.
-  std::shared_ptr<workload::lease> lease;
   /// Something assigned may not be started yet.
   bool waiting = false;
   std::uint64_t reports = 0;
@@ -120,7 +117,7 @@ void confirmed(self_pointer self, duration sent) {
   const auto doubted = in_doubt(s);
   s.controllers->confirm(sent);
   if (shortest_patience(s) > duration::zero())
-    s.lease->confirm(s.controllers->confirmed());
+    s.settings.lease->confirm(s.controllers->confirmed());
   s.unsaid = s.unsaid || (in_doubt(s) && !doubted);
   if (s.waiting)
     converge(self);
@@ -134,7 +131,7 @@ void send_report(self_pointer self) {
     return;
   s.reporting = true;
   s.unsaid = false;
-  s.reported = since_boot();
+  s.reported = self->state.settings.since_boot();
   const auto over = [self] {
     self->state.reporting = false;
     if (self->state.unsaid)
@@ -171,7 +168,7 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
                                               .node = s.settings.node,
                                               .driver = s.driver,
                                               .images = s.images,
-                                              .workers = s.workers,
+                                              .workers = s.settings.workers,
                                               .tell =
                                                   [weak](instance_news news) {
                                                     if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(weak))
@@ -191,7 +188,7 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
 bool may_start(const agent_state& s, const wire::Instance& x) {
   const auto action = x.spec().on_disconnect().action();
   if (const auto patience = patience_of(x.spec()); patience > duration::zero())
-    return s.controllers->assured(patience, since_boot());
+    return s.controllers->assured(patience, s.settings.since_boot());
   return s.controllers->instructed() || action != wire::ON_DISCONNECT_REPLACE;
 }
 
@@ -227,7 +224,7 @@ void converge(self_pointer self) {
 /// and what is stopped starts again as soon as it is certain that it is still this node's.
 void mind_leases(self_pointer self) {
   auto& s = self->state;
-  const auto now = since_boot();
+  const auto now = self->state.settings.since_boot();
   for (auto& [name, each] : s.copies) {
     const auto patience = patience_of(each.instance.spec());
     if (patience == 0ms || each.leaving)
@@ -241,11 +238,12 @@ void mind_leases(self_pointer self) {
 
 /// Reports often enough that a lease does not end because two reports were lost.
 void mind_leases_always(self_pointer self) {
-  later(self, 250ms, [self] { mind_leases_always(self); });
   mind_leases(self);
   const auto patience = shortest_patience(self->state);
-  if (patience > duration::zero() && since_boot() - self->state.reported >= patience / 4)
+  if (patience > duration::zero() && self->state.settings.since_boot() - self->state.reported >= patience / 4)
     send_report(self);
+  // Most nodes run nothing that depends on a lease, and need not look often.
+  later(self, patience > duration::zero() || self->state.waiting ? 250ms : 2s, [self] { mind_leases_always(self); });
 }
 
 caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
@@ -265,25 +263,25 @@ caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
   const auto same = x.revision() == s.assigned.revision() && x.SerializeAsString() == s.assigned.SerializeAsString();
   try {
     if (!same)
-      host::replace_file(assign_file(s), x.SerializeAsString());
+      s.settings.disk->replace(assign_file(s), x.SerializeAsString());
   } catch (const std::system_error& problem) {
     return caf::make_error(fault::storage, std::string{problem.what()});
   }
   s.assigned = x;
   s.controllers->instruct();
   if (shortest_patience(s) > duration::zero())
-    s.lease->confirm(s.controllers->confirmed());
+    s.settings.lease->confirm(s.controllers->confirmed());
   converge(self);
   mind_leases(self);
   if (same)
     return done;
   // The answer waits for the disk, the starts do not.
   auto promise = self->make_response_promise<wire::Done>();
-  s.workers->give([self_weak = caf::actor_cast<caf::weak_actor_ptr>(self->address()), file = assign_file(s), promise,
-                   done] {
+  s.settings.workers->give([self_weak = caf::actor_cast<caf::weak_actor_ptr>(self->address()), file = assign_file(s), promise,
+                   done, disk = s.settings.disk] {
     auto problem = std::string{};
     try {
-      host::settle_file(file);
+      disk->settle(file);
     } catch (const std::system_error& failure) {
       problem = failure.what();
     }
@@ -348,15 +346,15 @@ void report_always(self_pointer self) {
 
 void wake_up(self_pointer self, const std::vector<leftover>& former) {
   auto& s = self->state;
-  s.assigned.ParseFromString(host::read_file(assign_file(s)).value_or(""));
-  s.controllers.emplace(s.lease->confirmed());
+  s.assigned.ParseFromString(s.settings.disk->read(assign_file(s)).value_or(""));
+  s.controllers.emplace(s.settings.lease->confirmed());
   for (const auto& each : former)
     spawn_copy(self, each, true);
   converge(self);
   // What held an image in a former life and is here no more.
   for (const auto& holder : s.images.holders())
     if (!s.copies.contains(holder))
-      s.workers->give([release = s.images.release, holder] { release(holder); });
+      s.settings.workers->give([release = s.images.release, holder] { release(holder); });
   report_always(self);
   mind_leases_always(self);
 }
@@ -387,7 +385,7 @@ fault fault_of(image_problem x) {
 }
 
 agent_self::behavior_type behave(self_pointer self, agent_settings settings, std::shared_ptr<driver> driver,
-                                 image_access images, caf::actor report_to, std::shared_ptr<lease> held,
+                                 image_access images, caf::actor report_to,
                                  const std::vector<leftover>& former) {
   auto& s = self->state;
   s.settings = std::move(settings);
@@ -395,7 +393,6 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
   s.driver = std::move(driver);
   s.images = std::move(images);
   s.report_to = std::move(report_to);
-  s.lease = std::move(held);
   self->set_down_handler([self](const caf::down_msg& x) { lost_actor(self, x.source); });
   wake_up(self, former);
   return {
@@ -443,10 +440,14 @@ image_access access_to(std::filesystem::path root) {
 agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std::shared_ptr<driver> driver,
                         image_access images, caf::actor report_to) {
   // Before the sweep: what it finds alive must see a renewal as early as possible.
-  auto held = std::make_shared<lease>(settings.data);
+  if (!settings.lease)
+    settings.lease = open_lease(settings.data);
+  if (!settings.disk)
+    settings.disk = host::own_disk();
+  if (!settings.workers)
+    settings.workers = std::make_shared<host::crew>(2);
   const auto former = driver->sweep();
-  return system.spawn(behave, std::move(settings), std::move(driver), std::move(images), std::move(report_to),
-                      std::move(held), former);
+  return system.spawn(behave, std::move(settings), std::move(driver), std::move(images), std::move(report_to), former);
 }
 
 } // namespace novacron::workload

@@ -2,9 +2,12 @@
 
 /// Spawns the agent: it runs what its node was assigned, one actor per instance.
 
+#include "actors/host/crew.hpp"
+#include "actors/host/files.hpp"
 #include "actors/host/metrics.hpp"
 #include "actors/workload/driver.hpp"
 #include "actors/workload/image_store.hpp"
+#include "actors/workload/lease.hpp"
 #include "messages/agent.hpp"
 #include "messages/vocabulary.hpp"
 
@@ -46,6 +49,12 @@ struct agent_settings {
   std::function<void(const std::string& instance)> unlist = [](const auto&) {};
   /// Where to count; null counts nothing.
   std::shared_ptr<host::metrics> numbers = nullptr;
+  /// The disk that `data` is on, the lease on it, who does what blocks, and the time since boot. Null takes those of
+  /// this host; the virtual world has its own.
+  std::shared_ptr<host::disk> disk = nullptr;
+  std::shared_ptr<workload::lease> lease = nullptr;
+  std::shared_ptr<host::crew> workers = nullptr;
+  std::function<duration()> since_boot = workload::since_boot;
 };
 
 /// `report_to` gets a NodeReport at each change and at every interval. The agent has swept and starts what it was

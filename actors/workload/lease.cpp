@@ -28,30 +28,38 @@ void lay_out(const std::filesystem::path& file) {
     throw std::system_error{problem, std::system_category(), "no room for the lease " + file.string()};
 }
 
+class shared_page : public lease {
+public:
+  explicit shared_page(const std::filesystem::path& data) {
+    const auto file = lease_file(data);
+    lay_out(file);
+    page_ = shim::share_lease(file.c_str(), true);
+    if (page_ == nullptr)
+      throw std::system_error{errno, std::system_category(), "cannot read the lease " + file.string()};
+    auto boot = host::read_file("/proc/sys/kernel/random/boot_id", sizeof page_->boot - 1).value_or("");
+    boot.resize(sizeof page_->boot);
+    if (std::memcmp(page_->boot, boot.data(), boot.size()) == 0)
+      return;
+    shim::confirm_in(*page_, 0);
+    std::ranges::copy(boot, page_->boot);
+  }
+  ~shared_page() override { ::munmap(page_, sizeof *page_); }
+  shared_page(const shared_page&) = delete;
+  shared_page& operator=(const shared_page&) = delete;
+
+  duration confirmed() const override { return duration{static_cast<duration::rep>(shim::confirmed_in(*page_))}; }
+  void confirm(duration sent) override { shim::confirm_in(*page_, static_cast<std::uint64_t>(sent.count())); }
+
+private:
+  shim::lease_page* page_ = nullptr;
+};
+
 } // namespace
 
 duration since_boot() { return duration{static_cast<duration::rep>(shim::boot_nanoseconds())}; }
 
 std::filesystem::path lease_file(const std::filesystem::path& data) { return data / "agent" / "lease"; }
 
-lease::lease(const std::filesystem::path& data) {
-  const auto file = lease_file(data);
-  lay_out(file);
-  page_ = shim::share_lease(file.c_str(), true);
-  if (page_ == nullptr)
-    throw std::system_error{errno, std::system_category(), "cannot read the lease " + file.string()};
-  auto boot = host::read_file("/proc/sys/kernel/random/boot_id", sizeof page_->boot - 1).value_or("");
-  boot.resize(sizeof page_->boot);
-  if (std::memcmp(page_->boot, boot.data(), boot.size()) == 0)
-    return;
-  shim::confirm_in(*page_, 0);
-  std::ranges::copy(boot, page_->boot);
-}
-
-lease::~lease() { ::munmap(page_, sizeof *page_); }
-
-duration lease::confirmed() const { return duration{static_cast<duration::rep>(shim::confirmed_in(*page_))}; }
-
-void lease::confirm(duration sent) { shim::confirm_in(*page_, static_cast<std::uint64_t>(sent.count())); }
+std::shared_ptr<lease> open_lease(const std::filesystem::path& data) { return std::make_shared<shared_page>(data); }
 
 } // namespace novacron::workload

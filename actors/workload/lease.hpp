@@ -5,10 +5,7 @@
 #include "messages/vocabulary.hpp"
 
 #include <filesystem>
-
-namespace novacron::shim {
-struct lease_page;
-}
+#include <memory>
 
 namespace novacron::workload {
 
@@ -20,20 +17,16 @@ std::filesystem::path lease_file(const std::filesystem::path& data);
 
 class lease {
 public:
-  /// Opens the lease, or makes one. What another boot noted counts as never. Throws std::system_error.
-  explicit lease(const std::filesystem::path& data);
-  ~lease();
-  lease(const lease&) = delete;
-  lease& operator=(const lease&) = delete;
-
-  /// When something was sent that a controller has answered, by `since_boot`; zero for never.
-  [[nodiscard]] duration confirmed() const;
-  /// Costs a store to memory. The kernel writes it to the disk when it likes: after a crash of the host there is
-  /// nobody left whom it would concern.
-  void confirm(duration sent);
-
-private:
-  shim::lease_page* page_;
+  virtual ~lease() = default;
+  /// When something was sent that a controller has answered, by the time since boot; zero for never.
+  [[nodiscard]] virtual duration confirmed() const = 0;
+  virtual void confirm(duration sent) = 0;
 };
+
+/// Opens the lease of this host, or makes one. What another boot noted counts as never. Throws std::system_error.
+///
+/// To confirm it costs a store to memory. The kernel writes it to the disk when it likes: after a crash of the host
+/// there is nobody left whom it would concern.
+std::shared_ptr<lease> open_lease(const std::filesystem::path& data);
 
 } // namespace novacron::workload
