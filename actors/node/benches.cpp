@@ -7,6 +7,8 @@
 #include "actors/node/credentials.hpp"
 #include "actors/scheduler/bench.hpp"
 #include "actors/scheduler/packing.hpp"
+#include "actors/shell/units.hpp"
+#include "actors/simulation/bench_world.hpp"
 #include "actors/state/ledger_bench.hpp"
 #include "actors/workload/bench_container.hpp"
 
@@ -116,13 +118,24 @@ figures scheduler_bench(const shell::invocation& flags, const std::string&) {
   return scheduler::bench_scheduler(options);
 }
 
+figures world_bench(const shell::invocation& flags, const std::string&) {
+  auto options = simulation::bench_options{};
+  options.hosts = static_cast<std::uint32_t>(flags.number("hosts", options.hosts));
+  options.workloads = static_cast<std::uint32_t>(flags.number("workloads", options.workloads));
+  options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
+  options.virtual_time = std::chrono::milliseconds{
+    static_cast<std::int64_t>(shell::parse_duration(flags.get("virtual", "1h")).value_or(3'600'000))};
+  return simulation::bench_world(options);
+}
+
 const std::map<std::string, std::function<figures(const shell::invocation&, const std::string&)>>& areas() {
   static const auto all = std::map<std::string, std::function<figures(const shell::invocation&, const std::string&)>>{
       {"kernels", kernels_bench},
       {"ledger", ledger_bench},
       {"messages", messages},
       {"scheduler", scheduler_bench},
-      {"workload", workload_bench}};
+      {"workload", workload_bench},
+      {"world", world_bench}};
   return all;
 }
 

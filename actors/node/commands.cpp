@@ -10,6 +10,7 @@
 #include "actors/node/local_fabric.hpp"
 #include "actors/node/node_process.hpp"
 #include "actors/shell/output.hpp"
+#include "actors/simulation/simulate.hpp"
 #include "actors/state/history.hpp"
 #include "actors/workload/image_pack.hpp"
 
@@ -204,7 +205,8 @@ shell::process_commands process_commands() {
                   {"doctor", run_doctor},
                   {"image create", run_image_create},
                   {"join", run_join},
-                  {"ledger check", run_check}};
+                  {"ledger check", run_check},
+                  {"simulate", simulation::run_simulate}};
   commands.version = fmt::format("{} ({})", host::version(), host::commit());
   commands.build = {std::string{host::build_options()}};
   commands.find_fabric = find_fabric;

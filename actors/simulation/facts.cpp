@@ -1,0 +1,191 @@
+/// What conditions can speak of: the fabric as it really is, seen from outside.
+
+#include "actors/simulation/player.hpp"
+
+#include "messages/registry.hpp"
+
+#include <algorithm>
+
+namespace novacron::simulation {
+namespace {
+
+struct wanted {
+  std::size_t workloads = 0;
+  std::map<std::string, double> desired;
+  double instances = 0;
+  double failed = 0;
+};
+
+/// What the ledger wants to run.
+wanted wanted_by(const ledger::records& truth) {
+  auto found = wanted{};
+  for (auto at = truth.all().lower_bound("workload/"); at != truth.all().end() && at->first.starts_with("workload/"); ++at) {
+    auto record = wire::WorkloadRecord{};
+    if (!record.ParseFromString(at->second.value))
+      continue;
+    ++found.workloads;
+    const auto& spec = record.spec();
+    const auto over = record.stopped() || record.outcome() != wire::PHASE_UNSPECIFIED;
+    const auto count = over ? 0.0 : spec.kind() == wire::WORKLOAD_KIND_BATCH ? 0.0 : static_cast<double>(std::max(1u, spec.replicas()));
+    found.desired[spec.name()] = count;
+    found.instances += count;
+    found.failed += record.outcome() == wire::PHASE_FAILED ? 1 : 0;
+  }
+  return found;
+}
+
+template <class Read>
+std::vector<double> of_hosts(world& here, Read read) {
+  auto all = std::vector<double>{};
+  for (const auto& x : here.machines())
+    if (x.facts.hosts_workloads())
+      all.push_back(read(x));
+  return all;
+}
+
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+std::string middle_of(const std::string& name) {
+  const auto first = name.find('.');
+  const auto last = name.rfind('.');
+  return name.substr(first + 1, last - first - 1);
+}
+
+std::optional<value> workload_fact(world& here, const std::string& name, const std::string& what) {
+  const auto running = static_cast<double>(here.watch().running(name));
+  if (what == "running")
+    return running;
+  const auto found = wanted_by(here.truth().truth());
+  const auto at = found.desired.find(name);
+  const auto desired = at == found.desired.end() ? 0.0 : at->second;
+  if (what == "desired")
+    return desired;
+  return std::max(0.0, desired - running);
+}
+
+std::optional<value> host_fact(world& here, const std::string& name, const std::string& what) {
+  const auto* host = here.find(name);
+  if (!host)
+    return {};
+  const auto& used = here.watch().used_on(host->number);
+  if (what == "up")
+    return host->up ? 1.0 : 0.0;
+  if (what == "running")
+    return static_cast<double>(here.watch().running_on(host->number));
+  if (what == "cpu")
+    return share(used.cpu_milli(), host->facts.capacity().cpu_milli());
+  return share(used.memory_bytes(), host->facts.capacity().memory_bytes());
+}
+
+std::vector<double> zone_counts(world& here) {
+  auto counts = std::map<std::string, double>{};
+  for (const auto& x : here.machines())
+    if (x.facts.hosts_workloads())
+      counts[x.facts.zone()] += static_cast<double>(here.watch().running_on(x.number));
+  auto all = std::vector<double>{};
+  for (const auto& [zone, count] : counts)
+    all.push_back(count);
+  return all;
+}
+
+/// How many nodes the scheduler counts in a state; nothing while it cannot be asked.
+std::optional<value> node_fact(world& here, const std::string& what) {
+  auto* at = here.controller();
+  if (!at)
+    return {};
+  const auto answer = std::move(here.ask(*at, {"scheduler"}, caf::make_message(wire::NodeListRequest{}), std::chrono::seconds{5}).front());
+  if (!answer || !answer->match_elements<wire::NodeList>())
+    return {};
+  const auto& list = answer->get_as<wire::NodeList>(0);
+  if (what == "count")
+    return static_cast<double>(list.nodes_size());
+  return static_cast<double>(std::ranges::count_if(list.nodes(), [&](const wire::NodeView& x) { return x.state() == what; }));
+}
+
+bool all_as_wanted(world& here) {
+  const auto found = wanted_by(here.truth().truth());
+  auto total = 0.0;
+  for (const auto& [name, count] : found.desired) {
+    if (static_cast<double>(here.watch().running(name)) != count)
+      return false;
+    total += count;
+  }
+  // Nothing runs that nobody wants.
+  return total == static_cast<double>(here.watch().running());
+}
+
+} // namespace
+
+const std::vector<std::string>& player::facts() {
+  static const auto all = std::vector<std::string>{
+    "converged",        "elections",         "events",           "host.*.cpu",         "host.*.memory",
+    "host.*.running",   "host.*.up",         "host.cpu",         "host.memory",        "host.running",       "hosts.count",
+    "hosts.down",       "hosts.up",          "leader",           "lost",               "messages",           "nodes.count",
+    "nodes.drained",    "nodes.lost",        "nodes.ready",      "orders",             "orders.acknowledged", "starts",
+    "time",             "violations",        "workload.*.desired", "workload.*.pending", "workload.*.running", "workloads.count",
+    "workloads.desired", "workloads.failed", "workloads.pending", "workloads.running", "zone.running"};
+  return all;
+}
+
+std::optional<value> player::fact(const std::string& name) {
+  auto& here = *world_;
+  const auto& watch = here.watch();
+  if (name == "workloads.running")
+    return static_cast<double>(watch.running());
+  if (name == "converged")
+    return all_as_wanted(here) ? 1.0 : 0.0;
+  if (name == "workloads.count")
+    return static_cast<double>(wanted_by(here.truth().truth()).workloads);
+  if (name == "workloads.desired")
+    return wanted_by(here.truth().truth()).instances;
+  if (name == "workloads.failed")
+    return wanted_by(here.truth().truth()).failed;
+  if (name == "workloads.pending")
+    return std::max(0.0, wanted_by(here.truth().truth()).instances - static_cast<double>(watch.running()));
+  if (name == "hosts.count")
+    return static_cast<double>(here.machines().size());
+  if (name == "hosts.up" || name == "hosts.down")
+    return static_cast<double>(std::ranges::count(here.machines(), name == "hosts.up", &machine::up));
+  if (name == "host.cpu")
+    return of_hosts(here, [&](const machine& x) { return share(watch.used_on(x.number).cpu_milli(), x.facts.capacity().cpu_milli()); });
+  if (name == "host.memory")
+    return of_hosts(here, [&](const machine& x) { return share(watch.used_on(x.number).memory_bytes(), x.facts.capacity().memory_bytes()); });
+  if (name == "host.running")
+    return of_hosts(here, [&](const machine& x) { return static_cast<double>(watch.running_on(x.number)); });
+  if (name == "zone.running")
+    return zone_counts(here);
+  if (name == "leader") {
+    const auto leads = here.truth().leader();
+    return leads ? here.machines()[*leads].facts.name() : std::string{};
+  }
+  if (name == "lost")
+    return static_cast<double>(orders_.lost(here.truth().truth()).size());
+  if (name == "violations")
+    return static_cast<double>(watch.violations().size());
+  if (name == "orders")
+    return static_cast<double>(orders_.asked_count());
+  if (name == "orders.acknowledged")
+    return static_cast<double>(orders_.acknowledged_count());
+  if (name == "elections")
+    return static_cast<double>(here.truth().elections());
+  if (name == "starts")
+    return static_cast<double>(watch.starts());
+  if (name == "messages")
+    return static_cast<double>(here.post().counted().delivered);
+  if (name == "events")
+    return static_cast<double>(here.stage().steps() + here.stage().timers());
+  if (name == "time")
+    return std::chrono::duration<double>(here.now()).count();
+  const auto last = name.substr(name.rfind('.') + 1);
+  if (name.starts_with("nodes."))
+    return node_fact(here, last);
+  if (name.starts_with("workload."))
+    return workload_fact(here, middle_of(name), last);
+  if (name.starts_with("host."))
+    return host_fact(here, middle_of(name), last);
+  return {};
+}
+
+} // namespace novacron::simulation

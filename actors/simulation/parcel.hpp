@@ -1,0 +1,41 @@
+#pragma once
+
+/// A message on its way from one life to another.
+
+#include <caf/actor_control_block.hpp>
+#include <caf/error.hpp>
+#include <caf/message.hpp>
+#include <caf/message_id.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+namespace novacron::simulation {
+
+/// Nanoseconds since the world began.
+using moment = std::chrono::nanoseconds;
+
+/// Numbers the lives of hosts: each restart of a host is another life. 0 is the world itself.
+using life_number = std::uint32_t;
+
+struct parcel {
+  enum class kind : std::uint8_t { message, down };
+  kind what = kind::message;
+  life_number from = 0;
+  life_number to = 0;
+  /// The connection it travels on, and how often that was opened before.
+  std::uint64_t connection = 0;
+  std::uint32_t opened = 0;
+  std::uint64_t sender = 0;
+  std::uint64_t receiver = 0;
+  caf::message_id mid;
+  /// As on the wire; empty when the message itself is carried.
+  std::vector<char> bytes;
+  caf::message content;
+  std::vector<caf::strong_actor_ptr> stages;
+  caf::error reason;
+  std::uint32_t size = 0;
+};
+
+} // namespace novacron::simulation

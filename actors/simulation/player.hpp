@@ -1,0 +1,165 @@
+#pragma once
+
+/// Plays a scenario: lets virtual time pass, gives orders as a person would, strikes with faults, and keeps the score.
+
+#include "actors/simulation/expression.hpp"
+#include "actors/simulation/orders.hpp"
+#include "actors/simulation/weather.hpp"
+#include "actors/simulation/world_plan.hpp"
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace novacron::simulation {
+
+class player;
+
+/// A statement that was understood: what it does.
+struct step {
+  position where;
+  std::function<void(player&)> play;
+};
+
+/// A scenario that was understood as a whole.
+struct scenario {
+  std::string name;
+  world_plan plan;
+  std::uint64_t seed = 1;
+  std::vector<step> steps;
+};
+
+/// How the fabric was at a moment, for the picture.
+struct sample {
+  moment when{0};
+  double running = 0;
+  double pending = 0;
+  double hosts_up = 0;
+  double cpu = 0;
+  double memory = 0;
+  double messages = 0;
+  double restarts = 0;
+};
+
+/// Something that happened to the world, for the picture and the report.
+struct incident {
+  moment begin{0};
+  moment end{0};
+  std::string what;
+  std::string whom;
+};
+
+/// How a run ended.
+struct outcome {
+  std::string scenario;
+  std::uint64_t seed = 0;
+  std::uint64_t hash = 0;
+  moment virtual_time{0};
+  std::uint64_t events = 0;
+  std::uint64_t steps = 0;
+  post_office::counts messages;
+  std::uint64_t orders = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t expectations = 0;
+  std::vector<violation> violations;
+  std::vector<sample> samples;
+  std::vector<incident> incidents;
+  /// Of the weather, by number.
+  std::vector<std::uint32_t> strikes;
+  /// How often an operation happened while a fault was at work.
+  std::map<std::pair<std::string, std::string>, std::uint64_t> coverage;
+  std::vector<std::string> reports;
+};
+
+struct play_options {
+  std::uint64_t seed = 1;
+  /// Faults of the weather that are left out, by number.
+  std::set<std::uint32_t> spared;
+  /// Called now and then with the virtual time.
+  std::function<void(const player&)> progress;
+  bool keep_samples = false;
+};
+
+class player {
+public:
+  player(const scenario& what, play_options options);
+  ~player();
+
+  /// Plays everything, and looks at the rules that always hold.
+  outcome play();
+  /// Plays everything and stays, for those who want to look around.
+  void play_on();
+  outcome result();
+
+  // -- what steps do
+  void advance(moment length);
+  void until(const expression& what, moment limit, const position& where, const std::string& text);
+  void expect(const expression& what, const position& where, const std::string& text);
+  void every(moment period, std::vector<step> steps);
+  void end_every() { recurring_.clear(); }
+  void report(const std::string& text);
+  void submit(const wire::WorkloadSpec& spec);
+  void stop(const std::string& workload, bool forget);
+  void drain(const host_set& whom, bool drained);
+  void forget_node(const host_set& whom);
+  void cut(const host_set& a, const host_set& b, bool one_way, const std::string& name);
+  void heal(const std::string& name);
+  void crash(const host_set& whom, bool torn);
+  void kill(const host_set& whom);
+  void restart(const host_set& whom);
+  void slow(const host_set& whom, std::uint32_t times);
+  void fill_disk(const host_set& whom, bool full);
+  void skew(const host_set& whom, moment offset, std::int64_t drift_ppm);
+  void shape(const host_set& a, const host_set& b, const way_quality& quality);
+  void behave(const std::string& image, const image_behavior& how);
+  void begin_weather(const climate& what, moment length);
+  /// Some of the hosts, drawn.
+  host_set some_of(const host_set& whom, std::size_t count);
+
+  world& here() { return *world_; }
+  const world& here() const { return *world_; }
+  const scenario& what() const { return what_; }
+  std::optional<value> fact(const std::string& name);
+  /// The names of all facts, with `*` for any word.
+  static const std::vector<std::string>& facts();
+
+private:
+  struct recurring {
+    moment period{0};
+    moment next{0};
+    std::vector<step> steps;
+  };
+  void run_steps(const std::vector<step>& steps);
+  void pass_until(moment when);
+  void look();
+  void begin_strike(const strike& x);
+  void end_strike(const strike& x);
+  void mark_began(std::string what, std::string whom);
+  void mark_ended(const std::string& what, const std::string& whom);
+  void note_operation(const std::string& what);
+  void check_rules();
+  std::string names_of(const host_set& whom) const;
+  /// Asks the scheduler until it answers with something that is not "not now"; nothing when it does not in time.
+  template <class Answer, class Order>
+  caf::expected<Answer> order(const Order& what);
+
+  const scenario& what_;
+  play_options options_;
+  std::unique_ptr<world> world_;
+  order_book orders_;
+  std::vector<recurring> recurring_;
+  std::vector<strike> weather_;
+  std::multimap<moment, strike> ends_;
+  std::vector<std::uint32_t> struck_;
+  std::map<fault_kind, int> faults_now_;
+  outcome score_;
+  moment next_look_{0};
+  moment look_every_ = std::chrono::seconds{1};
+  std::uint64_t sequence_ = 0;
+  std::uint32_t strikes_drawn_ = 0;
+  bool playing_ = false;
+};
+
+} // namespace novacron::simulation

@@ -1,0 +1,361 @@
+#include "actors/simulation/post_office.hpp"
+
+#include "messages/language.hpp"
+
+#include <caf/binary_deserializer.hpp>
+#include <caf/binary_serializer.hpp>
+#include <caf/detail/sync_request_bouncer.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace novacron::simulation {
+
+/// Stands in one life for an actor of another.
+class post_office::proxy : public caf::actor_proxy {
+public:
+  proxy(caf::actor_config& settings, post_office& office, life_number home) : actor_proxy{settings}, office_{office}, home_{home} {}
+
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit*) override {
+    // As with BASP: what is sent to a dead proxy vanishes, requests too.
+    if (!dead_)
+      office_.send(home_, ctrl(), std::move(what));
+  }
+  bool add_backlink(caf::abstract_actor* x) override { return monitorable_actor::add_backlink(x); }
+  void kill_proxy(caf::execution_unit* unit, caf::error reason) override {
+    dead_ = true;
+    cleanup(std::move(reason), unit);
+  }
+
+private:
+  post_office& office_;
+  life_number home_;
+  bool dead_ = false;
+};
+
+/// The proxies of one life.
+class post_office::registry : public caf::proxy_registry::backend {
+public:
+  registry(post_office& office, life_number home) : proxies{office.system_, *this}, office_{office}, home_{home} {}
+
+  caf::strong_actor_ptr make_proxy(caf::node_id node, caf::actor_id id) override {
+    const auto away = office_.stage_.life_of(node);
+    if (away == 0 || !office_.connected(home_, away))
+      return nullptr;
+    auto settings = caf::actor_config{};
+    auto made = caf::make_actor<proxy, caf::strong_actor_ptr>(id, node, &office_.system_, settings, office_, home_);
+    office_.exported_[away].insert(id);
+    // BASP tells the other side to watch it; the news of its end travels like any other.
+    if (const auto target = office_.system_.registry().get(id))
+      target->get()->attach_functor([office = &office_, here = home_, away, id](const caf::error& why) {
+        office->tell_down(away, here, id, why);
+      });
+    else
+      office_.tell_down(away, home_, id, caf::exit_reason::unknown);
+    return made;
+  }
+  void set_last_hop(caf::node_id*) override {}
+
+  caf::proxy_registry proxies;
+
+private:
+  post_office& office_;
+  life_number home_;
+};
+
+post_office::post_office(caf::actor_system& system, director& stage, network& wires, std::uint64_t seed, post_config settings)
+  : system_{system}, stage_{stage}, wires_{wires}, settings_{settings}, chance_{seed} {
+  stage_.deliver = [this](parcel& x) { deliver(x); };
+}
+
+post_office::~post_office() {
+  closing_ = true;
+  for (auto i = life_number{0}; i < stage_.lives(); ++i)
+    stage_.of(i).proxies = nullptr;
+}
+
+// -- lives -----------------------------------------------------------------------------------------------------------
+
+void post_office::open(life_number which) {
+  if (which >= registries_.size()) {
+    registries_.resize(which + 1);
+    exported_.resize(which + 1);
+    peers_.resize(which + 1);
+  }
+  registries_[which] = std::make_unique<registry>(*this, which);
+  stage_.of(which).proxies = &registries_[which]->proxies;
+}
+
+void post_office::publish(const std::string& address, life_number which, const caf::strong_actor_ptr& door) {
+  system_.registry().put(door->id(), door);
+  published_[address] = {which, caf::weak_actor_ptr{door.get()}};
+}
+
+void post_office::unpublish(const std::string& address) {
+  published_.erase(address);
+}
+
+void post_office::close(life_number which, bool at_once) {
+  for (const auto peer : peers_[which]) {
+    auto* x = find(which, peer);
+    if (!x || !x->open)
+      continue;
+    shut(*x);
+    const auto wait = at_once && !wires_.is_cut(host_of(which), host_of(peer))
+                        ? wires_.quality(host_of(which), host_of(peer)).latency
+                        : settings_.silence_max + moment{static_cast<std::int64_t>(chance_() % static_cast<std::uint64_t>(settings_.heartbeat.count()))};
+    stage_.plan(wait, peer, [this, which, peer] { lose(peer, which); });
+  }
+  for (const auto id : exported_[which])
+    system_.registry().erase(id);
+  exported_[which].clear();
+  if (registries_[which])
+    registries_[which]->proxies.clear();
+}
+
+// -- connections -----------------------------------------------------------------------------------------------------
+
+post_office::connection* post_office::find(life_number a, life_number b) {
+  const auto found = connections_.find(key(a, b));
+  return found == connections_.end() ? nullptr : &found->second;
+}
+
+bool post_office::connected(life_number a, life_number b) const {
+  const auto found = connections_.find(key(a, b));
+  return found != connections_.end() && found->second.open;
+}
+
+void post_office::establish(life_number a, life_number b) {
+  auto& x = connections_[key(a, b)];
+  if (x.open)
+    return;
+  if (x.opened == 0) {
+    x.ends = {std::min(a, b), std::max(a, b)};
+    peers_[a].push_back(b);
+    peers_[b].push_back(a);
+  }
+  x.open = true;
+  ++x.opened;
+  x.clear = {stage_.now(), stage_.now()};
+  ++counts_.connections;
+  check(key(a, b), x);
+}
+
+void post_office::connect(life_number caller, const std::string& address,
+                          std::function<void(caf::expected<caf::strong_actor_ptr>)> done) {
+  const auto found = published_.find(address);
+  const auto refuse = [=, this](moment wait) {
+    stage_.plan(wait, caller, [done] { done(caf::make_error(caf::sec::cannot_connect_to_node)); });
+  };
+  if (found == published_.end() || !stage_.alive(found->second.first))
+    return refuse(settings_.connect_max);
+  const auto callee = found->second.first;
+  if (wires_.is_cut(host_of(caller), host_of(callee)) || wires_.is_cut(host_of(callee), host_of(caller)))
+    return refuse(settings_.connect_max);
+  // TCP and TLS take two round trips.
+  stage_.plan(2 * wires_.round_trip(host_of(caller), host_of(callee)), caller, [=, this] {
+    const auto now = published_.find(address);
+    const auto door = now == published_.end() ? caf::strong_actor_ptr{} : now->second.second.lock();
+    if (!door || now->second.first != callee || !stage_.alive(callee) || wires_.is_cut(host_of(caller), host_of(callee)))
+      return done(caf::make_error(caf::sec::cannot_connect_to_node));
+    establish(caller, callee);
+    done(import(caller, door));
+  });
+}
+
+caf::strong_actor_ptr post_office::import(life_number receiver, const caf::strong_actor_ptr& whom) {
+  return registries_[receiver]->proxies.get_or_put(whom->node(), whom->id());
+}
+
+void post_office::check(std::uint64_t which, connection& x) {
+  for (auto way = std::size_t{0}; way < 2; ++way) {
+    const auto from = x.ends[way];
+    const auto to = x.ends[1 - way];
+    const auto cut = wires_.is_cut(host_of(from), host_of(to));
+    if (cut == x.cut[way])
+      continue;
+    x.cut[way] = cut;
+    if (cut) {
+      const auto number = ++x.cut_number[way];
+      const auto wait = settings_.silence_max + moment{static_cast<std::int64_t>(chance_() % static_cast<std::uint64_t>(settings_.heartbeat.count()))};
+      stage_.plan(wait, 0, [this, which, way, number] { give_up(which, way, number); });
+      continue;
+    }
+    auto waited = std::exchange(x.held[way], {});
+    for (auto& each : waited)
+      transmit(x, way, std::move(each));
+  }
+}
+
+void post_office::recheck() {
+  for (auto& [which, x] : connections_)
+    if (x.open)
+      check(which, x);
+}
+
+void post_office::give_up(std::uint64_t which, std::size_t way, std::uint64_t number) {
+  auto& x = connections_.at(which);
+  if (!x.open || !x.cut[way] || x.cut_number[way] != number)
+    return;
+  const auto deaf = x.ends[1 - way];
+  const auto mute = x.ends[way];
+  const auto back = 1 - way;
+  const auto other_way_cut = x.cut[back];
+  shut(x);
+  lose(deaf, mute);
+  // Whoever still hears is told by the end of the connection; else it has noticed by itself.
+  if (stage_.alive(mute))
+    stage_.plan(other_way_cut ? settings_.heartbeat : wires_.quality(host_of(deaf), host_of(mute)).latency, mute,
+                [this, deaf, mute] { lose(mute, deaf); });
+}
+
+void post_office::shut(connection& x) {
+  x.open = false;
+  x.cut = {false, false};
+  ++counts_.broken;
+  for (auto& held : x.held)
+    held.clear();
+}
+
+void post_office::lose(life_number here, life_number peer) {
+  if (!stage_.alive(here) || connected(here, peer))
+    return;
+  stage_.become(here);
+  registries_[here]->proxies.erase(stage_.of(peer).id);
+}
+
+// -- on the way ------------------------------------------------------------------------------------------------------
+
+bool post_office::must_encode(const caf::message& what) const {
+  if (settings_.encoded)
+    return true;
+  // Only messages of our language that consist of nothing else are known to carry no handles.
+  return what.size() != 1 || novacron::name_of(what.content()).empty();
+}
+
+void post_office::encode(parcel& x) {
+  auto sink = caf::binary_serializer{&stage_.unit(), x.bytes};
+  if (const auto wrong = sink(x.stages, x.content))
+    x.content = caf::message{};
+  else
+    x.content.reset();
+  x.stages.clear();
+  x.size = static_cast<std::uint32_t>(x.bytes.size());
+}
+
+bool post_office::decode(parcel& x) {
+  if (x.bytes.empty())
+    return true;
+  auto source = caf::binary_deserializer{&stage_.unit(), x.bytes};
+  return !source(x.stages, x.content);
+}
+
+void post_office::send(life_number from, const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what) {
+  if (closing_ || !stage_.alive(from))
+    return;
+  auto mail = std::make_unique<parcel>();
+  mail->from = from;
+  mail->to = stage_.life_of(to->node());
+  mail->receiver = to->id();
+  mail->mid = what->mid;
+  mail->stages = std::move(what->stages);
+  if (what->sender) {
+    mail->sender = what->sender->id();
+    system_.registry().put(what->sender->id(), what->sender);
+  }
+  mail->content = what->move_content_to_message();
+  const auto before = stage_.now_playing();
+  if (must_encode(mail->content)) {
+    stage_.become(from);
+    encode(*mail);
+    stage_.become(before);
+  }
+  launch(std::move(mail));
+}
+
+void post_office::tell_down(life_number from, life_number to, std::uint64_t actor, const caf::error& why) {
+  if (closing_ || !stage_.alive(from) || !stage_.alive(to))
+    return;
+  auto mail = std::make_unique<parcel>();
+  mail->what = parcel::kind::down;
+  mail->from = from;
+  mail->to = to;
+  mail->sender = actor;
+  mail->reason = why;
+  launch(std::move(mail));
+}
+
+void post_office::launch(std::unique_ptr<parcel> what) {
+  auto* x = find(what->from, what->to);
+  if (!x || !x->open)
+    return;
+  what->connection = key(what->from, what->to);
+  what->opened = x->opened;
+  ++counts_.sent;
+  counts_.bytes += what->size;
+  const auto way = x->ends[0] == what->from ? std::size_t{0} : std::size_t{1};
+  if (x->cut[way])
+    x->held[way].push_back(std::move(what));
+  else
+    transmit(*x, way, std::move(what));
+}
+
+void post_office::transmit(connection& x, std::size_t way, std::unique_ptr<parcel> what) {
+  const auto way_taken = wires_.pass(host_of(what->from), host_of(what->to), what->size);
+  if (way_taken.again) {
+    auto copy = std::make_unique<parcel>(*what);
+    ++counts_.doubled;
+    stage_.plan(stage_.now() + *way_taken.again, {.what = event::kind::parcel, .mail = std::move(copy)});
+  }
+  if (!way_taken.delay) {
+    ++counts_.lost;
+    return;
+  }
+  auto& clear = x.clear[way];
+  clear = std::max(clear, stage_.now() + *way_taken.delay);
+  stage_.plan(clear, {.what = event::kind::parcel, .mail = std::move(what)});
+}
+
+void post_office::deliver(parcel& what) {
+  const auto* x = find(what.from, what.to);
+  if (!x || !x->open || x->opened != what.opened || !stage_.alive(what.to))
+    return;
+  ++counts_.delivered;
+  stage_.become(what.to);
+  stage_.note(static_cast<std::uint64_t>(stage_.now().count()) ^ static_cast<std::uint64_t>(what.receiver) << 32 ^ what.sender);
+  auto& proxies = registries_[what.to]->proxies;
+  if (what.what == parcel::kind::down)
+    return proxies.erase(stage_.of(what.from).id, what.sender, what.reason);
+  stage_.note(what.bytes.data(), what.bytes.size());
+  if (!decode(what))
+    return;
+  const auto sender = what.sender == 0 ? caf::strong_actor_ptr{} : proxies.get_or_put(stage_.of(what.from).id, what.sender);
+  const auto receiver = system_.registry().get(what.receiver);
+  if (!receiver) {
+    caf::detail::sync_request_bouncer{caf::exit_reason::remote_link_unreachable}(sender, what.mid);
+    return;
+  }
+  receiver->enqueue(caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content)), nullptr);
+}
+
+// -- transport -------------------------------------------------------------------------------------------------------
+
+caf::io::middleman_actor post_office::spawn_transport(life_number which) {
+  const auto made = system_.spawn([this, which](caf::event_based_actor* self) -> caf::behavior {
+    return {
+      [=, this](caf::connect_atom, const std::string& host, std::uint16_t) {
+        auto promise = self->make_response_promise<caf::node_id, caf::strong_actor_ptr, std::set<std::string>>();
+        connect(which, host, [=](caf::expected<caf::strong_actor_ptr> found) mutable {
+          if (found)
+            promise.deliver((*found)->node(), *found, std::set<std::string>{});
+          else
+            promise.deliver(found.error());
+        });
+        return promise;
+      },
+    };
+  });
+  return caf::actor_cast<caf::io::middleman_actor>(made);
+}
+
+} // namespace novacron::simulation

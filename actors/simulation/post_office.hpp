@@ -1,0 +1,118 @@
+#pragma once
+
+/// Carries messages between the lives of virtual hosts as BASP does between processes: one ordered connection per pair,
+/// proxies that die with it and stay dead.
+
+#include "actors/simulation/director.hpp"
+#include "actors/simulation/network.hpp"
+#include "actors/simulation/parcel.hpp"
+
+#include <caf/actor_proxy.hpp>
+#include <caf/io/middleman_actor.hpp>
+
+#include <array>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+namespace novacron::simulation {
+
+struct post_config {
+  /// Silence after which BASP gives a connection up, and how often it speaks (`middleman.connection-timeout` and
+  /// `middleman.heartbeat-interval` of node_system.cpp).
+  moment silence_max = std::chrono::seconds{5};
+  moment heartbeat = std::chrono::seconds{1};
+  /// How long a connection attempt into the void takes.
+  moment connect_max = std::chrono::seconds{3};
+  /// Encode and decode each message as on the wire. Without it, messages that carry handles still are.
+  bool encoded = true;
+};
+
+class post_office {
+public:
+  post_office(caf::actor_system& system, director& stage, network& wires, std::uint64_t seed, post_config settings = {});
+  ~post_office();
+
+  // -- lives
+  void open(life_number which);
+  /// `publish`: what callers of this address get to see.
+  void publish(const std::string& address, life_number which, const caf::strong_actor_ptr& door);
+  void unpublish(const std::string& address);
+  /// A life is over. Its peers notice at once when only its process ended, else by silence.
+  void close(life_number which, bool at_once);
+  caf::io::middleman_actor spawn_transport(life_number which);
+
+  // -- the network changed
+  /// Looks again at which connections are cut off.
+  void recheck();
+
+  // -- on the way
+  void send(life_number from, const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what);
+  void deliver(parcel& what);
+  /// A handle for `receiver` to an actor of another life.
+  caf::strong_actor_ptr import(life_number receiver, const caf::strong_actor_ptr& whom);
+  /// Both are alive and have a connection.
+  bool connected(life_number a, life_number b) const;
+
+  struct counts {
+    std::uint64_t sent = 0;
+    std::uint64_t delivered = 0;
+    std::uint64_t lost = 0;
+    std::uint64_t doubled = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t connections = 0;
+    std::uint64_t broken = 0;
+  };
+  const counts& counted() const { return counts_; }
+
+private:
+  struct connection {
+    std::array<life_number, 2> ends{};
+    bool open = false;
+    std::uint32_t opened = 0;
+    /// When the way from end 0 to 1, and back, is free again.
+    std::array<moment, 2> clear{};
+    std::array<bool, 2> cut{};
+    std::array<moment, 2> cut_since{};
+    std::array<std::uint64_t, 2> cut_number{};
+    /// What TCP keeps until the way is there again.
+    std::array<std::vector<std::unique_ptr<parcel>>, 2> held;
+  };
+  class proxy;
+  class registry;
+
+  static std::uint64_t key(life_number a, life_number b) {
+    return a < b ? static_cast<std::uint64_t>(a) << 32 | b : static_cast<std::uint64_t>(b) << 32 | a;
+  }
+  connection* find(life_number a, life_number b);
+  void connect(life_number caller, const std::string& address,
+               std::function<void(caf::expected<caf::strong_actor_ptr>)> done);
+  void establish(life_number a, life_number b);
+  void check(std::uint64_t which, connection& x);
+  void give_up(std::uint64_t which, std::size_t way, std::uint64_t number);
+  void lose(life_number here, life_number peer);
+  void shut(connection& x);
+  void launch(std::unique_ptr<parcel> what);
+  void transmit(connection& x, std::size_t way, std::unique_ptr<parcel> what);
+  void tell_down(life_number from, life_number to, std::uint64_t actor, const caf::error& why);
+  bool must_encode(const caf::message& what) const;
+  void encode(parcel& x);
+  bool decode(parcel& x);
+  std::uint32_t host_of(life_number x) const { return stage_.of(x).host; }
+
+  caf::actor_system& system_;
+  director& stage_;
+  network& wires_;
+  post_config settings_;
+  std::mt19937_64 chance_;
+  std::map<std::uint64_t, connection> connections_;
+  std::vector<std::unique_ptr<registry>> registries_;
+  std::map<std::string, std::pair<life_number, caf::weak_actor_ptr>> published_;
+  std::vector<std::set<caf::actor_id>> exported_;
+  std::vector<std::vector<life_number>> peers_;
+  counts counts_;
+  bool closing_ = false;
+};
+
+} // namespace novacron::simulation
