@@ -138,14 +138,46 @@ void virtual_driver::start(const std::string& name, workload::then<workload::run
   });
 }
 
+void virtual_driver::watch_lease(machine& on, surroundings around, const std::string& name, std::uint64_t number) {
+  const auto found = on.runs.find(name);
+  if (found == on.runs.end() || found->second.number != number || !found->second.alive)
+    return;
+  auto& x = found->second;
+  const auto patience = moment{workload::patience_of(x.what.spec())};
+  if (patience == moment{0})
+    return;
+  const auto now = around.stage.now() - on.booted;
+  if (now - on.lease < patience) {
+    around.stage.plan(on.lease + patience - now, 0, [&on, around, name, number] { watch_lease(on, around, name, number); });
+    return;
+  }
+  auto how = by_signal(SIGTERM);
+  how.reason = "the lease of the node is over";
+  how.lease_over = true;
+  x.alive = false;
+  x.how = how;
+  around.witness.ended(on.number, x.what);
+  if (x.over && around.stage.alive(x.listener)) {
+    around.stage.become(x.listener);
+    std::exchange(x.over, nullptr)(how);
+    around.stage.become(0);
+  }
+}
+
 void virtual_driver::come_alive(const std::string& name, workload::then<workload::running> done) {
   auto& x = on_.runs.at(name);
+  const auto patience = moment{workload::patience_of(x.what.spec())};
+  if (patience > moment{0} && around_.stage.now() - on_.booted - on_.lease >= patience) {
+    x.over = nullptr;
+    return done(trouble{fault::unreachable, "the lease of the node is over"});
+  }
   x.alive = true;
   x.how.reset();
   x.started = around_.stage.now();
   x.cpu_usec = 0;
   around_.witness.began(on_.number, x.what);
   done(workload::running{.pid = 1, .address = "", .started_ms = around_.wall_ms()});
+  watch_lease(on_, around_, name, x.number);
   const auto& how = behavior_of(x);
   if (how.run_max.count() == 0)
     return;

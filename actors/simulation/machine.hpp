@@ -6,6 +6,7 @@
 #include "actors/simulation/director.hpp"
 #include "actors/simulation/network.hpp"
 #include "actors/workload/driver.hpp"
+#include "actors/workload/lease.hpp"
 #include "messages/wire/node.pb.h"
 
 #include <map>
@@ -89,6 +90,8 @@ struct machine {
   std::shared_ptr<virtual_disk> disk = std::make_shared<virtual_disk>();
   std::map<std::string, virtual_run> runs;
   std::uint64_t run_count = 0;
+  /// When something was sent that a controller has answered, since boot; zero for never.
+  moment lease{0};
   /// When it was switched on last; its time since boot begins there.
   moment booted{0};
   /// What its wall clock is wrong by, and by how many millionths its clocks run fast.
@@ -137,12 +140,25 @@ private:
   bool struck(std::uint32_t of_a_million);
   /// In a moment, unless the node process ends before.
   void later(moment delay, std::function<void()> what) { around_.stage.plan(delay, life_, std::move(what)); }
+  /// As the shim does: ends a run whose lease is over, also while no node process is there.
+  static void watch_lease(machine& on, surroundings around, const std::string& name, std::uint64_t number);
   void come_alive(const std::string& name, workload::then<workload::running> done);
   void end_run(const std::string& name, std::uint64_t number, workload::ended how);
 
   machine& on_;
   surroundings around_;
   life_number life_;
+};
+
+/// The lease of a virtual host: its agent renews it, and what watches the runs reads it.
+class virtual_lease : public workload::lease {
+public:
+  explicit virtual_lease(machine& on) : on_{on} {}
+  duration confirmed() const override { return on_.lease; }
+  void confirm(duration sent) override { on_.lease = sent; }
+
+private:
+  machine& on_;
 };
 
 /// The power of a host goes: nothing on it runs any more.

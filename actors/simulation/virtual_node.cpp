@@ -119,8 +119,8 @@ room virtual_node::agent() {
             settings.data = "/virtual";
             settings.capacity = on_.facts.capacity();
             settings.report_interval = around_.settings.report_interval;
-            settings.contact_interval = std::max<duration>(settings.contact_interval, around_.settings.report_interval);
             settings.disk = on_.disk;
+            settings.lease = std::make_shared<virtual_lease>(on_);
             // A worker thread takes a moment, and ends with the process.
             settings.workers = std::make_shared<host::crew>([this, stage = &around_.stage, life = life_](std::function<void()> work) {
               stage->plan(std::chrono::microseconds{300}, life, std::move(work));

@@ -132,6 +132,7 @@ void world::bring_down(machine& on, bool power_lost, bool torn) {
   on.disk->lose_power(torn);
   lose_runs(on, witness_);
   on.booted = now();
+  on.lease = moment{0};
 }
 
 void world::crash(machine& on, bool torn) {

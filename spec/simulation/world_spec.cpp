@@ -33,7 +33,7 @@ void furnish(world& here, int edges, int controllers = 1) {
   here.advance(5s);
 }
 
-wire::WorkloadSpec workload(const std::string& name, std::uint32_t replicas, wire::OnDisconnect action = wire::ON_DISCONNECT_KEEP) {
+wire::WorkloadSpec service(const std::string& name, std::uint32_t replicas, wire::OnDisconnect action = wire::ON_DISCONNECT_KEEP) {
   auto x = wire::WorkloadSpec{};
   x.set_name(name);
   x.set_kind(wire::WORKLOAD_KIND_CONTAINER);
@@ -81,7 +81,7 @@ void heal(world& here, const std::string& name) {
 std::uint64_t story(std::uint64_t seed) {
   auto here = world{{.seed = seed}};
   furnish(here, 4);
-  CHECK(run(here, workload("web", 5, wire::ON_DISCONNECT_REPLACE)));
+  CHECK(run(here, service("web", 5, wire::ON_DISCONNECT_REPLACE)));
   here.crash(*here.find("edge-1"));
   here.advance(1min);
   here.restart(*here.find("edge-1"));
@@ -95,7 +95,7 @@ std::uint64_t story(std::uint64_t seed) {
 SCENARIO("the shipping actors form a fabric on virtual hosts and run what they are asked for") {
   auto here = world{{.seed = 7}};
   furnish(here, 6);
-  CHECK(run(here, workload("web", 9)));
+  CHECK(run(here, service("web", 9)));
   const auto nodes = ask<wire::NodeList>(here, "scheduler", wire::NodeListRequest{});
   REQUIRE(nodes);
   CHECK(nodes->nodes_size() == 7);
@@ -113,7 +113,7 @@ SCENARIO("one seed is one history, and another seed another") {
 SCENARIO("a power loss ends what runs, the end of a node process does not") {
   auto here = world{{.seed = 3}};
   furnish(here, 3);
-  REQUIRE(run(here, workload("web", 6)));
+  REQUIRE(run(here, service("web", 6)));
   auto& edge = *here.find("edge-1");
   const auto there = here.watch().running_on(edge.number);
   REQUIRE(there > 0);
@@ -136,7 +136,7 @@ SCENARIO("a power loss ends what runs, the end of a node process does not") {
 SCENARIO("an edge that is cut off for three days runs on, and its return restarts nothing") {
   auto here = world{{.seed = 5}};
   furnish(here, 3);
-  REQUIRE(run(here, workload("web", 6)));
+  REQUIRE(run(here, service("web", 6)));
   const auto starts = here.watch().starts();
   cut_off(here, "edge-2");
   here.advance(72h);
@@ -172,13 +172,13 @@ SCENARIO("a cut shorter than anybody's patience delays, a longer one breaks the 
 SCENARIO("three controllers outlive the loss of the one that leads, and forget no order") {
   auto here = world{{.seed = 11}};
   furnish(here, 3, 3);
-  REQUIRE(run(here, workload("web", 3)));
+  REQUIRE(run(here, service("web", 3)));
   const auto first = here.truth().leader();
   REQUIRE(first);
   here.crash(here.machines()[*first]);
   CHECK(here.advance_until(10s, [&] { return here.truth().leader().has_value() && *here.truth().leader() != *first; }));
   here.advance(5s);
-  CHECK(run(here, workload("more", 2)));
+  CHECK(run(here, service("more", 2)));
   here.restart(here.machines()[*first]);
   here.advance(1min);
   CHECK(here.truth().of(*first).index() == here.truth().truth().index());
@@ -196,7 +196,7 @@ SCENARIO("two of three controllers go on while the third hears nobody") {
   cut_off(here, name);
   CHECK(here.advance_until(10s, [&] { return here.truth().leader() && *here.truth().leader() != *first; }));
   here.advance(10s);
-  CHECK(run(here, workload("web", 2)));
+  CHECK(run(here, service("web", 2)));
   heal(here, name);
   here.advance(30s);
   CHECK(here.truth().of(*first).index() == here.truth().truth().index());
@@ -207,7 +207,7 @@ SCENARIO("slow and stuck hosts do everything later, and nothing twice") {
   auto here = world{{.seed = 13}};
   furnish(here, 3);
   here.slow_down(*here.find("edge-1"), 100);
-  CHECK(run(here, workload("web", 6)));
+  CHECK(run(here, service("web", 6)));
   here.slow_down(*here.find("edge-1"), 0);
   here.advance(1min);
   CHECK(here.node_of(*here.find("cloud-1"))->names().present().size() == 2);
@@ -221,7 +221,7 @@ SCENARIO("slow and stuck hosts do everything later, and nothing twice") {
 SCENARIO("no clock of the wall decides anything") {
   auto here = world{{.seed = 14}};
   furnish(here, 3);
-  REQUIRE(run(here, workload("web", 6, wire::ON_DISCONNECT_REPLACE)));
+  REQUIRE(run(here, service("web", 6, wire::ON_DISCONNECT_REPLACE)));
   const auto starts = here.watch().starts();
   for (const auto offset : {std::chrono::nanoseconds{24h}, std::chrono::nanoseconds{-24h}, std::chrono::nanoseconds{1h}}) {
     for (auto& x : here.machines())
@@ -237,7 +237,7 @@ SCENARIO("a full disk takes no assignment, and takes it once there is room") {
   auto here = world{{.seed = 15}};
   furnish(here, 1);
   here.find("edge-1")->disk->fill(true);
-  CHECK_FALSE(run(here, workload("web", 1)));
+  CHECK_FALSE(run(here, service("web", 1)));
   here.find("edge-1")->disk->fill(false);
   CHECK(here.advance_until(2min, [&] { return here.watch().running("web") == 1; }));
 }
