@@ -173,6 +173,7 @@ const node_shape* cluster::find_node(const std::string& name) const {
 
 cluster::occupancy::occupancy(const occupancy& other) : holds{other.holds}, rooms{other.rooms} {
   for (auto& [key, held] : holds) {
+    held.key = &key;
     held.where = &rooms.at(held.what.node);
     held.where->holds[held.position] = &held;
   }
@@ -194,7 +195,7 @@ void cluster::take(const std::string& key, hold what) {
   }
   auto& held = found->second;
   auto& there = held_.rooms[what.node];
-  held = {std::move(what), &there, there.holds.size()};
+  held = {&found->first, std::move(what), &there, there.holds.size()};
   there.holds.push_back(&held);
   count_seen(held.what.need);
   if (there.at)
@@ -245,6 +246,15 @@ void cluster::reorder() {
 const hold* cluster::find_hold(const std::string& key) const {
   const auto found = held_.holds.find(key);
   return found == held_.holds.end() ? nullptr : &found->second.what;
+}
+
+std::vector<std::string> cluster::held_on(const std::string& node) const {
+  auto keys = std::vector<std::string>{};
+  if (const auto found = held_.rooms.find(node); found != held_.rooms.end())
+    for (const auto* held : found->second.holds)
+      keys.push_back(*held->key);
+  std::ranges::sort(keys);
+  return keys;
 }
 
 void cluster::account(slot at, const hold& x, int sign) {

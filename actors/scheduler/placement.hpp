@@ -137,6 +137,10 @@ public:
   /// Returns whether anything was held under that name.
   bool release(const std::string& key);
   const hold* find_hold(const std::string& key) const;
+  /// The keys of what is held on a node, sorted.
+  std::vector<std::string> held_on(const std::string& node) const;
+  /// The nodes that no rule forbids to an instance, whether they have room or not, by name.
+  std::vector<std::string> open_to(const request& x) const;
 
   /// The best node for an instance, the lowest name among equals; none when it fits nowhere.
   std::optional<decision> place(const request& x) const;
@@ -273,6 +277,7 @@ private:
     std::vector<held_room*> holds;
   };
   struct held_room {
+    const std::string* key = nullptr;
     hold what;
     node_room* where = nullptr;
     std::size_t position = 0;

@@ -340,4 +340,14 @@ std::optional<decision> cluster::place(const request& x) const {
   return decision{shapes_[*best].name, std::move(gpus), score};
 }
 
+std::vector<std::string> cluster::open_to(const request& x) const {
+  rank_names();
+  const auto s = prepare(x);
+  auto names = std::vector<std::string>{};
+  for (const auto& [name, at] : slots_)
+    if (has_bit(s.open, at))
+      names.push_back(name);
+  return names;
+}
+
 } // namespace novacron::scheduler

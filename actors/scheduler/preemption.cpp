@@ -1,0 +1,149 @@
+#include "actors/scheduler/preemption.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+namespace novacron::scheduler {
+namespace {
+
+struct candidate {
+  std::string key;
+  movable what;
+  hold held;
+};
+
+struct trial {
+  std::string node;
+  /// Lowest priority first, and of equals the greatest, so that few move.
+  std::vector<candidate> movable;
+  std::int32_t worst = 0;
+};
+
+std::optional<trial> look_at(const cluster& all, const std::string& node, std::int32_t priority,
+                             const std::function<std::optional<movable>(const std::string&)>& find) {
+  auto found = trial{node, {}, std::numeric_limits<std::int32_t>::max()};
+  for (const auto& key : all.held_on(node))
+    if (auto what = find(key); what && what->priority < priority)
+      found.movable.push_back({key, std::move(*what), *all.find_hold(key)});
+  if (found.movable.empty())
+    return std::nullopt;
+  std::ranges::sort(found.movable, [](const candidate& a, const candidate& b) {
+    return std::tuple{a.what.priority, -a.held.need.gpu_milli, -a.held.need.cpu_milli, -a.held.need.memory_bytes,
+                      a.key} < std::tuple{b.what.priority, -b.held.need.gpu_milli, -b.held.need.cpu_milli,
+                                          -b.held.need.memory_bytes, b.key};
+  });
+  found.worst = found.movable.front().what.priority;
+  return found;
+}
+
+/// What was changed on trial, and is changed back at the end.
+class tentative {
+public:
+  explicit tentative(cluster& all) : all_{all} {}
+  ~tentative() {
+    for (const auto& key : taken_)
+      all_.release(key);
+    for (auto& [key, what] : released_)
+      all_.take(key, what);
+  }
+  tentative(const tentative&) = delete;
+  tentative& operator=(const tentative&) = delete;
+
+  void release(const candidate& x) {
+    all_.release(x.key);
+    released_.emplace_back(x.key, x.held);
+  }
+  void take(const std::string& key, hold what) {
+    all_.take(key, std::move(what));
+    taken_.push_back(key);
+  }
+  /// What was released comes back where it was.
+  void restore(const std::string& key) {
+    const auto found = std::ranges::find(released_, key, &std::pair<std::string, hold>::first);
+    all_.take(key, found->second);
+    released_.erase(found);
+  }
+
+private:
+  cluster& all_;
+  std::vector<std::string> taken_;
+  std::vector<std::pair<std::string, hold>> released_;
+};
+
+hold hold_of(const request& x, const decision& where) {
+  return {where.node, x.workload, x.need, where.gpus, x.claims, x.apart};
+}
+
+std::optional<preemption> attempt(cluster& all, const request& x, const trial& here, std::size_t victims_max) {
+  auto changes = tentative{all};
+  auto only_here = x;
+  only_here.require["node"] = here.node;
+  auto victims = std::vector<const candidate*>{};
+  auto where = std::optional<decision>{};
+  for (const auto& victim : here.movable) {
+    if (victims.size() == victims_max)
+      return std::nullopt;
+    changes.release(victim);
+    victims.push_back(&victim);
+    if ((where = all.place(only_here)))
+      break;
+  }
+  if (!where)
+    return std::nullopt;
+  // Who need not go after all stays: the most important first.
+  for (auto i = victims.size(); i-- > 0 && victims.size() > 1;) {
+    const auto* victim = victims[i];
+    changes.restore(victim->key);
+    if (const auto still = all.place(only_here)) {
+      where = still;
+      victims.erase(victims.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      changes.release(*victim);
+    }
+  }
+  where = all.place(only_here);
+  if (!where)
+    return std::nullopt;
+  constexpr auto self = "preemption/";
+  changes.take(self, hold_of(x, *where));
+  auto result = preemption{*where, {}};
+  for (const auto* victim : victims) {
+    const auto other = all.place(victim->what.wanted);
+    if (!other || other->node == here.node)
+      return std::nullopt;
+    changes.take("preemption/" + victim->key, hold_of(victim->what.wanted, *other));
+    result.victims.push_back({victim->key, *other});
+  }
+  return result;
+}
+
+} // namespace
+
+std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t priority,
+                                  const std::function<std::optional<movable>(const std::string& key)>& find,
+                                  const preemption_config& settings) {
+  // Extensible resources may be what has to be freed.
+  auto anywhere = x;
+  anywhere.need.extra.clear();
+  auto trials = std::vector<trial>{};
+  for (const auto& node : all.open_to(anywhere))
+    if (auto here = look_at(all, node, priority, find))
+      trials.push_back(std::move(*here));
+  // First where the least important have to move.
+  std::ranges::stable_sort(trials, {}, [](const trial& t) { return t.worst; });
+  if (trials.size() > settings.nodes_max)
+    trials.resize(settings.nodes_max);
+  auto best = std::optional<preemption>{};
+  for (const auto& here : trials) {
+    auto found = attempt(all, x, here, settings.victims_max);
+    if (found && (!best || found->victims.size() < best->victims.size()))
+      best = std::move(found);
+    if (best && best->victims.size() == 1)
+      break;
+  }
+  return best;
+}
+
+} // namespace novacron::scheduler
