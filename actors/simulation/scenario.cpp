@@ -82,10 +82,13 @@ private:
     for (const auto& x : text.errors)
       complain(x.where, x.text);
     for (auto& x : text.statements) {
-      for (const auto& wrong : fill_in(x, variables_))
+      const auto unknown = fill_in(x, variables_);
+      for (const auto& wrong : unknown)
         complain(wrong.where, wrong.text);
       depth_ = depth;
-      statement_of(x, into);
+      // What stands in the place of an unknown value would only be complained about once more.
+      if (unknown.empty())
+        statement_of(x, into);
     }
   }
 
@@ -125,7 +128,7 @@ private:
       text.erase(0, 1);
     if (const auto ms = shell::parse_duration(text))
       return std::chrono::milliseconds{back ? -static_cast<std::int64_t>(*ms) : static_cast<std::int64_t>(*ms)};
-    complain(x.at(at), fmt::format("'{}' is no {}", x.words[at].text, shell::duration_wanted));
+    complain(x.at(at), fmt::format("'{}' is not {}", x.words[at].text, shell::duration_wanted));
     return {};
   }
   std::optional<moment> length_of(const statement& x, std::size_t at) {

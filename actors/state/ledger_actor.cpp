@@ -149,13 +149,16 @@ void mirror_change(pointer self, const wire::LedgerChanged& changed) {
 }
 
 /// The whole state, after a (re)start of the process: watchers are told only what differs.
+/// A ledger that is given from outside has one life.
+std::uint64_t starts_of(const state& s) { return s.process ? s.process->starts() : 1; }
+
 void mirror_all(pointer self, const wire::LedgerEntries& all) {
   auto& s = self->state;
   // A process that reads its log again begins with less than it had; what it had comes as changes.
   if (s.mirror_there && all.index() < s.mirror_index)
     return;
   mirror_change(self, difference(s.mirror, all));
-  s.seen.started(s.process->starts());
+  s.seen.started(starts_of(s));
   s.mirror_there = true;
   for (auto& late : std::exchange(s.late_watchers, {}))
     late.promise.deliver(begin_watch(self, std::move(late.one)));
@@ -343,8 +346,6 @@ wire::LedgerStatus status_without(const state& s, const std::string& why) {
   status.set_state(why);
   return status;
 }
-
-std::uint64_t starts_of(const state& s) { return s.process ? s.process->starts() : 1; }
 
 caf::result<wire::LedgerStatus> tell_status(pointer self) {
   auto& s = self->state;

@@ -70,7 +70,7 @@ SCENARIO("whatever is wrong with a statement, it is said before anything is play
     REQUIRE(errors.size() == 1);
     return errors.front();
   };
-  CHECK(mentions(one("advance soon"), "12:9: 'soon' is no a duration"));
+  CHECK(mentions(one("advance soon"), "12:9: 'soon' is not a duration"));
   CHECK(mentions(one("advance"), "usage: advance TIME"));
   CHECK(mentions(one("advance 5s 6s"), "12:12: usage: advance TIME"));
   CHECK(mentions(one("until converged 5m"), "usage: until CONDITION within TIME"));
