@@ -1,6 +1,5 @@
 #include "actors/simulation/agenda.hpp"
 
-
 #include <algorithm>
 #include <utility>
 

@@ -59,11 +59,11 @@ private:
     bool operator==(const key&) const = default;
   };
   struct key_hash {
-    std::size_t operator()(const key& x) const { return x.actor * 0x9E3779B97F4A7C15ull ^ x.id * 0xC2B2AE3D27D4EB4Full; }
+    std::size_t operator()(const key& x) const {
+      return x.actor * 0x9E3779B97F4A7C15ull ^ x.id * 0xC2B2AE3D27D4EB4Full;
+    }
   };
-  static bool later(const entry& a, const entry& b) {
-    return a.when != b.when ? a.when > b.when : a.number > b.number;
-  }
+  static bool later(const entry& a, const entry& b) { return a.when != b.when ? a.when > b.when : a.number > b.number; }
   static bool cancellable(event::kind x) { return x == event::kind::request_timeout || x == event::kind::timeout; }
 
   std::vector<entry> heap_;

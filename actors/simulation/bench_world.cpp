@@ -45,7 +45,8 @@ scenario world_of(const bench_options& options) {
   auto one = host_plan{.name = "cloud-1", .role = "cloud", .workloads = false};
   found.plan.hosts.push_back(one);
   for (auto i = 1u; i <= options.hosts; ++i) {
-    auto edge = host_plan{.name = fmt::format("edge-{}", i), .zone = fmt::format("zone-{}", i % 20), .joins = {"cloud-1"}};
+    auto edge =
+        host_plan{.name = fmt::format("edge-{}", i), .zone = fmt::format("zone-{}", i % 20), .joins = {"cloud-1"}};
     edge.capacity.set_cpu_milli(16'000);
     edge.capacity.set_memory_bytes(32ull << 30);
     edge.capacity.set_disk_bytes(1ull << 40);
@@ -79,15 +80,17 @@ std::vector<host::figure> bench_world(const bench_options& options) {
   const auto cpu = processor_seconds() - before;
   const auto seen = play.result();
   if (running < options.workloads || !seen.violations.empty())
-    throw std::runtime_error{fmt::format("{} of {} run, {} violations: {}", running, options.workloads, seen.violations.size(),
+    throw std::runtime_error{fmt::format("{} of {} run, {} violations: {}", running, options.workloads,
+                                         seen.violations.size(),
                                          seen.violations.empty() ? "none" : seen.violations.front().text)};
-  auto figures = std::vector<host::figure>{{"cpu", cpu, "s"},
-                                           {"resident", resident_bytes(), "B"},
-                                           {"events", static_cast<double>(seen.events), "1"},
-                                           {"messages", static_cast<double>(seen.messages.delivered), "1"},
-                                           {"events_rate", static_cast<double>(seen.events) / cpu, "1/s"},
-                                           {"virtual", std::chrono::duration<double>(seen.virtual_time).count(), "s"},
-                                           {"speedup", std::chrono::duration<double>(seen.virtual_time).count() / cpu, "1"}};
+  auto figures =
+      std::vector<host::figure>{{"cpu", cpu, "s"},
+                                {"resident", resident_bytes(), "B"},
+                                {"events", static_cast<double>(seen.events), "1"},
+                                {"messages", static_cast<double>(seen.messages.delivered), "1"},
+                                {"events_rate", static_cast<double>(seen.events) / cpu, "1/s"},
+                                {"virtual", std::chrono::duration<double>(seen.virtual_time).count(), "s"},
+                                {"speedup", std::chrono::duration<double>(seen.virtual_time).count() / cpu, "1"}};
   if (options.workloads > 0)
     figures.push_back({"filled", std::chrono::duration<double>(filled).count(), "s"});
   return figures;

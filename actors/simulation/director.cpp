@@ -40,7 +40,8 @@ public:
 
   void set_ordinary_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override {
     of_.agenda_.cancel(event::kind::timeout, self->id(), static_cast<std::uint64_t>(type));
-    plan(t, {.what = event::kind::timeout, .who = self->ctrl(), .id = static_cast<std::uint64_t>(type), .type = type}, id);
+    plan(t, {.what = event::kind::timeout, .who = self->ctrl(), .id = static_cast<std::uint64_t>(type), .type = type},
+         id);
   }
   void set_multi_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override {
     set_ordinary_timeout(t, self, type, id);
@@ -72,7 +73,8 @@ private:
     what.whose = of_.playing_;
     if (what.what == event::kind::timeout)
       what.act = [timeout, who = what.who.get(), type = what.type] {
-        who->get()->eq_impl(caf::make_message_id(), caf::strong_actor_ptr{who}, nullptr, caf::timeout_msg{type, timeout});
+        who->get()->eq_impl(caf::make_message_id(), caf::strong_actor_ptr{who}, nullptr,
+                            caf::timeout_msg{type, timeout});
       };
     of_.agenda_.plan(of_.now_ + std::max<moment>(wait, moment{0}), std::move(what));
   }
@@ -91,8 +93,8 @@ private:
 };
 
 director::director(caf::actor_system& system)
-  : abstract_coordinator{system}, clock_{std::make_unique<clock_face>(*this)},
-    unit_{std::make_unique<stand>(&system, *this)} {
+    : abstract_coordinator{system}, clock_{std::make_unique<clock_face>(*this)}, unit_{std::make_unique<stand>(&system,
+                                                                                                               *this)} {
   lives_.emplace_back();
   lives_[0].id = make_identity(0, 0);
 }
@@ -113,8 +115,8 @@ caf::actor_clock& director::clock() noexcept {
 
 void director::start() {
   auto settings = caf::actor_config{unit_.get()};
-  utility_actors_[printer_id] = caf::make_actor<silent_printer, caf::actor>(system().next_actor_id(), system().node(),
-                                                                           &system(), settings);
+  utility_actors_[printer_id] =
+      caf::make_actor<silent_printer, caf::actor>(system().next_actor_id(), system().node(), &system(), settings);
   become(0);
 }
 

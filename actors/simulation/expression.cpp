@@ -36,8 +36,12 @@ struct token {
   int column = 0;
 };
 
-bool begins_name(char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_'; }
-bool in_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-' || c == '/'; }
+bool begins_name(char c) {
+  return std::isalpha(static_cast<unsigned char>(c)) || c == '_';
+}
+bool in_name(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-' || c == '/';
+}
 
 /// "95%", "10m", "64MiB", "3" as a number: shares as shares, times in seconds, sizes in bytes.
 std::optional<double> number_of(const std::string& text) {
@@ -62,8 +66,9 @@ std::optional<double> number_of(const std::string& text) {
 
 class parser {
 public:
-  parser(std::string_view text, position where, const std::vector<std::string>& known, std::vector<script_error>& errors)
-    : text_{text}, where_{std::move(where)}, known_{known}, errors_{errors} {
+  parser(std::string_view text, position where, const std::vector<std::string>& known,
+         std::vector<script_error>& errors)
+      : text_{text}, where_{std::move(where)}, known_{known}, errors_{errors} {
     next();
   }
 
@@ -108,7 +113,8 @@ private:
   }
   void take_number() {
     const auto from = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '.' || text_[at_] == '%'))
+    while (at_ < text_.size() &&
+           (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '.' || text_[at_] == '%'))
       ++at_;
     now_.text = text_.substr(from, at_ - from);
     now_.what = token::kind::number;
@@ -209,7 +215,8 @@ private:
       return make({.constant = seen.text});
     }
     if (seen.what != token::kind::name) {
-      complain(fmt::format("a fact or a number is missing before {}", seen.what == token::kind::end ? "the end" : "'" + seen.text + "'"));
+      complain(fmt::format("a fact or a number is missing before {}",
+                           seen.what == token::kind::end ? "the end" : "'" + seen.text + "'"));
       return nullptr;
     }
     return name_or_call(seen);
@@ -217,8 +224,8 @@ private:
   node_ptr name_or_call(const token& seen) {
     if (at_ < text_.size() && text_[at_] == '(') {
       if (std::ranges::find(functions, seen.text) == functions.end())
-        complain(fmt::format("there is no function {}{}; there are {}", seen.text, shell::did_you_mean(seen.text, functions),
-                             fmt::join(functions, ", ")));
+        complain(fmt::format("there is no function {}{}; there are {}", seen.text,
+                             shell::did_you_mean(seen.text, functions), fmt::join(functions, ", ")));
       next();
       next();
       auto inner = either();
@@ -238,7 +245,8 @@ private:
       const auto star = pattern.find('*');
       if (star == pattern.npos)
         return pattern == name;
-      return name.size() > pattern.size() - 1 && name.starts_with(pattern.substr(0, star)) && name.ends_with(pattern.substr(star + 1));
+      return name.size() > pattern.size() - 1 && name.starts_with(pattern.substr(0, star)) &&
+             name.ends_with(pattern.substr(star + 1));
     });
   }
 
@@ -370,7 +378,8 @@ std::string to_string(const value& x) {
     return "\"" + *text + "\"";
   const auto& list = std::get<std::vector<double>>(x);
   auto shown = std::vector<double>{list.begin(), list.begin() + std::min<std::ptrdiff_t>(8, std::ssize(list))};
-  return fmt::format("[{:.4g}{}]", fmt::join(shown, ", "), shown.size() < list.size() ? fmt::format(", ... {} in all", list.size()) : "");
+  return fmt::format("[{:.4g}{}]", fmt::join(shown, ", "),
+                     shown.size() < list.size() ? fmt::format(", ... {} in all", list.size()) : "");
 }
 
 expression expression::parse(std::string_view text, const position& where, const std::vector<std::string>& known,

@@ -19,14 +19,17 @@ struct wanted {
 /// What the ledger wants to run.
 wanted wanted_by(const ledger::records& truth) {
   auto found = wanted{};
-  for (auto at = truth.all().lower_bound("workload/"); at != truth.all().end() && at->first.starts_with("workload/"); ++at) {
+  for (auto at = truth.all().lower_bound("workload/"); at != truth.all().end() && at->first.starts_with("workload/");
+       ++at) {
     auto record = wire::WorkloadRecord{};
     if (!record.ParseFromString(at->second.value))
       continue;
     ++found.workloads;
     const auto& spec = record.spec();
     const auto over = record.stopped() || record.outcome() != wire::PHASE_UNSPECIFIED;
-    const auto count = over ? 0.0 : spec.kind() == wire::WORKLOAD_KIND_BATCH ? 0.0 : static_cast<double>(std::max(1u, spec.replicas()));
+    const auto count = over                                       ? 0.0
+                       : spec.kind() == wire::WORKLOAD_KIND_BATCH ? 0.0
+                                                                  : static_cast<double>(std::max(1u, spec.replicas()));
     found.desired[spec.name()] = count;
     found.instances += count;
     found.failed += record.outcome() == wire::PHASE_FAILED ? 1 : 0;
@@ -95,13 +98,15 @@ std::optional<value> node_fact(world& here, const std::string& what) {
   auto* at = here.controller();
   if (!at)
     return {};
-  const auto answer = std::move(here.ask(*at, {"scheduler"}, caf::make_message(wire::NodeListRequest{}), std::chrono::seconds{5}).front());
+  const auto answer = std::move(
+      here.ask(*at, {"scheduler"}, caf::make_message(wire::NodeListRequest{}), std::chrono::seconds{5}).front());
   if (!answer || !answer->match_elements<wire::NodeList>())
     return {};
   const auto& list = answer->get_as<wire::NodeList>(0);
   if (what == "count")
     return static_cast<double>(list.nodes_size());
-  return static_cast<double>(std::ranges::count_if(list.nodes(), [&](const wire::NodeView& x) { return x.state() == what; }));
+  return static_cast<double>(
+      std::ranges::count_if(list.nodes(), [&](const wire::NodeView& x) { return x.state() == what; }));
 }
 
 bool all_as_wanted(world& here) {
@@ -119,13 +124,40 @@ bool all_as_wanted(world& here) {
 } // namespace
 
 const std::vector<std::string>& player::facts() {
-  static const auto all = std::vector<std::string>{
-    "converged",        "elections",         "events",           "host.*.cpu",         "host.*.memory",
-    "host.*.running",   "host.*.up",         "host.cpu",         "host.memory",        "host.running",       "hosts.count",
-    "hosts.down",       "hosts.up",          "leader",           "lost",               "messages",           "nodes.count",
-    "nodes.drained",    "nodes.lost",        "nodes.ready",      "orders",             "orders.acknowledged", "starts",
-    "time",             "violations",        "workload.*.desired", "workload.*.pending", "workload.*.running", "workloads.count",
-    "workloads.desired", "workloads.failed", "workloads.pending", "workloads.running", "zone.running"};
+  static const auto all = std::vector<std::string>{"converged",
+                                                   "elections",
+                                                   "events",
+                                                   "host.*.cpu",
+                                                   "host.*.memory",
+                                                   "host.*.running",
+                                                   "host.*.up",
+                                                   "host.cpu",
+                                                   "host.memory",
+                                                   "host.running",
+                                                   "hosts.count",
+                                                   "hosts.down",
+                                                   "hosts.up",
+                                                   "leader",
+                                                   "lost",
+                                                   "messages",
+                                                   "nodes.count",
+                                                   "nodes.drained",
+                                                   "nodes.lost",
+                                                   "nodes.ready",
+                                                   "orders",
+                                                   "orders.acknowledged",
+                                                   "starts",
+                                                   "time",
+                                                   "violations",
+                                                   "workload.*.desired",
+                                                   "workload.*.pending",
+                                                   "workload.*.running",
+                                                   "workloads.count",
+                                                   "workloads.desired",
+                                                   "workloads.failed",
+                                                   "workloads.pending",
+                                                   "workloads.running",
+                                                   "zone.running"};
   return all;
 }
 
@@ -149,9 +181,13 @@ std::optional<value> player::fact(const std::string& name) {
   if (name == "hosts.up" || name == "hosts.down")
     return static_cast<double>(std::ranges::count(here.machines(), name == "hosts.up", &machine::up));
   if (name == "host.cpu")
-    return of_hosts(here, [&](const machine& x) { return share(watch.used_on(x.number).cpu_milli(), x.facts.capacity().cpu_milli()); });
+    return of_hosts(here, [&](const machine& x) {
+      return share(watch.used_on(x.number).cpu_milli(), x.facts.capacity().cpu_milli());
+    });
   if (name == "host.memory")
-    return of_hosts(here, [&](const machine& x) { return share(watch.used_on(x.number).memory_bytes(), x.facts.capacity().memory_bytes()); });
+    return of_hosts(here, [&](const machine& x) {
+      return share(watch.used_on(x.number).memory_bytes(), x.facts.capacity().memory_bytes());
+    });
   if (name == "host.running")
     return of_hosts(here, [&](const machine& x) { return static_cast<double>(watch.running_on(x.number)); });
   if (name == "zone.running")

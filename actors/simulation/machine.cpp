@@ -62,7 +62,9 @@ void virtual_disk::lose_power(bool torn) {
 
 namespace {
 
-trouble none_such(const std::string& name) { return {fault::not_found, "there is no instance " + name}; }
+trouble none_such(const std::string& name) {
+  return {fault::not_found, "there is no instance " + name};
+}
 
 ended by_signal(int number) {
   return {.code = 128 + number, .reason = number == SIGKILL ? "killed by signal 9" : "ended by signal 15"};
@@ -148,7 +150,8 @@ void virtual_driver::watch_lease(machine& on, surroundings around, const std::st
     return;
   const auto now = around.stage.now() - on.booted;
   if (now - on.lease < patience) {
-    around.stage.plan(on.lease + patience - now, 0, [&on, around, name, number] { watch_lease(on, around, name, number); });
+    around.stage.plan(on.lease + patience - now, 0,
+                      [&on, around, name, number] { watch_lease(on, around, name, number); });
     return;
   }
   auto how = by_signal(SIGTERM);

@@ -28,8 +28,8 @@ std::vector<std::string> order_book::lost(const ledger::records& truth) const {
     if (last.what == wish::run && !there)
       found.push_back(fmt::format("{} was accepted as generation {} and is gone", workload, last.generation));
     else if (last.what == wish::run && (record.generation() < last.generation || record.stopped()))
-      found.push_back(fmt::format("{} was accepted as generation {}; the ledger holds generation {}{}", workload, last.generation,
-                                  record.generation(), record.stopped() ? ", stopped" : ""));
+      found.push_back(fmt::format("{} was accepted as generation {}; the ledger holds generation {}{}", workload,
+                                  last.generation, record.generation(), record.stopped() ? ", stopped" : ""));
     else if (last.what == wish::stop && there && !record.stopped())
       found.push_back(fmt::format("{} was to stop, and the ledger does not know", workload));
     else if (last.what == wish::forget && there && !record.forgotten())

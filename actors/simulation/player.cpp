@@ -22,8 +22,8 @@ constexpr auto samples_max = std::size_t{2000};
 
 bool not_now(const caf::error& x) {
   const auto kind = explain(x).kind;
-  return kind == fault::unreachable || kind == fault::unavailable || kind == fault::timeout || kind == fault::not_leader ||
-         kind == fault::overloaded || kind == fault::storage || kind == fault::unspecified;
+  return kind == fault::unreachable || kind == fault::unavailable || kind == fault::timeout ||
+         kind == fault::not_leader || kind == fault::overloaded || kind == fault::storage || kind == fault::unspecified;
 }
 
 } // namespace
@@ -156,8 +156,9 @@ void player::until(const expression& what, moment limit, const position& where, 
   ++score_.expectations;
   while (!what.holds(facts, error)) {
     if (world_->now() >= end) {
-      world_->watch().accuse("until", fmt::format("{}:{}: {} did not come true within {} s: {}", where.file, where.line, text,
-                                                  limit.count() / 1'000'000'000, error.empty() ? what.explain(facts) : error));
+      world_->watch().accuse("until",
+                             fmt::format("{}:{}: {} did not come true within {} s: {}", where.file, where.line, text,
+                                         limit.count() / 1'000'000'000, error.empty() ? what.explain(facts) : error));
       return;
     }
     pass_until(std::min(end, world_->now() + stride));
@@ -230,7 +231,8 @@ void player::stop(const std::string& workload, bool forget) {
   if (answer)
     return orders_.acknowledged(workload, wish, 0);
   orders_.unsure(workload);
-  score_.reports.push_back(fmt::format("{} {}: {}", forget ? "delete" : "stop", workload, explain(answer.error()).text));
+  score_.reports.push_back(
+      fmt::format("{} {}: {}", forget ? "delete" : "stop", workload, explain(answer.error()).text));
 }
 
 void player::drain(const host_set& whom, bool drained) {
@@ -242,7 +244,8 @@ void player::drain(const host_set& whom, bool drained) {
     x.set_drained(drained);
     note_operation(drained ? "drain" : "undrain");
     if (const auto answer = order<wire::Done>(x); !answer)
-      score_.reports.push_back(fmt::format("{} {}: {}", drained ? "drain" : "undrain", x.node(), explain(answer.error()).text));
+      score_.reports.push_back(
+          fmt::format("{} {}: {}", drained ? "drain" : "undrain", x.node(), explain(answer.error()).text));
   }
 }
 
@@ -367,8 +370,9 @@ host_set player::some_of(const host_set& whom, std::size_t count) {
 // -- weather ---------------------------------------------------------------------------------------------------------
 
 void player::begin_weather(const climate& what, moment length) {
-  auto drawn = draw_weather(what, options_.seed * 1'000'003 + strikes_drawn_, length, static_cast<host_number>(world_->machines().size()),
-                            world_->truth().members(), strikes_drawn_);
+  auto drawn =
+      draw_weather(what, options_.seed * 1'000'003 + strikes_drawn_, length,
+                   static_cast<host_number>(world_->machines().size()), world_->truth().members(), strikes_drawn_);
   strikes_drawn_ += static_cast<std::uint32_t>(drawn.size()) + 1;
   for (auto& x : drawn) {
     x.begin += world_->now();

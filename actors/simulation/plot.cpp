@@ -33,7 +33,10 @@ struct panel {
 std::string escaped(const std::string& text) {
   auto out = std::string{};
   for (const auto c : text)
-    out += c == '<' ? std::string{"&lt;"} : c == '>' ? std::string{"&gt;"} : c == '&' ? std::string{"&amp;"} : std::string{c};
+    out += c == '<'   ? std::string{"&lt;"}
+           : c == '>' ? std::string{"&gt;"}
+           : c == '&' ? std::string{"&amp;"}
+                      : std::string{c};
   return out;
 }
 
@@ -45,13 +48,24 @@ double rate(const outcome& x, std::size_t i, double sample::*what) {
 }
 
 const std::vector<panel>& panels() {
-  static const auto field = [](double sample::*what) { return [what](const outcome& x, std::size_t i) { return x.samples[i].*what; }; };
+  static const auto field = [](double sample::*what) {
+    return [what](const outcome& x, std::size_t i) { return x.samples[i].*what; };
+  };
   static const auto all = std::vector<panel>{
-    {"Instances", "", false, {{"running", "#1b7837", field(&sample::running)}, {"pending", "#d95f02", field(&sample::pending)}}},
-    {"Reserved", "", true, {{"cpu", "#2166ac", field(&sample::cpu)}, {"memory", "#762a83", field(&sample::memory)}}},
-    {"Hosts up", "", false, {{"hosts", "#444444", field(&sample::hosts_up)}}},
-    {"Messages", "/s", false, {{"messages", "#b2182b", [](const outcome& x, std::size_t i) { return rate(x, i, &sample::messages); }}}},
-    {"Starts of instances", "/s", false, {{"starts", "#01665e", [](const outcome& x, std::size_t i) { return rate(x, i, &sample::restarts); }}}},
+      {"Instances",
+       "",
+       false,
+       {{"running", "#1b7837", field(&sample::running)}, {"pending", "#d95f02", field(&sample::pending)}}},
+      {"Reserved", "", true, {{"cpu", "#2166ac", field(&sample::cpu)}, {"memory", "#762a83", field(&sample::memory)}}},
+      {"Hosts up", "", false, {{"hosts", "#444444", field(&sample::hosts_up)}}},
+      {"Messages",
+       "/s",
+       false,
+       {{"messages", "#b2182b", [](const outcome& x, std::size_t i) { return rate(x, i, &sample::messages); }}}},
+      {"Starts of instances",
+       "/s",
+       false,
+       {{"starts", "#01665e", [](const outcome& x, std::size_t i) { return rate(x, i, &sample::restarts); }}}},
   };
   return all;
 }
@@ -77,19 +91,21 @@ std::string time_text(double seconds) {
 
 class drawing {
 public:
-  explicit drawing(const outcome& x) : x_{x}, end_{std::max(1e-9, std::chrono::duration<double>(x.virtual_time).count())} {}
+  explicit drawing(const outcome& x)
+      : x_{x}, end_{std::max(1e-9, std::chrono::duration<double>(x.virtual_time).count())} {}
 
   std::string draw() {
     const auto lanes = std::min<std::size_t>(x_.incidents.size(), lanes_max);
     const auto panels_end = top + static_cast<double>(panels().size()) * (panel_height + panel_gap);
     const auto height = panels_end + 40 + static_cast<double>(lanes) * lane_height + 30;
-    out_ = fmt::format(R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1:.0f}" width="{0}" height="{1:.0f}" font-family="sans-serif" font-size="12">
+    out_ = fmt::format(
+        R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1:.0f}" width="{0}" height="{1:.0f}" font-family="sans-serif" font-size="12">
 <rect width="{0}" height="{1:.0f}" fill="#ffffff"/>
 <text x="{2}" y="26" font-size="18" font-weight="bold">{3}, seed {4}</text>
 <text x="{2}" y="46" fill="#555555">{5} virtual, {6} events, {7} messages, {8} violations, hash {9:016x}</text>
 )",
-                       width, height, left, escaped(x_.scenario), x_.seed, time_text(end_), x_.events, x_.messages.delivered,
-                       x_.violations.size(), x_.hash);
+        width, height, left, escaped(x_.scenario), x_.seed, time_text(end_), x_.events, x_.messages.delivered,
+        x_.violations.size(), x_.hash);
     auto y = top;
     for (const auto& each : panels()) {
       draw_panel(each, y);
@@ -112,15 +128,22 @@ private:
     shade(y);
     for (auto line = 0; line <= 4; ++line) {
       const auto at = y + panel_height * (1 - line / 4.0);
-      const auto shown = what.share ? fmt::format("{:.0f} %", most * line * 25) : fmt::format("{:.3g}{}", most * line / 4, what.unit);
-      out_ += fmt::format(R"(<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="#dddddd"/><text x="{:.1f}" y="{:.1f}" text-anchor="end" fill="#555555">{}</text>)" "\n",
-                          left, at, width - right, at, left - 6, at + 4, shown);
+      const auto shown =
+          what.share ? fmt::format("{:.0f} %", most * line * 25) : fmt::format("{:.3g}{}", most * line / 4, what.unit);
+      out_ += fmt::format(
+          R"(<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="#dddddd"/><text x="{:.1f}" y="{:.1f}" text-anchor="end" fill="#555555">{}</text>)"
+          "\n",
+          left, at, width - right, at, left - 6, at + 4, shown);
     }
     auto label = left;
-    out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" font-weight="bold">{}</text>)" "\n", left, y - 6, what.title);
+    out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" font-weight="bold">{}</text>)"
+                        "\n",
+                        left, y - 6, what.title);
     label += 9.0 * static_cast<double>(what.title.size()) + 12;
     for (const auto& curve : what.curves) {
-      out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" fill="{}">{}</text>)" "\n", label, y - 6, curve.color, curve.name);
+      out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" fill="{}">{}</text>)"
+                          "\n",
+                          label, y - 6, curve.color, curve.name);
       label += 8.0 * static_cast<double>(curve.name.size()) + 14;
       draw_curve(curve, y, most);
     }
@@ -130,26 +153,36 @@ private:
   void draw_curve(const curve& what, double y, double most) {
     auto points = std::string{};
     for (auto i = std::size_t{0}; i < x_.samples.size(); ++i)
-      points += fmt::format("{:.1f},{:.1f} ", across(x_.samples[i].when), y + panel_height * (1 - what.at(x_, i) / most));
-    out_ += fmt::format(R"(<polyline points="{}" fill="none" stroke="{}" stroke-width="1.5"/>)" "\n", points, what.color);
+      points +=
+          fmt::format("{:.1f},{:.1f} ", across(x_.samples[i].when), y + panel_height * (1 - what.at(x_, i) / most));
+    out_ += fmt::format(R"(<polyline points="{}" fill="none" stroke="{}" stroke-width="1.5"/>)"
+                        "\n",
+                        points, what.color);
   }
 
   /// Faults stand behind the curves, so that cause and effect are one picture.
   void shade(double y) {
     for (const auto& x : x_.incidents)
-      out_ += fmt::format(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="#d6604d" opacity="0.10"/>)" "\n", across(x.begin), y,
-                          std::max(1.0, across(x.end) - across(x.begin)), panel_height);
+      out_ +=
+          fmt::format(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="#d6604d" opacity="0.10"/>)"
+                      "\n",
+                      across(x.begin), y, std::max(1.0, across(x.end) - across(x.begin)), panel_height);
   }
 
   void draw_times(double y) {
     const auto stride = round_up(end_ / 8);
     for (auto at = 0.0; at <= end_ * 1.0001; at += stride)
-      out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle" fill="#777777" font-size="10">{}</text>)" "\n", across(at), y, time_text(at));
+      out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle" fill="#777777" font-size="10">{}</text>)"
+                          "\n",
+                          across(at), y, time_text(at));
   }
 
   void draw_faults(double y) {
-    out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" font-weight="bold">Faults{}</text>)" "\n", left, y - 6,
-                        x_.incidents.size() > lanes_max ? fmt::format(" (the first {} of {})", lanes_max, x_.incidents.size()) : "");
+    out_ += fmt::format(
+        R"(<text x="{:.1f}" y="{:.1f}" font-weight="bold">Faults{}</text>)"
+        "\n",
+        left, y - 6,
+        x_.incidents.size() > lanes_max ? fmt::format(" (the first {} of {})", lanes_max, x_.incidents.size()) : "");
     auto lane = 0;
     for (const auto& x : x_.incidents) {
       if (lane == lanes_max)
@@ -158,14 +191,18 @@ private:
       const auto from = across(x.begin);
       const auto to = std::max(from + 2, across(x.end));
       const auto inside = to > width - 260;
-      out_ += fmt::format(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="#d6604d"/><text x="{:.1f}" y="{:.1f}" font-size="10"{}>{}</text>)" "\n", from,
-                          at, to - from, lane_height - 3, inside ? from - 4 : to + 4, at + lane_height - 4, inside ? R"( text-anchor="end")" : "",
-                          escaped(x.what + " " + x.whom));
+      out_ += fmt::format(
+          R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="#d6604d"/><text x="{:.1f}" y="{:.1f}" font-size="10"{}>{}</text>)"
+          "\n",
+          from, at, to - from, lane_height - 3, inside ? from - 4 : to + 4, at + lane_height - 4,
+          inside ? R"( text-anchor="end")" : "", escaped(x.what + " " + x.whom));
     }
     draw_times(y + lane * lane_height + 16);
     for (const auto& x : x_.violations)
-      out_ += fmt::format(R"(<line x1="{0:.1f}" y1="{1:.1f}" x2="{0:.1f}" y2="{2:.1f}" stroke="#b2182b" stroke-dasharray="4 3"><title>{3}</title></line>)" "\n",
-                          across(x.when), top, y + lane * lane_height, escaped(x.rule + ": " + x.text));
+      out_ += fmt::format(
+          R"(<line x1="{0:.1f}" y1="{1:.1f}" x2="{0:.1f}" y2="{2:.1f}" stroke="#b2182b" stroke-dasharray="4 3"><title>{3}</title></line>)"
+          "\n",
+          across(x.when), top, y + lane * lane_height, escaped(x.rule + ": " + x.text));
   }
 
   const outcome& x_;

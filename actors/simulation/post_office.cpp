@@ -14,12 +14,13 @@ namespace novacron::simulation {
 /// Stands in one life for an actor of another.
 class post_office::proxy : public caf::actor_proxy {
 public:
-  proxy(caf::actor_config& settings, post_office& office, life_number home) : actor_proxy{settings}, office_{office}, home_{home} {}
+  proxy(caf::actor_config& settings, post_office& office, life_number home, life_number away)
+      : actor_proxy{settings}, office_{office}, home_{home}, away_{away} {}
 
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit*) override {
     // As with BASP: what is sent to a dead proxy vanishes, requests too.
     if (!dead_)
-      office_.send(home_, ctrl(), std::move(what));
+      office_.send(home_, away_, id(), std::move(what));
   }
   bool add_backlink(caf::abstract_actor* x) override { return monitorable_actor::add_backlink(x); }
   void kill_proxy(caf::execution_unit* unit, caf::error reason) override {
@@ -30,6 +31,7 @@ public:
 private:
   post_office& office_;
   life_number home_;
+  life_number away_;
   bool dead_ = false;
 };
 
@@ -43,7 +45,8 @@ public:
     if (away == 0 || !office_.connected(home_, away))
       return nullptr;
     auto settings = caf::actor_config{};
-    auto made = caf::make_actor<proxy, caf::strong_actor_ptr>(id, node, &office_.system_, settings, office_, home_);
+    auto made =
+        caf::make_actor<proxy, caf::strong_actor_ptr>(id, node, &office_.system_, settings, office_, home_, away);
     office_.exported_[away].insert(id);
     // BASP tells the other side to watch it; the news of its end travels like any other.
     if (const auto target = office_.system_.registry().get(id))
@@ -56,15 +59,37 @@ public:
   }
   void set_last_hop(caf::node_id*) override {}
 
+  /// The proxy for an actor of another life, made on first use.
+  const caf::strong_actor_ptr& known(const caf::node_id& node, caf::actor_id id) {
+    auto& found = quick_[id];
+    if (!found)
+      found = proxies.get_or_put(node, id);
+    return found;
+  }
+  void erase(const caf::node_id& node) {
+    quick_.clear();
+    proxies.erase(node);
+  }
+  void erase(const caf::node_id& node, caf::actor_id id, caf::error why) {
+    quick_.erase(id);
+    proxies.erase(node, id, std::move(why));
+  }
+  void clear() {
+    quick_.clear();
+    proxies.clear();
+  }
+
   caf::proxy_registry proxies;
 
 private:
   post_office& office_;
   life_number home_;
+  std::unordered_map<caf::actor_id, caf::strong_actor_ptr> quick_;
 };
 
-post_office::post_office(caf::actor_system& system, director& stage, network& wires, std::uint64_t seed, post_config settings)
-  : system_{system}, stage_{stage}, wires_{wires}, settings_{settings}, chance_{seed} {
+post_office::post_office(caf::actor_system& system, director& stage, network& wires, std::uint64_t seed,
+                         post_config settings)
+    : system_{system}, stage_{stage}, wires_{wires}, settings_{settings}, chance_{seed} {
   stage_.deliver = [this](parcel& x) { deliver(x); };
 }
 
@@ -87,7 +112,7 @@ void post_office::open(life_number which) {
 }
 
 void post_office::publish(const std::string& address, life_number which, const caf::strong_actor_ptr& door) {
-  system_.registry().put(door->id(), door);
+  export_actor(door);
   published_[address] = {which, caf::weak_actor_ptr{door.get()}};
 }
 
@@ -101,16 +126,18 @@ void post_office::close(life_number which, bool at_once) {
     if (!x || !x->open)
       continue;
     shut(*x);
-    const auto wait = at_once && !wires_.is_cut(host_of(which), host_of(peer))
-                        ? wires_.quality(host_of(which), host_of(peer)).latency
-                        : settings_.silence_max + moment{static_cast<std::int64_t>(chance_() % static_cast<std::uint64_t>(settings_.heartbeat.count()))};
+    const auto wait =
+        at_once && !wires_.is_cut(host_of(which), host_of(peer))
+            ? wires_.quality(host_of(which), host_of(peer)).latency
+            : settings_.silence_max + moment{static_cast<std::int64_t>(
+                                          chance_() % static_cast<std::uint64_t>(settings_.heartbeat.count()))};
     stage_.plan(wait, peer, [this, which, peer] { lose(peer, which); });
   }
   for (const auto id : exported_[which])
     system_.registry().erase(id);
   exported_[which].clear();
   if (registries_[which])
-    registries_[which]->proxies.clear();
+    registries_[which]->clear();
 }
 
 // -- connections -----------------------------------------------------------------------------------------------------
@@ -156,7 +183,8 @@ void post_office::connect(life_number caller, const std::string& address,
   stage_.plan(2 * wires_.round_trip(host_of(caller), host_of(callee)), caller, [=, this] {
     const auto now = published_.find(address);
     const auto door = now == published_.end() ? caf::strong_actor_ptr{} : now->second.second.lock();
-    if (!door || now->second.first != callee || !stage_.alive(callee) || wires_.is_cut(host_of(caller), host_of(callee)))
+    if (!door || now->second.first != callee || !stage_.alive(callee) ||
+        wires_.is_cut(host_of(caller), host_of(callee)))
       return done(caf::make_error(caf::sec::cannot_connect_to_node));
     establish(caller, callee);
     done(import(caller, door));
@@ -177,7 +205,9 @@ void post_office::check(std::uint64_t which, connection& x) {
     x.cut[way] = cut;
     if (cut) {
       const auto number = ++x.cut_number[way];
-      const auto wait = settings_.silence_max + moment{static_cast<std::int64_t>(chance_() % static_cast<std::uint64_t>(settings_.heartbeat.count()))};
+      const auto wait =
+          settings_.silence_max +
+          moment{static_cast<std::int64_t>(chance_() % static_cast<std::uint64_t>(settings_.heartbeat.count()))};
       stage_.plan(wait, 0, [this, which, way, number] { give_up(which, way, number); });
       continue;
     }
@@ -221,16 +251,23 @@ void post_office::lose(life_number here, life_number peer) {
   if (!stage_.alive(here) || connected(here, peer))
     return;
   stage_.become(here);
-  registries_[here]->proxies.erase(stage_.of(peer).id);
+  registries_[here]->erase(stage_.of(peer).id);
 }
 
 // -- on the way ------------------------------------------------------------------------------------------------------
 
-bool post_office::must_encode(const caf::message& what) const {
-  if (settings_.encoded)
+bool post_office::must_encode(const caf::message& what) {
+  if (settings_.encoded || what.size() != 1)
     return true;
   // Only messages of our language that consist of nothing else are known to carry no handles.
-  return what.size() != 1 || novacron::name_of(what.content()).empty();
+  const auto* type = what.content().type(0).second;
+  if (!type)
+    return true;
+  for (const auto& [known, plain] : plain_)
+    if (known == type)
+      return !plain;
+  plain_.emplace_back(type, !novacron::name_of(what.content()).empty());
+  return !plain_.back().second;
 }
 
 void post_office::encode(parcel& x) {
@@ -250,18 +287,27 @@ bool post_office::decode(parcel& x) {
   return !source(x.stages, x.content);
 }
 
-void post_office::send(life_number from, const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what) {
+void post_office::export_actor(const caf::strong_actor_ptr& who) {
+  if (who->id() >= registered_.size())
+    registered_.resize(std::max<std::size_t>(who->id() + 1, registered_.size() * 2));
+  if (registered_[who->id()])
+    return;
+  registered_[who->id()] = true;
+  system_.registry().put(who->id(), who);
+}
+
+void post_office::send(life_number from, life_number to, caf::actor_id receiver, caf::mailbox_element_ptr what) {
   if (closing_ || !stage_.alive(from))
     return;
   auto mail = std::make_unique<parcel>();
   mail->from = from;
-  mail->to = stage_.life_of(to->node());
-  mail->receiver = to->id();
+  mail->to = to;
+  mail->receiver = receiver;
   mail->mid = what->mid;
   mail->stages = std::move(what->stages);
   if (what->sender) {
     mail->sender = what->sender->id();
-    system_.registry().put(what->sender->id(), what->sender);
+    export_actor(what->sender);
   }
   mail->content = what->move_content_to_message();
   const auto before = stage_.now_playing();
@@ -322,20 +368,22 @@ void post_office::deliver(parcel& what) {
     return;
   ++counts_.delivered;
   stage_.become(what.to);
-  stage_.note(static_cast<std::uint64_t>(stage_.now().count()) ^ static_cast<std::uint64_t>(what.receiver) << 32 ^ what.sender);
-  auto& proxies = registries_[what.to]->proxies;
+  stage_.note(static_cast<std::uint64_t>(stage_.now().count()) ^ static_cast<std::uint64_t>(what.receiver) << 32 ^
+              what.sender);
+  auto& proxies = *registries_[what.to];
   if (what.what == parcel::kind::down)
     return proxies.erase(stage_.of(what.from).id, what.sender, what.reason);
   stage_.note(what.bytes.data(), what.bytes.size());
   if (!decode(what))
     return;
-  const auto sender = what.sender == 0 ? caf::strong_actor_ptr{} : proxies.get_or_put(stage_.of(what.from).id, what.sender);
+  const auto sender = what.sender == 0 ? caf::strong_actor_ptr{} : proxies.known(stage_.of(what.from).id, what.sender);
   const auto receiver = system_.registry().get(what.receiver);
   if (!receiver) {
     caf::detail::sync_request_bouncer{caf::exit_reason::remote_link_unreachable}(sender, what.mid);
     return;
   }
-  receiver->enqueue(caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content)), nullptr);
+  receiver->enqueue(caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content)),
+                    nullptr);
 }
 
 // -- transport -------------------------------------------------------------------------------------------------------
@@ -343,16 +391,16 @@ void post_office::deliver(parcel& what) {
 caf::io::middleman_actor post_office::spawn_transport(life_number which) {
   const auto made = system_.spawn([this, which](caf::event_based_actor* self) -> caf::behavior {
     return {
-      [=, this](caf::connect_atom, const std::string& host, std::uint16_t) {
-        auto promise = self->make_response_promise<caf::node_id, caf::strong_actor_ptr, std::set<std::string>>();
-        connect(which, host, [=](caf::expected<caf::strong_actor_ptr> found) mutable {
-          if (found)
-            promise.deliver((*found)->node(), *found, std::set<std::string>{});
-          else
-            promise.deliver(found.error());
-        });
-        return promise;
-      },
+        [=, this](caf::connect_atom, const std::string& host, std::uint16_t) {
+          auto promise = self->make_response_promise<caf::node_id, caf::strong_actor_ptr, std::set<std::string>>();
+          connect(which, host, [=](caf::expected<caf::strong_actor_ptr> found) mutable {
+            if (found)
+              promise.deliver((*found)->node(), *found, std::set<std::string>{});
+            else
+              promise.deliver(found.error());
+          });
+          return promise;
+        },
     };
   });
   return caf::actor_cast<caf::io::middleman_actor>(made);

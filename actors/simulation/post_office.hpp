@@ -13,7 +13,9 @@
 #include <array>
 #include <map>
 #include <set>
+#include <typeinfo>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace novacron::simulation {
@@ -31,7 +33,8 @@ struct post_config {
 
 class post_office {
 public:
-  post_office(caf::actor_system& system, director& stage, network& wires, std::uint64_t seed, post_config settings = {});
+  post_office(caf::actor_system& system, director& stage, network& wires, std::uint64_t seed,
+              post_config settings = {});
   ~post_office();
 
   // -- lives
@@ -48,7 +51,6 @@ public:
   void recheck();
 
   // -- on the way
-  void send(life_number from, const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what);
   void deliver(parcel& what);
   /// A handle for `receiver` to an actor of another life.
   caf::strong_actor_ptr import(life_number receiver, const caf::strong_actor_ptr& whom);
@@ -82,6 +84,9 @@ private:
   class proxy;
   class registry;
 
+  void send(life_number from, life_number to, caf::actor_id receiver, caf::mailbox_element_ptr what);
+  void export_actor(const caf::strong_actor_ptr& who);
+
   static std::uint64_t key(life_number a, life_number b) {
     return a < b ? static_cast<std::uint64_t>(a) << 32 | b : static_cast<std::uint64_t>(b) << 32 | a;
   }
@@ -96,7 +101,7 @@ private:
   void launch(std::unique_ptr<parcel> what);
   void transmit(connection& x, std::size_t way, std::unique_ptr<parcel> what);
   void tell_down(life_number from, life_number to, std::uint64_t actor, const caf::error& why);
-  bool must_encode(const caf::message& what) const;
+  bool must_encode(const caf::message& what);
   void encode(parcel& x);
   bool decode(parcel& x);
   std::uint32_t host_of(life_number x) const { return stage_.of(x).host; }
@@ -111,6 +116,10 @@ private:
   std::map<std::string, std::pair<life_number, caf::weak_actor_ptr>> published_;
   std::vector<std::set<caf::actor_id>> exported_;
   std::vector<std::vector<life_number>> peers_;
+  /// Actors that CAF's registry knows, by number; looking there is slower.
+  std::vector<bool> registered_;
+  /// Whether messages of a type are known to carry no handles.
+  std::vector<std::pair<const std::type_info*, bool>> plain_;
   counts counts_;
   bool closing_ = false;
 };

@@ -19,7 +19,8 @@ constexpr auto include_depth_max = 16;
 
 class compiler {
 public:
-  compiler(const std::string& file, const file_reader& files, reading& into) : files_{files}, into_{into}, file_{file} {}
+  compiler(const std::string& file, const file_reader& files, reading& into)
+      : files_{files}, into_{into}, file_{file} {}
 
   void read(std::string_view text) {
     compile(parse_script(text, file_), into_.what.steps, 0);
@@ -37,33 +38,33 @@ private:
 
   static const std::map<std::string, verb>& verbs() {
     static const auto all = std::map<std::string, verb>{
-      {"advance", {&compiler::advance, 1, 1}},
-      {"crash", {&compiler::crash, 1, 4}},
-      {"cut", {&compiler::cut, 1, 5}},
-      {"delete", {&compiler::stop, 1, 1}},
-      {"drain", {&compiler::drain, 1, 1}},
-      {"every", {&compiler::every, 1, 64}},
-      {"expect", {&compiler::expect, 1, 64}},
-      {"fill-disk", {&compiler::fill_disk, 1, 3}},
-      {"forget-node", {&compiler::forget_node, 1, 1}},
-      {"free-disk", {&compiler::fill_disk, 1, 3}},
-      {"heal", {&compiler::heal, 0, 1}},
-      {"image", {&compiler::image, 0, 0}},
-      {"include", {&compiler::include, 1, 1}},
-      {"kill", {&compiler::kill, 1, 3}},
-      {"let", {&compiler::let, 3, 64}},
-      {"report", {&compiler::report, 0, 64}},
-      {"restart", {&compiler::restart, 1, 1}},
-      {"run", {&compiler::run, 0, 1}},
-      {"seed", {&compiler::seed, 1, 1}},
-      {"skew", {&compiler::skew, 2, 3}},
-      {"slow", {&compiler::slow, 2, 2}},
-      {"stick", {&compiler::stick, 1, 1}},
-      {"stop", {&compiler::stop, 1, 1}},
-      {"undrain", {&compiler::drain, 1, 1}},
-      {"until", {&compiler::until, 3, 64}},
-      {"weather", {&compiler::weather, 3, 3}},
-      {"world", {&compiler::world, 0, 1}},
+        {"advance", {&compiler::advance, 1, 1}},
+        {"crash", {&compiler::crash, 1, 4}},
+        {"cut", {&compiler::cut, 1, 5}},
+        {"delete", {&compiler::stop, 1, 1}},
+        {"drain", {&compiler::drain, 1, 1}},
+        {"every", {&compiler::every, 1, 64}},
+        {"expect", {&compiler::expect, 1, 64}},
+        {"fill-disk", {&compiler::fill_disk, 1, 3}},
+        {"forget-node", {&compiler::forget_node, 1, 1}},
+        {"free-disk", {&compiler::fill_disk, 1, 3}},
+        {"heal", {&compiler::heal, 0, 1}},
+        {"image", {&compiler::image, 0, 0}},
+        {"include", {&compiler::include, 1, 1}},
+        {"kill", {&compiler::kill, 1, 3}},
+        {"let", {&compiler::let, 3, 64}},
+        {"report", {&compiler::report, 0, 64}},
+        {"restart", {&compiler::restart, 1, 1}},
+        {"run", {&compiler::run, 0, 1}},
+        {"seed", {&compiler::seed, 1, 1}},
+        {"skew", {&compiler::skew, 2, 3}},
+        {"slow", {&compiler::slow, 2, 2}},
+        {"stick", {&compiler::stick, 1, 1}},
+        {"stop", {&compiler::stop, 1, 1}},
+        {"undrain", {&compiler::drain, 1, 1}},
+        {"until", {&compiler::until, 3, 64}},
+        {"weather", {&compiler::weather, 3, 3}},
+        {"world", {&compiler::world, 0, 1}},
     };
     return all;
   }
@@ -99,7 +100,9 @@ private:
       for (const auto& [name, unused] : verbs())
         known.push_back(name);
       const auto meant = shell::did_you_mean(x.verb(), known);
-      return complain(x.where, fmt::format("there is no statement '{}'{}", x.verb(), meant.empty() ? fmt::format("; there are {}", fmt::join(known, ", ")) : meant));
+      return complain(x.where,
+                      fmt::format("there is no statement '{}'{}", x.verb(),
+                                  meant.empty() ? fmt::format("; there are {}", fmt::join(known, ", ")) : meant));
     }
     const auto count = x.words.size() - 1;
     if (count < found->second.words_min || count > found->second.words_max)
@@ -147,7 +150,8 @@ private:
     complain(x.at(at), wrong);
     return {};
   }
-  std::optional<std::int64_t> number_of(const statement& x, std::size_t at, std::string text, std::int64_t least, std::int64_t most) {
+  std::optional<std::int64_t> number_of(const statement& x, std::size_t at, std::string text, std::int64_t least,
+                                        std::int64_t most) {
     const auto found = shell::parse_number(text);
     if (found && *found >= least && *found <= most)
       return found;
@@ -155,7 +159,8 @@ private:
     return {};
   }
   /// The hosts of `crash HOSTS [any N]`: all of them, or some drawn when it is played.
-  std::optional<std::function<host_set(player&)>> chosen_of(const statement& x, std::size_t from, std::vector<std::string>* left) {
+  std::optional<std::function<host_set(player&)>> chosen_of(const statement& x, std::size_t from,
+                                                            std::vector<std::string>* left) {
     const auto all = hosts_of(x, from);
     auto some = std::size_t{0};
     for (auto i = from + 1; i < x.words.size(); ++i) {
@@ -264,11 +269,14 @@ private:
     const auto text = x.rest.substr(0, x.rest.rfind("within"));
     const auto what = condition(x, text);
     if (limit && what)
-      into.push_back({x.where, [limit = *limit, what = *what, where = x.where, text](player& p) { p.until(what, limit, where, text); }});
+      into.push_back({x.where, [limit = *limit, what = *what, where = x.where, text](player& p) {
+                        p.until(what, limit, where, text);
+                      }});
   }
   void expect(const statement& x, std::vector<step>& into) {
     if (const auto what = condition(x, x.rest))
-      into.push_back({x.where, [what = *what, where = x.where, text = x.rest](player& p) { p.expect(what, where, text); }});
+      into.push_back(
+          {x.where, [what = *what, where = x.where, text = x.rest](player& p) { p.expect(what, where, text); }});
   }
   void every(const statement& x, std::vector<step>& into) {
     if (x.words[1].text == "off" && x.words.size() == 2 && !x.has_block)
@@ -321,12 +329,14 @@ private:
   void stop(const statement& x, std::vector<step>& into) {
     const auto& name = x.words[1].text;
     if (!workloads_.contains(name))
-      return complain(x.at(1), fmt::format("no workload '{}' was run before{}", name, shell::did_you_mean(name, {workloads_.begin(), workloads_.end()})));
+      return complain(x.at(1), fmt::format("no workload '{}' was run before{}", name,
+                                           shell::did_you_mean(name, {workloads_.begin(), workloads_.end()})));
     into.push_back({x.where, [name, forget = x.verb() == "delete"](player& p) { p.stop(name, forget); }});
   }
   void drain(const statement& x, std::vector<step>& into) {
     if (const auto hosts = hosts_of(x, 1))
-      into.push_back({x.where, [hosts = *hosts, drained = x.verb() == "drain"](player& p) { p.drain(hosts, drained); }});
+      into.push_back(
+          {x.where, [hosts = *hosts, drained = x.verb() == "drain"](player& p) { p.drain(hosts, drained); }});
   }
   void forget_node(const statement& x, std::vector<step>& into) {
     if (const auto hosts = hosts_of(x, 1))
@@ -368,7 +378,8 @@ private:
   void heal(const statement& x, std::vector<step>& into) {
     const auto name = x.words.size() > 1 ? x.words[1].text : std::string{};
     if (!name.empty() && !cuts_.contains(name))
-      return complain(x.at(1), fmt::format("no cut is called '{}'{}", name, shell::did_you_mean(name, {cuts_.begin(), cuts_.end()})));
+      return complain(x.at(1), fmt::format("no cut is called '{}'{}", name,
+                                           shell::did_you_mean(name, {cuts_.begin(), cuts_.end()})));
     into.push_back({x.where, [name](player& p) { p.heal(name); }});
   }
   void crash(const statement& x, std::vector<step>& into) {
@@ -394,7 +405,8 @@ private:
       text.pop_back();
     const auto times = number_of(x, 2, text, 1, 100'000);
     if (whom && times)
-      into.push_back({x.where, [whom = *whom, times = static_cast<std::uint32_t>(*times)](player& p) { p.slow(whom, times); }});
+      into.push_back(
+          {x.where, [whom = *whom, times = static_cast<std::uint32_t>(*times)](player& p) { p.slow(whom, times); }});
   }
   void stick(const statement& x, std::vector<step>& into) {
     if (const auto whom = hosts_of(x, 1))
@@ -402,7 +414,8 @@ private:
   }
   void fill_disk(const statement& x, std::vector<step>& into) {
     if (const auto whom = chosen_of(x, 1, nullptr))
-      into.push_back({x.where, [whom = *whom, full = x.verb() == "fill-disk"](player& p) { p.fill_disk(whom(p), full); }});
+      into.push_back(
+          {x.where, [whom = *whom, full = x.verb() == "fill-disk"](player& p) { p.fill_disk(whom(p), full); }});
   }
   void skew(const statement& x, std::vector<step>& into) {
     const auto whom = hosts_of(x, 1);
@@ -449,33 +462,34 @@ private:
 
 const std::vector<verb_help>& world_verbs() {
   static const auto all = std::vector<verb_help>{
-    {"advance", "advance TIME", "let virtual time pass"},
-    {"crash", "crash HOSTS [any N] [torn]", "take the power of hosts: what was not synced is lost"},
-    {"cut", "cut HOSTS [HOSTS] [one-way] [as NAME]", "let nothing pass between hosts, or between hosts and all others"},
-    {"delete", "delete WORKLOAD", "stop a workload and forget it"},
-    {"drain", "drain HOSTS", "move everything off nodes"},
-    {"every", "every TIME STATEMENT, every TIME { ... }, or every off", "do something again and again, or no more"},
-    {"expect", "expect CONDITION", "the run has failed unless it holds now"},
-    {"fill-disk", "fill-disk HOSTS [any N]", "leave no room on disks"},
-    {"forget-node", "forget-node HOSTS", "forget nodes that will not come back"},
-    {"free-disk", "free-disk HOSTS [any N]", "make room again"},
-    {"heal", "heal [NAME]", "end a cut, or all"},
-    {"image", "image { name = \"web:2\" ... }", "say how instances of an image behave from now on"},
-    {"include", "include FILE", "read another file here"},
-    {"kill", "kill HOSTS [any N]", "end the node process of hosts; what they run goes on"},
-    {"let", "let NAME = VALUE", "a variable, used as $NAME"},
-    {"report", "report TEXT", "say something in the result"},
-    {"restart", "restart HOSTS", "start nodes that are down, or anew"},
-    {"run", "run FILE.toml, or run { name = \"web\" ... }", "submit workloads"},
-    {"seed", "seed NUMBER", "the history to play, unless --seed says another"},
-    {"skew", "skew HOSTS TIME [drift=NUMBERppm]", "set wall clocks wrong by so much"},
-    {"slow", "slow HOSTS 100x", "make hosts slower; 1x is as usual"},
-    {"stick", "stick HOSTS", "let hosts do nothing until they are slow 1x"},
-    {"stop", "stop WORKLOAD", "stop a workload"},
-    {"undrain", "undrain HOSTS", "let drained nodes work again"},
-    {"until", "until CONDITION within TIME", "let time pass until it holds; the run has failed if it does not"},
-    {"weather", "weather NAME for TIME", "faults by chance: drizzle, gusts, storm, quake"},
-    {"world", "world FILE.toml, or world { [[hosts]] ... }", "the hosts and their network"},
+      {"advance", "advance TIME", "let virtual time pass"},
+      {"crash", "crash HOSTS [any N] [torn]", "take the power of hosts: what was not synced is lost"},
+      {"cut", "cut HOSTS [HOSTS] [one-way] [as NAME]",
+       "let nothing pass between hosts, or between hosts and all others"},
+      {"delete", "delete WORKLOAD", "stop a workload and forget it"},
+      {"drain", "drain HOSTS", "move everything off nodes"},
+      {"every", "every TIME STATEMENT, every TIME { ... }, or every off", "do something again and again, or no more"},
+      {"expect", "expect CONDITION", "the run has failed unless it holds now"},
+      {"fill-disk", "fill-disk HOSTS [any N]", "leave no room on disks"},
+      {"forget-node", "forget-node HOSTS", "forget nodes that will not come back"},
+      {"free-disk", "free-disk HOSTS [any N]", "make room again"},
+      {"heal", "heal [NAME]", "end a cut, or all"},
+      {"image", "image { name = \"web:2\" ... }", "say how instances of an image behave from now on"},
+      {"include", "include FILE", "read another file here"},
+      {"kill", "kill HOSTS [any N]", "end the node process of hosts; what they run goes on"},
+      {"let", "let NAME = VALUE", "a variable, used as $NAME"},
+      {"report", "report TEXT", "say something in the result"},
+      {"restart", "restart HOSTS", "start nodes that are down, or anew"},
+      {"run", "run FILE.toml, or run { name = \"web\" ... }", "submit workloads"},
+      {"seed", "seed NUMBER", "the history to play, unless --seed says another"},
+      {"skew", "skew HOSTS TIME [drift=NUMBERppm]", "set wall clocks wrong by so much"},
+      {"slow", "slow HOSTS 100x", "make hosts slower; 1x is as usual"},
+      {"stick", "stick HOSTS", "let hosts do nothing until they are slow 1x"},
+      {"stop", "stop WORKLOAD", "stop a workload"},
+      {"undrain", "undrain HOSTS", "let drained nodes work again"},
+      {"until", "until CONDITION within TIME", "let time pass until it holds; the run has failed if it does not"},
+      {"weather", "weather NAME for TIME", "faults by chance: drizzle, gusts, storm, quake"},
+      {"world", "world FILE.toml, or world { [[hosts]] ... }", "the hosts and their network"},
   };
   return all;
 }

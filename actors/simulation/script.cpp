@@ -13,8 +13,12 @@ namespace {
 /// Chosen: no scenario that people write is longer.
 constexpr auto script_bytes_max = std::size_t{8} << 20;
 
-bool is_space(char x) { return x == ' ' || x == '\t' || x == '\r'; }
-bool is_name(char x) { return std::isalnum(static_cast<unsigned char>(x)) || x == '_'; }
+bool is_space(char x) {
+  return x == ' ' || x == '\t' || x == '\r';
+}
+bool is_name(char x) {
+  return std::isalnum(static_cast<unsigned char>(x)) || x == '_';
+}
 
 std::string_view trimmed(std::string_view x) {
   while (!x.empty() && is_space(x.front()))
@@ -124,7 +128,8 @@ private:
         return;
       }
     }
-    found_.errors.push_back({{file_, opened, of.where.column}, fmt::format("the block of '{}' has no end: a line with }} alone", of.verb())});
+    found_.errors.push_back({{file_, opened, of.where.column},
+                             fmt::format("the block of '{}' has no end: a line with }} alone", of.verb())});
   }
 
   std::string_view text_;
@@ -184,7 +189,8 @@ std::vector<script_error> fill_in(statement& x, const std::map<std::string, std:
     replace_names(x.rest, variables);
   if (errors.empty() && x.has_block)
     if (const auto unknown = replace_names(x.block, variables); !unknown.empty())
-      errors.push_back({x.where, fmt::format("there is no variable ${} for this block{}", unknown, shell::did_you_mean(unknown, known))});
+      errors.push_back({x.where, fmt::format("there is no variable ${} for this block{}", unknown,
+                                             shell::did_you_mean(unknown, known))});
   return errors;
 }
 

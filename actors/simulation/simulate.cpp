@@ -43,7 +43,9 @@ double processor_seconds() {
          static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-double seconds(moment x) { return std::chrono::duration<double>(x).count(); }
+double seconds(moment x) {
+  return std::chrono::duration<double>(x).count();
+}
 
 std::string clock_text(moment x) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(x).count();
@@ -78,12 +80,12 @@ json to_json(const outcome& x) {
 void say(const outcome& x, double cpu) {
   for (const auto& each : x.reports)
     std::cout << each << "\n";
-  std::cout << fmt::format("{}, seed {}: {} virtual, {} events, {} messages, {:.2f} s of processor\n", x.scenario, x.seed,
-                           clock_text(x.virtual_time), x.events, x.messages.delivered, cpu);
+  std::cout << fmt::format("{}, seed {}: {} virtual, {} events, {} messages, {:.2f} s of processor\n", x.scenario,
+                           x.seed, clock_text(x.virtual_time), x.events, x.messages.delivered, cpu);
   std::cout << fmt::format("hash {:016x}\n", x.hash);
   if (x.violations.empty())
-    std::cout << fmt::format("nothing was violated; {} conditions were looked at, {} orders of {} acknowledged\n", x.expectations,
-                             x.acknowledged, x.orders);
+    std::cout << fmt::format("nothing was violated; {} conditions were looked at, {} orders of {} acknowledged\n",
+                             x.expectations, x.acknowledged, x.orders);
   for (const auto& each : x.violations)
     std::cout << fmt::format("VIOLATED at {} ({}): {}\n", clock_text(each.when), each.rule, each.text);
 }
@@ -99,8 +101,8 @@ public:
     const auto& stage = const_cast<player&>(p).here().stage();
     const auto events = stage.steps() + stage.timers();
     const auto wall = std::chrono::duration<double>(now - began_).count();
-    std::cerr << fmt::format("\r\033[K{} virtual, {:.0f} events/s, {:.0f}x", clock_text(p.here().now()), static_cast<double>(events) / wall,
-                             seconds(p.here().now()) / wall)
+    std::cerr << fmt::format("\r\033[K{} virtual, {:.0f} events/s, {:.0f}x", clock_text(p.here().now()),
+                             static_cast<double>(events) / wall, seconds(p.here().now()) / wall)
               << std::flush;
   }
   static void clear() { std::cerr << "\r\033[K" << std::flush; }
@@ -145,9 +147,10 @@ void print_coverage(const std::map<std::pair<std::string, std::string>, std::uin
 }
 
 int play_once(const reading& read, const std::string& file, const shell::invocation& x) {
-  auto options = play_options{.seed = static_cast<std::uint64_t>(x.number("seed", static_cast<std::int64_t>(read.what.seed))),
-                              .spared = numbers_in(x.get("without")),
-                              .keep_samples = x.has("plot")};
+  auto options =
+      play_options{.seed = static_cast<std::uint64_t>(x.number("seed", static_cast<std::int64_t>(read.what.seed))),
+                   .spared = numbers_in(x.get("without")),
+                   .keep_samples = x.has("plot")};
   const auto watched = ::isatty(2) == 1;
   auto line = progress_line{};
   if (watched)
@@ -179,8 +182,8 @@ int play_once(const reading& read, const std::string& file, const shell::invocat
   });
   auto all = options.spared;
   all.insert(spared.begin(), spared.end());
-  std::cerr << fmt::format("{} of {} faults are enough: {}\n", found.strikes.size() - spared.size(), found.strikes.size(),
-                           replay_line(file, options.seed, all));
+  std::cerr << fmt::format("{} of {} faults are enough: {}\n", found.strikes.size() - spared.size(),
+                           found.strikes.size(), replay_line(file, options.seed, all));
   return exit_violated;
 }
 
@@ -189,7 +192,8 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> range_in(const std::strin
   try {
     if (dots == text.npos)
       return std::pair{std::uint64_t{1}, static_cast<std::uint64_t>(std::stoull(text))};
-    const auto found = std::pair{static_cast<std::uint64_t>(std::stoull(text.substr(0, dots))), static_cast<std::uint64_t>(std::stoull(text.substr(dots + 2)))};
+    const auto found = std::pair{static_cast<std::uint64_t>(std::stoull(text.substr(0, dots))),
+                                 static_cast<std::uint64_t>(std::stoull(text.substr(dots + 2)))};
     return found.first <= found.second ? std::optional{found} : std::nullopt;
   } catch (const std::exception&) {
     return {};
@@ -218,14 +222,16 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
       coverage[pair] += count;
     if (watched) {
       const auto wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-      std::cerr << fmt::format("\r\033[K{} of {} seeds, {} failed, {:.0f} events/s, {:.0f} s to go", done, total, failed.size(),
-                               static_cast<double>(events) / wall, wall / static_cast<double>(done) * static_cast<double>(total - done))
+      std::cerr << fmt::format("\r\033[K{} of {} seeds, {} failed, {:.0f} events/s, {:.0f} s to go", done, total,
+                               failed.size(), static_cast<double>(events) / wall,
+                               wall / static_cast<double>(done) * static_cast<double>(total - done))
                 << std::flush;
     }
     if (one.violations == 0)
       return;
     failed.push_back(one);
-    std::cerr << fmt::format("{}seed {}: {}\n  {}\n", watched ? "\r\033[K" : "", one.seed, one.first, replay_line(file, one.seed, {}));
+    std::cerr << fmt::format("{}seed {}: {}\n  {}\n", watched ? "\r\033[K" : "", one.seed, one.first,
+                             replay_line(file, one.seed, {}));
   });
   if (watched)
     progress_line::clear();
@@ -233,7 +239,8 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
     auto all = json::array();
     for (const auto& one : failed)
       all.push_back({{"seed", one.seed}, {"first", one.first}});
-    std::cout << json{{"scenario", read.what.name}, {"seeds", total}, {"events", events}, {"failed", all}}.dump(2) << "\n";
+    std::cout << json{{"scenario", read.what.name}, {"seeds", total}, {"events", events}, {"failed", all}}.dump(2)
+              << "\n";
   } else {
     std::cout << fmt::format("{}: {} seeds, {} events, {} failed\n", read.what.name, total, events, failed.size());
   }

@@ -41,13 +41,16 @@ std::string to_line(const seed_result& x) {
   auto coverage = json::array();
   for (const auto& [pair, count] : x.coverage)
     coverage.push_back({pair.first, pair.second, count});
-  return json{{"seed", x.seed}, {"hash", x.hash}, {"events", x.events}, {"violations", x.violations}, {"first", x.first}, {"coverage", coverage}}
-           .dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return json{{"seed", x.seed},   {"hash", x.hash},      {"events", x.events}, {"violations", x.violations},
+              {"first", x.first}, {"coverage", coverage}}
+             .dump(-1, ' ', false, json::error_handler_t::replace) +
+         "\n";
 }
 
 seed_result from_line(const std::string& line) {
   const auto x = json::parse(line);
-  auto found = seed_result{.seed = x["seed"], .hash = x["hash"], .events = x["events"], .violations = x["violations"], .first = x["first"]};
+  auto found = seed_result{
+      .seed = x["seed"], .hash = x["hash"], .events = x["events"], .violations = x["violations"], .first = x["first"]};
   for (const auto& each : x["coverage"])
     found.coverage[{each[0], each[1]}] = each[2];
   return found;
@@ -119,7 +122,9 @@ void run_swarm(const scenario& what, std::uint64_t first, std::uint64_t last, un
       workers.erase(workers.begin() + static_cast<std::ptrdiff_t>(i));
       if (unfinished > last)
         continue;
-      told({.seed = unfinished, .violations = 1, .first = fmt::format("the process ended with signal {}", WIFSIGNALED(status) ? WTERMSIG(status) : 0)});
+      told({.seed = unfinished,
+            .violations = 1,
+            .first = fmt::format("the process ended with signal {}", WIFSIGNALED(status) ? WTERMSIG(status) : 0)});
       if (unfinished + jobs <= last)
         workers.push_back(start_worker(what, unfinished + jobs, last, jobs));
     }

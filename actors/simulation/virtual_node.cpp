@@ -15,11 +15,11 @@ namespace novacron::simulation {
 using node::room;
 
 virtual_node::virtual_node(node_surroundings around, machine& on)
-  : around_{std::move(around)}, on_{on}, life_{on.life}, names_{around_.system, on.facts.name()} {
+    : around_{std::move(around)}, on_{on}, life_{on.life}, names_{around_.system, on.facts.name()} {
   if (on_.facts.hosts_workloads())
     driver_ = std::make_shared<virtual_driver>(
-      on_, virtual_driver::surroundings{around_.stage, around_.images, around_.chance, around_.witness,
-                                        [this] { return around_.wall_ms(on_); }});
+        on_, virtual_driver::surroundings{around_.stage, around_.images, around_.chance, around_.witness,
+                                          [this] { return around_.wall_ms(on_); }});
   supervisor_ = node::spawn_supervisor(around_.system, names_, rooms(), {});
   auto settings = node::door_config{};
   for (const auto& peer : around_.joins)
@@ -89,8 +89,10 @@ room virtual_node::ledger() {
 }
 
 room virtual_node::compass() {
-  return {"compass", [this] { return node::spawn_compass(around_.system, handle_of<ledger_actor>(*names_.open("ledger")), names_); },
-          "ledger"};
+  return {
+      "compass",
+      [this] { return node::spawn_compass(around_.system, handle_of<ledger_actor>(*names_.open("ledger")), names_); },
+      "ledger"};
 }
 
 room virtual_node::scheduler() {
@@ -100,11 +102,12 @@ room virtual_node::scheduler() {
             settings.reconcile.node = on_.facts.name();
             settings.reconcile.policy = around_.settings.policy;
             settings.reconcile.sight.patience = around_.settings.patience;
-            settings.reconcile.sight.silence = std::max<duration>(settings.reconcile.sight.silence, 4 * around_.settings.report_interval);
+            settings.reconcile.sight.silence =
+                std::max<duration>(settings.reconcile.sight.silence, 4 * around_.settings.report_interval);
             settings.wall_ms = around_.wall_ms(on_);
-            auto started = caf::actor_cast<caf::actor>(
-              spawn_scheduler(around_.system, settings, handle_of<ledger_actor>(*names_.open("ledger")),
-                              [this](const std::string& node) { return names_.handle(node, "agent"); }, drawn()));
+            auto started = caf::actor_cast<caf::actor>(spawn_scheduler(
+                around_.system, settings, handle_of<ledger_actor>(*names_.open("ledger")),
+                [this](const std::string& node) { return names_.handle(node, "agent"); }, drawn()));
             introduce(started);
             return started;
           },
@@ -122,13 +125,14 @@ room virtual_node::agent() {
             settings.disk = on_.disk;
             settings.lease = std::make_shared<virtual_lease>(on_);
             // A worker thread takes a moment, and ends with the process.
-            settings.workers = std::make_shared<host::crew>([this, stage = &around_.stage, life = life_](std::function<void()> work) {
-              stage->plan(std::chrono::microseconds{300}, life, std::move(work));
-            });
+            settings.workers =
+                std::make_shared<host::crew>([this, stage = &around_.stage, life = life_](std::function<void()> work) {
+                  stage->plan(std::chrono::microseconds{300}, life, std::move(work));
+                });
             settings.since_boot = [this] { return duration{around_.stage.now() - on_.booted}; };
-            auto started = caf::actor_cast<caf::actor>(
-              workload::spawn_agent(around_.system, settings, driver_, workload::access_to(std::filesystem::path{"/virtual"}),
-                                    names_.leading("scheduler")));
+            auto started = caf::actor_cast<caf::actor>(workload::spawn_agent(
+                around_.system, settings, driver_, workload::access_to(std::filesystem::path{"/virtual"}),
+                names_.leading("scheduler")));
             introduce(started);
             return started;
           }};

@@ -1,6 +1,7 @@
 #pragma once
 
-/// The node process on a virtual host: the shipping rooms, composed with virtual time, chance, network, disk and machines.
+/// The node process on a virtual host: the shipping rooms, composed with virtual time, chance, network, disk and
+/// machines.
 
 #include "actors/node/directory.hpp"
 #include "actors/node/link_actor.hpp"

@@ -118,8 +118,12 @@ public:
       done({.value = found, .ok = true});
     });
   }
-  void add(const wire::LedgerAdd&, answered<wire::LedgerApplied> done) override { refuse(done, "the voters of the virtual world are those it began with"); }
-  void remove(const wire::LedgerRemove&, answered<wire::LedgerApplied> done) override { refuse(done, "the voters of the virtual world are those it began with"); }
+  void add(const wire::LedgerAdd&, answered<wire::LedgerApplied> done) override {
+    refuse(done, "the voters of the virtual world are those it began with");
+  }
+  void remove(const wire::LedgerRemove&, answered<wire::LedgerApplied> done) override {
+    refuse(done, "the voters of the virtual world are those it began with");
+  }
   void snapshot(answered<wire::LedgerApplied> done) override {
     soon([this, done] {
       auto found = wire::LedgerApplied{};
@@ -128,8 +132,12 @@ public:
       done({.value = found, .ok = true});
     });
   }
-  void backup(const wire::LedgerBackup&, answered<wire::LedgerApplied> done) override { refuse(done, "virtual disks keep no backups"); }
-  void restore(const wire::LedgerRestore&, answered<wire::LedgerApplied> done) override { refuse(done, "virtual disks keep no backups"); }
+  void backup(const wire::LedgerBackup&, answered<wire::LedgerApplied> done) override {
+    refuse(done, "virtual disks keep no backups");
+  }
+  void restore(const wire::LedgerRestore&, answered<wire::LedgerApplied> done) override {
+    refuse(done, "virtual disks keep no backups");
+  }
   void watch(watcher who) override {
     mine().watcher = std::move(who);
     soon([this] {
@@ -159,7 +167,8 @@ private:
     auto& x = mine();
     if (x.plays != member::part::leader) {
       const auto who = x.leader ? all_.members_[*x.leader]->host->facts.name() : std::string{};
-      return soon([failed, who] { failed({.kind = fault::not_leader, .text = "this voter does not lead", .leader = who}); });
+      return soon(
+          [failed, who] { failed({.kind = fault::not_leader, .text = "this voter does not lead", .leader = who}); });
     }
     if (x.host->disk->full() && !command.empty())
       return soon([failed] { failed({.kind = fault::storage, .text = "the disk of the ledger is full"}); });
@@ -182,7 +191,7 @@ private:
 };
 
 voters::voters(director& stage, network& wires, std::uint64_t seed, voters_config settings)
-  : stage_{stage}, wires_{wires}, settings_{settings}, chance_{seed} {}
+    : stage_{stage}, wires_{wires}, settings_{settings}, chance_{seed} {}
 
 voters::~voters() = default;
 
@@ -212,7 +221,8 @@ std::optional<host_number> voters::leader() const {
 }
 
 const ledger::records& voters::truth() const {
-  return (*std::ranges::max_element(members_, {}, [](const auto& x) { return x->machine_state.index(); }))->machine_state;
+  return (*std::ranges::max_element(members_, {}, [](const auto& x) { return x->machine_state.index(); }))
+      ->machine_state;
 }
 
 const ledger::records& voters::of(host_number host) const {
@@ -224,8 +234,8 @@ std::string voters::disagreement() const {
     for (const auto& b : members_)
       if (a->number < b->number && a->machine_state.index() == b->machine_state.index() &&
           a->machine_state.snapshot() != b->machine_state.snapshot())
-        return fmt::format("{} and {} both applied {} and hold different truths", a->host->facts.name(), b->host->facts.name(),
-                           a->machine_state.index());
+        return fmt::format("{} and {} both applied {} and hold different truths", a->host->facts.name(),
+                           b->host->facts.name(), a->machine_state.index());
   return {};
 }
 
@@ -261,7 +271,8 @@ void voters::stop(host_number host, bool power_lost) {
 }
 
 moment voters::election_wait() {
-  return settings_.election + moment{static_cast<std::int64_t>(chance_() % static_cast<std::uint64_t>(settings_.election.count()))};
+  return settings_.election +
+         moment{static_cast<std::int64_t>(chance_() % static_cast<std::uint64_t>(settings_.election.count()))};
 }
 
 void voters::watch_clock(std::size_t who, std::uint64_t start) {
@@ -276,7 +287,8 @@ void voters::watch_clock(std::size_t who, std::uint64_t start) {
   if (members_.size() == 1 && x.plays == member::part::leader)
     return;
   const auto next = x.heard + x.patience;
-  stage_.plan(std::max<moment>(next - stage_.now(), std::chrono::milliseconds{10}), x.life, [=, this] { watch_clock(who, start); });
+  stage_.plan(std::max<moment>(next - stage_.now(), std::chrono::milliseconds{10}), x.life,
+              [=, this] { watch_clock(who, start); });
 }
 
 void voters::tell_led(member& x) {
@@ -313,7 +325,8 @@ void voters::campaign(member& x) {
     return win(x);
   for (auto to = std::size_t{0}; to < members_.size(); ++to)
     if (to != x.number)
-      send(x, to, {.what = message::kind::ask_vote, .term = x.term, .index = x.last(), .index_term = x.term_of(x.last())});
+      send(x, to,
+           {.what = message::kind::ask_vote, .term = x.term, .index = x.last(), .index_term = x.term_of(x.last())});
 }
 
 void voters::win(member& x) {
@@ -382,7 +395,8 @@ void voters::receive(std::size_t who, std::uint64_t start, const message& what) 
     step_down(x, what.term);
   switch (what.what) {
     case message::kind::ask_vote: {
-      const auto newer = what.index_term != x.term_of(x.last()) ? what.index_term > x.term_of(x.last()) : what.index >= x.last();
+      const auto newer =
+          what.index_term != x.term_of(x.last()) ? what.index_term > x.term_of(x.last()) : what.index >= x.last();
       const auto agreed = what.term == x.term && newer && (!x.voted || *x.voted == what.from);
       if (agreed) {
         x.voted = what.from;
@@ -408,7 +422,8 @@ void voters::on_append(member& x, const message& what) {
   x.heard = stage_.now();
   tell_led(x);
   if (what.index > x.last() || (what.index >= x.base && x.term_of(what.index) != what.index_term))
-    return send(x, what.from, {.what = message::kind::appended, .term = x.term, .index = std::min(x.last(), what.index - 1)});
+    return send(x, what.from,
+                {.what = message::kind::appended, .term = x.term, .index = std::min(x.last(), what.index - 1)});
   if (!what.entries.empty() && x.host->disk->full())
     return;
   auto at = what.index;
@@ -475,11 +490,12 @@ void voters::replicate(member& x, std::size_t to) {
   x.flying[to] = true;
   const auto before = x.next[to] - 1;
   if (before < x.base)
-    return send(x, to, {.what = message::kind::snapshot,
-                        .term = x.term,
-                        .index = x.machine_state.index(),
-                        .index_term = x.term_of(x.machine_state.index()),
-                        .state = x.machine_state.snapshot()});
+    return send(x, to,
+                {.what = message::kind::snapshot,
+                 .term = x.term,
+                 .index = x.machine_state.index(),
+                 .index_term = x.term_of(x.machine_state.index()),
+                 .state = x.machine_state.snapshot()});
   auto what = message{.what = message::kind::append,
                       .term = x.term,
                       .index = before,
@@ -522,8 +538,16 @@ void voters::append(member& x, entry what, std::function<void(const ledger::reco
 
 void voters::sync(member& x, std::function<void()> then) {
   stage_.plan(settings_.sync, x.life, [this, &x, start = x.start, upto = x.last(), then] {
-    if (x.start != start || !x.up || x.host->disk->full())
+    if (x.start != start || !x.up)
       return;
+    // What cannot be written now is tried again, as the real one does.
+    if (x.host->disk->full()) {
+      stage_.plan(std::chrono::milliseconds{100}, x.life, [this, &x, start, then] {
+        if (x.start == start && x.up)
+          sync(x, then);
+      });
+      return;
+    }
     x.synced = std::max(x.synced, std::min(upto, x.last()));
     then();
     stage_.become(x.life);

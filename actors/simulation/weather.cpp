@@ -15,7 +15,8 @@ public:
   explicit dice(std::uint64_t seed) : chance_{seed} {}
   std::uint64_t below(std::uint64_t limit) { return limit == 0 ? 0 : chance_() % limit; }
   moment between(moment least, moment most) {
-    return least + moment{static_cast<std::int64_t>(below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, (most - least).count()))))};
+    return least + moment{static_cast<std::int64_t>(
+                       below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, (most - least).count()))))};
   }
 
 private:
@@ -54,16 +55,17 @@ std::string_view to_string(fault_kind x) {
 }
 
 const std::vector<fault_kind>& all_fault_kinds() {
-  static const auto all = std::vector<fault_kind>{cut, cut_one_way, crash, kill, slow, stuck, full_disk, skew, loss, doubling, delay};
+  static const auto all =
+      std::vector<fault_kind>{cut, cut_one_way, crash, kill, slow, stuck, full_disk, skew, loss, doubling, delay};
   return all;
 }
 
 const std::vector<climate>& climates() {
   static const auto all = std::vector<climate>{
-    {"drizzle", 30, 20s, {loss, doubling, delay, slow}},
-    {"gusts", 60, 40s, {cut, cut_one_way, delay, loss, doubling}},
-    {"storm", 120, 60s, all_fault_kinds()},
-    {"quake", 60, 90s, {crash, kill, stuck, full_disk, skew, cut}},
+      {"drizzle", 30, 20s, {loss, doubling, delay, slow}},
+      {"gusts", 60, 40s, {cut, cut_one_way, delay, loss, doubling}},
+      {"storm", 120, 60s, all_fault_kinds()},
+      {"quake", 60, 90s, {crash, kill, stuck, full_disk, skew, cut}},
   };
   return all;
 }
@@ -91,7 +93,8 @@ std::vector<strike> draw_weather(const climate& what, std::uint64_t seed, moment
     x.begin = chance.between(moment{0}, length * 9 / 10);
     x.length = chance.between(500ms, std::min(what.length_max, length - x.begin));
     // A third of the time it hits whoever votes: they are few, and matter most.
-    x.whom = !voters.empty() && chance.below(3) == 0 ? voters[chance.below(voters.size())] : static_cast<host_number>(chance.below(hosts));
+    x.whom = !voters.empty() && chance.below(3) == 0 ? voters[chance.below(voters.size())]
+                                                     : static_cast<host_number>(chance.below(hosts));
     x.other = chance.below(2) == 0 ? x.whom : static_cast<host_number>(chance.below(hosts));
     x.torn = chance.below(2) == 0;
     x.amount = drawn_amount(x.what, chance);

@@ -12,7 +12,19 @@
 
 namespace novacron::simulation {
 
-enum class fault_kind : std::uint8_t { cut, cut_one_way, crash, kill, slow, stuck, full_disk, skew, loss, doubling, delay };
+enum class fault_kind : std::uint8_t {
+  cut,
+  cut_one_way,
+  crash,
+  kill,
+  slow,
+  stuck,
+  full_disk,
+  skew,
+  loss,
+  doubling,
+  delay
+};
 std::string_view to_string(fault_kind x);
 const std::vector<fault_kind>& all_fault_kinds();
 

@@ -44,8 +44,8 @@ void witness::check_copies(const wire::Instance& what, const copy& fresh) {
       accuse("twice", fmt::format("{} runs twice in epoch {}: on {} and on {}", what.name(), fresh.epoch, there, here));
     // A copy that is moved runs on until its successor does, and a policy may allow a replacement while nobody knows.
     else if (!fresh.replaceable && !other.outgoing)
-      accuse("twice", fmt::format("{} of epoch {} began on {} while epoch {} runs on {}", what.name(), fresh.epoch, here,
-                                  other.epoch, there));
+      accuse("twice", fmt::format("{} of epoch {} began on {} while epoch {} runs on {}", what.name(), fresh.epoch,
+                                  here, other.epoch, there));
   }
 }
 
@@ -76,7 +76,8 @@ void witness::began(host_number where, const wire::Instance& what) {
 
 void witness::ended(host_number where, const wire::Instance& what) {
   auto& copies = live_[what.name()];
-  const auto found = std::ranges::find_if(copies, [&](const copy& x) { return x.where == where && x.epoch == what.epoch(); });
+  const auto found =
+      std::ranges::find_if(copies, [&](const copy& x) { return x.where == where && x.epoch == what.epoch(); });
   if (found == copies.end())
     return;
   copies.erase(found);

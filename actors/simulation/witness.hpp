@@ -23,7 +23,7 @@ class witness : public run_watcher {
 public:
   /// `leaving` says whether the truth lets that copy of an instance run on beside its successor.
   witness(std::function<moment()> now, std::function<bool(const std::string& instance, std::uint64_t epoch)> leaving)
-    : now_{std::move(now)}, leaving_{std::move(leaving)} {}
+      : now_{std::move(now)}, leaving_{std::move(leaving)} {}
 
   void add(const machine& host);
   void began(host_number where, const wire::Instance& what) override;

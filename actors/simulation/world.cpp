@@ -39,9 +39,11 @@ std::uint64_t chance_for(std::uint64_t seed, std::uint64_t part) {
 struct world::language : system_settings {};
 
 world::world(world_config settings)
-  : settings_{settings}, language_{std::make_unique<language>()}, system_{std::make_unique<caf::actor_system>(*language_)},
-    chance_{chance_for(settings.seed, 1)}, wires_{chance_for(settings.seed, 2)}, seal_{chance_for(settings.seed, 3)},
-    witness_{[this] { return now(); }, [this](const std::string& instance, std::uint64_t epoch) { return is_leaving(instance, epoch); }} {
+    : settings_{settings}, language_{std::make_unique<language>()}, system_{std::make_unique<caf::actor_system>(
+                                                                        *language_)},
+      chance_{chance_for(settings.seed, 1)}, wires_{chance_for(settings.seed, 2)}, seal_{chance_for(settings.seed, 3)},
+      witness_{[this] { return now(); },
+               [this](const std::string& instance, std::uint64_t epoch) { return is_leaving(instance, epoch); }} {
   system_->await_actors_before_shutdown(false);
   stage_ = dynamic_cast<director*>(&system_->scheduler());
   stage_->shuffle(chance_for(settings.seed, 4), settings.shuffle_one_in);
@@ -111,9 +113,10 @@ void world::bring_up(machine& on) {
       controllers.push_back(x.facts.name());
   stage_->become(on.life);
   nodes_[on.number] = std::make_unique<virtual_node>(
-    node_surroundings{*system_, *stage_, *post_, *voters_, seal_, denied_, images_, chance_, witness_, settings_.nodes,
-                      [this](const machine& x) { return wall_ms(x); }, joins_[on.number], std::move(controllers)},
-    on);
+      node_surroundings{*system_, *stage_, *post_, *voters_, seal_, denied_, images_, chance_, witness_,
+                        settings_.nodes, [this](const machine& x) { return wall_ms(x); }, joins_[on.number],
+                        std::move(controllers)},
+      on);
   stage_->become(0);
 }
 
@@ -206,16 +209,19 @@ std::vector<caf::expected<caf::message>> world::ask(machine& at, const std::vect
     answers.emplace_back(caf::make_error(fault::timeout, path + " did not answer in time"));
     stage_->become(life);
     ears.push_back(node::make_relay<ear>(*system_));
-    const auto target = here ? here->names().find(path) : caf::expected<caf::actor>{caf::make_error(fault::unreachable, "the host is down")};
+    const auto target = here ? here->names().find(path)
+                             : caf::expected<caf::actor>{caf::make_error(fault::unreachable, "the host is down")};
     if (!target) {
       ears.back()->heard = caf::make_message(target.error());
       continue;
     }
     caf::actor_cast<caf::strong_actor_ptr>(*target)->enqueue(
-      caf::make_mailbox_element(caf::strong_actor_ptr{ears.back()->ctrl()}, caf::make_message_id(1), {}, question), nullptr);
+        caf::make_mailbox_element(caf::strong_actor_ptr{ears.back()->ctrl()}, caf::make_message_id(1), {}, question),
+        nullptr);
   }
   stage_->become(0);
-  stage_->run_until(now() + patience, [&] { return std::ranges::all_of(ears, [](const auto& x) { return x->heard.has_value(); }); });
+  stage_->run_until(now() + patience,
+                    [&] { return std::ranges::all_of(ears, [](const auto& x) { return x->heard.has_value(); }); });
   for (auto i = std::size_t{0}; i < ears.size(); ++i) {
     auto& heard = ears[i]->heard;
     if (heard && heard->match_elements<caf::error>())

@@ -17,7 +17,9 @@ using place = toml_reader::place;
 /// Chosen: ten times what the largest world that was measured has.
 constexpr auto hosts_max = std::int64_t{100'000};
 
-moment from_ms(std::uint64_t x) { return std::chrono::milliseconds{static_cast<std::int64_t>(x)}; }
+moment from_ms(std::uint64_t x) {
+  return std::chrono::milliseconds{static_cast<std::int64_t>(x)};
+}
 
 class world_reader {
 public:
@@ -28,20 +30,22 @@ public:
     const auto time = [this](auto& target) {
       return [this, &target](const place& at) { from_.duration(at, [&](auto v) { target = from_ms(v); }); };
     };
-    from_.read(root, "",
-               {{"hosts", [&](const place& at) { from_.tables(at, [&](auto& t, const auto& p) { hosts(t, p); }); }},
-                {"links", [&](const place& at) { from_.tables(at, [&](auto& t, const auto& p) { link(t, p); }); }},
-                {"network", [&](const place& at) { from_.table(at, [&](auto& t, const auto& p) { quality(t, p, into_.usual, {}); }); }},
-                {"images", [&](const place& at) { from_.tables(at, [&](auto& t, const auto& p) { image(t, p); }); }},
-                {"report", time(nodes.report_interval)},
-                {"beat", time(nodes.pulse.beat)},
-                {"silence", time(nodes.pulse.patience)},
-                {"redial", time(nodes.pulse.pause_max)},
-                {"lost_after", time(nodes.patience)},
-                {"policy", [&](const place& at) { from_.text(at, [&](auto v) { nodes.policy = v; }); }},
-                {"election", time(into_.settings.voters.election)},
-                {"heartbeat", time(into_.settings.voters.heartbeat)},
-                {"encoded", [&](const place& at) { from_.yes_no(at, [&](auto v) { into_.settings.post.encoded = v; }); }}});
+    from_.read(
+        root, "",
+        {{"hosts", [&](const place& at) { from_.tables(at, [&](auto& t, const auto& p) { hosts(t, p); }); }},
+         {"links", [&](const place& at) { from_.tables(at, [&](auto& t, const auto& p) { link(t, p); }); }},
+         {"network",
+          [&](const place& at) { from_.table(at, [&](auto& t, const auto& p) { quality(t, p, into_.usual, {}); }); }},
+         {"images", [&](const place& at) { from_.tables(at, [&](auto& t, const auto& p) { image(t, p); }); }},
+         {"report", time(nodes.report_interval)},
+         {"beat", time(nodes.pulse.beat)},
+         {"silence", time(nodes.pulse.patience)},
+         {"redial", time(nodes.pulse.pause_max)},
+         {"lost_after", time(nodes.patience)},
+         {"policy", [&](const place& at) { from_.text(at, [&](auto v) { nodes.policy = v; }); }},
+         {"election", time(into_.settings.voters.election)},
+         {"heartbeat", time(into_.settings.voters.heartbeat)},
+         {"encoded", [&](const place& at) { from_.yes_no(at, [&](auto v) { into_.settings.post.encoded = v; }); }}});
   }
 
   void image(const toml::table& t, const std::string& where) { read_image(t, where); }
@@ -55,21 +59,22 @@ private:
     one.capacity.set_memory_bytes(8ull << 30);
     one.capacity.set_disk_bytes(100ull << 30);
     auto hosting = std::optional<bool>{};
-    from_.read(t, where,
-               {{"name", [&](const place& at) { from_.text(at, [&](auto v) { one.name = v; }); }},
-                {"count", [&](const place& at) { from_.whole(at, 1, hosts_max, [&](auto v) { count = v; }); }},
-                {"role", [&](const place& at) { from_.choose(at, roles, [&](auto v) { one.role = v; }); }},
-                {"zone", [&](const place& at) { from_.text(at, [&](auto v) { zones = {v}; }); }},
-                {"zones", [&](const place& at) { from_.texts(at, [&](auto v) { zones.push_back(v); }); }},
-                {"region", [&](const place& at) { from_.text(at, [&](auto v) { one.region = v; }); }},
-                {"labels", [&](const place& at) { from_.map(at, one.labels); }},
-                {"joins", [&](const place& at) { from_.texts(at, [&](auto v) { one.joins.push_back(v); }); }},
-                {"workloads", [&](const place& at) { from_.yes_no(at, [&](auto v) { hosting = v; }); }},
-                {"cpu", [&](const place& at) { from_.milli(at, [&](auto v) { one.capacity.set_cpu_milli(v); }); }},
-                {"memory", [&](const place& at) { from_.bytes(at, [&](auto v) { one.capacity.set_memory_bytes(v); }); }},
-                {"disk", [&](const place& at) { from_.bytes(at, [&](auto v) { one.capacity.set_disk_bytes(v); }); }},
-                {"gpu", [&](const place& at) { from_.milli(at, [&](auto v) { one.capacity.set_gpu_milli(v); }); }},
-                {"gpu_model", [&](const place& at) { from_.text(at, [&](auto v) { one.capacity.set_gpu_model(v); }); }}});
+    from_.read(
+        t, where,
+        {{"name", [&](const place& at) { from_.text(at, [&](auto v) { one.name = v; }); }},
+         {"count", [&](const place& at) { from_.whole(at, 1, hosts_max, [&](auto v) { count = v; }); }},
+         {"role", [&](const place& at) { from_.choose(at, roles, [&](auto v) { one.role = v; }); }},
+         {"zone", [&](const place& at) { from_.text(at, [&](auto v) { zones = {v}; }); }},
+         {"zones", [&](const place& at) { from_.texts(at, [&](auto v) { zones.push_back(v); }); }},
+         {"region", [&](const place& at) { from_.text(at, [&](auto v) { one.region = v; }); }},
+         {"labels", [&](const place& at) { from_.map(at, one.labels); }},
+         {"joins", [&](const place& at) { from_.texts(at, [&](auto v) { one.joins.push_back(v); }); }},
+         {"workloads", [&](const place& at) { from_.yes_no(at, [&](auto v) { hosting = v; }); }},
+         {"cpu", [&](const place& at) { from_.milli(at, [&](auto v) { one.capacity.set_cpu_milli(v); }); }},
+         {"memory", [&](const place& at) { from_.bytes(at, [&](auto v) { one.capacity.set_memory_bytes(v); }); }},
+         {"disk", [&](const place& at) { from_.bytes(at, [&](auto v) { one.capacity.set_disk_bytes(v); }); }},
+         {"gpu", [&](const place& at) { from_.milli(at, [&](auto v) { one.capacity.set_gpu_milli(v); }); }},
+         {"gpu_model", [&](const place& at) { from_.text(at, [&](auto v) { one.capacity.set_gpu_model(v); }); }}});
     if (one.name.empty())
       return from_.miss(t, where, "name", "what the hosts are called, such as \"edge\"");
     one.workloads = hosting.value_or(one.role != "cloud");
@@ -96,18 +101,20 @@ private:
     const auto time = [this](moment& target) {
       return [this, &target](const place& at) { from_.duration(at, [&](auto v) { target = from_ms(v); }); };
     };
-    more.insert(more.end(), {{"latency", time(into.latency)},
-                             {"jitter", time(into.jitter)},
-                             {"bandwidth", [&](const place& at) { from_.bytes(at, [&](auto v) { into.bandwidth = v; }); }},
-                             {"loss", share(into.lost)},
-                             {"doubled", share(into.doubled)}});
+    more.insert(more.end(),
+                {{"latency", time(into.latency)},
+                 {"jitter", time(into.jitter)},
+                 {"bandwidth", [&](const place& at) { from_.bytes(at, [&](auto v) { into.bandwidth = v; }); }},
+                 {"loss", share(into.lost)},
+                 {"doubled", share(into.doubled)}});
     from_.read(t, where, more);
   }
 
   void link(const toml::table& t, const std::string& where) {
     auto one = link_plan{.quality = into_.usual};
     auto ends = std::vector<std::string>{};
-    quality(t, where, one.quality, {{"between", [&](const place& at) { from_.texts(at, [&](auto v) { ends.push_back(v); }); }}});
+    quality(t, where, one.quality,
+            {{"between", [&](const place& at) { from_.texts(at, [&](auto v) { ends.push_back(v); }); }}});
     if (ends.size() != 2)
       return from_.complain(t, where, R"(between = ["zone=a", "zone=b"])");
     one.from = ends[0];
@@ -141,28 +148,33 @@ private:
           from_.complain(at, "a share from 0 to 1");
       };
     };
-    from_.read(t, where,
-               {{"name", [&](const place& at) { from_.text(at, [&](auto v) { name = v; }); }},
-                {"start", range(one.start_min, one.start_max)},
-                {"runs", range(one.run_min, one.run_max)},
-                {"start_fails", share(one.start_fails, 1'000'000)},
-                {"run_fails", share(one.run_fails, 1'000'000)},
-                {"load", share(one.load, 1'000)},
-                {"exit_code", [&](const place& at) { from_.whole(at, 0, 255, [&](auto v) { one.exit_code = static_cast<int>(v); }); }},
-                {"unhealthy", [&](const place& at) { from_.yes_no(at, [&](auto v) { one.unhealthy = v; }); }}});
+    from_.read(
+        t, where,
+        {{"name", [&](const place& at) { from_.text(at, [&](auto v) { name = v; }); }},
+         {"start", range(one.start_min, one.start_max)},
+         {"runs", range(one.run_min, one.run_max)},
+         {"start_fails", share(one.start_fails, 1'000'000)},
+         {"run_fails", share(one.run_fails, 1'000'000)},
+         {"load", share(one.load, 1'000)},
+         {"exit_code",
+          [&](const place& at) { from_.whole(at, 0, 255, [&](auto v) { one.exit_code = static_cast<int>(v); }); }},
+         {"unhealthy", [&](const place& at) { from_.yes_no(at, [&](auto v) { one.unhealthy = v; }); }}});
     if (name.empty())
       return from_.miss(t, where, "name", "the image, such as \"web:1\"");
     into_.images[name] = one;
   }
 
   inline static const auto roles = std::vector<std::pair<std::string, std::string>>{
-    {"cloud", "cloud"}, {"hybrid", "hybrid"}, {"edge", "edge"}, {"gpu", "gpu"}, {"storage", "storage"}, {"gateway", "gateway"}};
+      {"cloud", "cloud"}, {"hybrid", "hybrid"},   {"edge", "edge"},
+      {"gpu", "gpu"},     {"storage", "storage"}, {"gateway", "gateway"}};
 
   toml_reader& from_;
   world_plan& into_;
 };
 
-bool is_controller(const host_plan& x) { return x.role == "cloud" || x.role == "hybrid"; }
+bool is_controller(const host_plan& x) {
+  return x.role == "cloud" || x.role == "hybrid";
+}
 
 void check(world_plan& plan, const std::string& file, int line, std::vector<std::string>& errors) {
   auto names = std::map<std::string, int>{};
@@ -177,7 +189,8 @@ void check(world_plan& plan, const std::string& file, int line, std::vector<std:
       controllers.push_back(x.name);
   }
   if (controllers.empty())
-    errors.push_back(fmt::format("{}:{}: a world needs a controller: hosts with role = \"cloud\" or \"hybrid\"", file, line));
+    errors.push_back(
+        fmt::format("{}:{}: a world needs a controller: hosts with role = \"cloud\" or \"hybrid\"", file, line));
   for (auto& x : plan.hosts)
     if (!is_controller(x) && x.joins.size() < controllers.size() && x.joins != controllers && x.joins.empty())
       x.joins = controllers;
@@ -220,19 +233,22 @@ bool matches(const host_plan& x, std::string_view word) {
     return label != x.labels.end() && label->second == wanted;
   }
   if (const auto star = word.find('*'); star != word.npos)
-    return x.name.size() >= word.size() - 1 && x.name.starts_with(word.substr(0, star)) && x.name.ends_with(word.substr(star + 1));
+    return x.name.size() >= word.size() - 1 && x.name.starts_with(word.substr(0, star)) &&
+           x.name.ends_with(word.substr(star + 1));
   if (const auto dots = word.find(".."); dots != word.npos) {
     const auto first = numbered(word.substr(0, dots));
     const auto last = numbered(word.substr(dots + 2));
     const auto mine = numbered(x.name);
-    return first && last && mine && mine->first == first->first && mine->second >= first->second && mine->second <= last->second;
+    return first && last && mine && mine->first == first->first && mine->second >= first->second &&
+           mine->second <= last->second;
   }
   return false;
 }
 
 } // namespace
 
-world_plan parse_world(std::string_view text, const std::string& file, int first_line, std::vector<std::string>& errors) {
+world_plan parse_world(std::string_view text, const std::string& file, int first_line,
+                       std::vector<std::string>& errors) {
   auto plan = world_plan{};
   // Empty lines in front make the reader's lines those of the file.
   const auto placed = std::string(static_cast<std::size_t>(std::max(0, first_line - 1)), '\n') + std::string{text};

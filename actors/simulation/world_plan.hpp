@@ -26,7 +26,8 @@ struct world_plan {
 };
 
 /// Never throws. `first_line` is where the text begins in `file`.
-world_plan parse_world(std::string_view text, const std::string& file, int first_line, std::vector<std::string>& errors);
+world_plan parse_world(std::string_view text, const std::string& file, int first_line,
+                       std::vector<std::string>& errors);
 
 /// How images behave, written as one entry of `images` is: name, start, runs, ...
 std::map<std::string, image_behavior> parse_images(std::string_view text, const std::string& file, int first_line,

@@ -45,11 +45,11 @@ double value_of(const std::string& text, const std::map<std::string, value>& fac
   REQUIRE(errors.empty());
   auto error = std::string{};
   const auto found = what.evaluate(
-    [&](const std::string& name) -> std::optional<value> {
-      const auto at = facts.find(name);
-      return at == facts.end() ? std::nullopt : std::optional{at->second};
-    },
-    error);
+      [&](const std::string& name) -> std::optional<value> {
+        const auto at = facts.find(name);
+        return at == facts.end() ? std::nullopt : std::optional{at->second};
+      },
+      error);
   REQUIRE_MESSAGE(found, error);
   return std::get<double>(*found);
 }
@@ -88,10 +88,12 @@ SCENARIO("whatever is wrong with a statement, it is said before anything is play
   CHECK(mentions(one("report 'no end"), "this ' has no end"));
   CHECK(mentions(one("every 10s {"), "the block of 'every' has no end"));
   CHECK(mentions(one("include other.nova"), "other.nova cannot be read"));
-  CHECK(mentions(one("run {\n  name = \"web\"\n  image = \"web:1\"\n  replica = 3\n}"), "test.nova:15: replica is not a key; did you mean 'replicas'?"));
+  CHECK(mentions(one("run {\n  name = \"web\"\n  image = \"web:1\"\n  replica = 3\n}"),
+                 "test.nova:15: replica is not a key; did you mean 'replicas'?"));
   CHECK(mentions(errors_of("advance 5s\n").front(), "needs a world"));
   CHECK(mentions(errors_of("").front(), "a scenario needs a world"));
-  CHECK(mentions(errors_of("world {\n  [[hosts]]\n  name = \"edge\"\n  zoen = \"a\"\n}\n").front(), "test.nova:4: hosts[0].zoen is not a key"));
+  CHECK(mentions(errors_of("world {\n  [[hosts]]\n  name = \"edge\"\n  zoen = \"a\"\n}\n").front(),
+                 "test.nova:4: hosts[0].zoen is not a key"));
   CHECK(mentions(errors_of("world {\n  [[hosts]]\n  name = \"edge\"\n}\n").front(), "a world needs a controller"));
 }
 
@@ -101,7 +103,9 @@ SCENARIO("variables, includes, comments and blocks are read as they are meant") 
       return "advance $pause\n";
     return {};
   };
-  const auto read = read_scenario(world_text + "let pause = 5s  # a while\ninclude wait.nova; advance 1s\nevery $pause {\n  report 'a word'\n}\n", "x.nova", files);
+  const auto read = read_scenario(
+      world_text + "let pause = 5s  # a while\ninclude wait.nova; advance 1s\nevery $pause {\n  report 'a word'\n}\n",
+      "x.nova", files);
   CHECK(read.errors.empty());
   CHECK(read.what.steps.size() == 3);
   CHECK(read.what.plan.hosts.size() == 4);
@@ -109,7 +113,10 @@ SCENARIO("variables, includes, comments and blocks are read as they are meant") 
 }
 
 SCENARIO("conditions are worked out as people read them") {
-  const auto facts = std::map<std::string, value>{{"a.b", 3.0}, {"list", std::vector<double>{1, 5, 3}}, {"none", std::vector<double>{}}, {"who", std::string{"edge-1"}}};
+  const auto facts = std::map<std::string, value>{{"a.b", 3.0},
+                                                  {"list", std::vector<double>{1, 5, 3}},
+                                                  {"none", std::vector<double>{}},
+                                                  {"who", std::string{"edge-1"}}};
   CHECK(value_of("1 + 2 * 3 == 7", facts) == 1);
   CHECK(value_of("(1 + 2) * 3", facts) == 9);
   CHECK(value_of("a.b - 1", facts) == 2);

@@ -24,16 +24,21 @@ void furnish(world& here, int edges, int controllers = 1) {
   auto names = std::vector<std::string>{};
   for (auto i = 1; i <= controllers; ++i) {
     const auto name = "cloud-" + std::to_string(i);
-    here.add({.name = name, .role = "cloud", .capacity = room_for(8000, 16ull << 30), .workloads = false, .joins = names});
+    here.add(
+        {.name = name, .role = "cloud", .capacity = room_for(8000, 16ull << 30), .workloads = false, .joins = names});
     names.push_back(name);
   }
   for (auto i = 1; i <= edges; ++i)
-    here.add({.name = "edge-" + std::to_string(i), .zone = i % 2 ? "a" : "b", .capacity = room_for(4000, 8ull << 30), .joins = names});
+    here.add({.name = "edge-" + std::to_string(i),
+              .zone = i % 2 ? "a" : "b",
+              .capacity = room_for(4000, 8ull << 30),
+              .joins = names});
   here.start();
   here.advance(5s);
 }
 
-wire::WorkloadSpec service(const std::string& name, std::uint32_t replicas, wire::OnDisconnect action = wire::ON_DISCONNECT_KEEP) {
+wire::WorkloadSpec service(const std::string& name, std::uint32_t replicas,
+                           wire::OnDisconnect action = wire::ON_DISCONNECT_KEEP) {
   auto x = wire::WorkloadSpec{};
   x.set_name(name);
   x.set_kind(wire::WORKLOAD_KIND_CONTAINER);
@@ -148,7 +153,8 @@ SCENARIO("an edge that is cut off for three days runs on, and its return restart
   CHECK(here.watch().violations().empty());
 }
 
-SCENARIO("a cut shorter than anybody's patience delays, a longer one breaks the connection, in one direction as in both") {
+SCENARIO(
+    "a cut shorter than anybody's patience delays, a longer one breaks the connection, in one direction as in both") {
   for (const auto one_way : {false, true}) {
     auto here = world{{.seed = 9}};
     furnish(here, 2);
@@ -223,7 +229,8 @@ SCENARIO("no clock of the wall decides anything") {
   furnish(here, 3);
   REQUIRE(run(here, service("web", 6, wire::ON_DISCONNECT_REPLACE)));
   const auto starts = here.watch().starts();
-  for (const auto offset : {std::chrono::nanoseconds{24h}, std::chrono::nanoseconds{-24h}, std::chrono::nanoseconds{1h}}) {
+  for (const auto offset :
+       {std::chrono::nanoseconds{24h}, std::chrono::nanoseconds{-24h}, std::chrono::nanoseconds{1h}}) {
     for (auto& x : here.machines())
       here.skew(x, offset, 0);
     here.advance(5min);
