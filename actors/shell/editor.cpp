@@ -1,12 +1,16 @@
 #include "actors/shell/editor.hpp"
 
+#include "actors/shell/failure.hpp"
+#include "actors/shell/interrupt.hpp"
 #include "actors/shell/output.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cwchar>
 #include <fcntl.h>
 #include <histedit.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -46,6 +50,33 @@ void show(const std::vector<candidate>& candidates, std::size_t common) {
   if (candidates.size() > shown_max)
     text += "... " + std::to_string(candidates.size() - shown_max) + " more\n";
   std::fputs(text.c_str(), stdout);
+}
+
+/// The next key for the library: 1, 0 at the end, -1 with EINTR on Ctrl-C. It waits here and not in read(), where a
+/// Ctrl-C that came just before would be waited past.
+int next_key(EditLine*, wchar_t* key) {
+  auto state = std::mbstate_t{};
+  while (true) {
+    try {
+      interrupt::wait(STDIN_FILENO, POLLIN, -1);
+    } catch (const interrupted&) {
+      errno = EINTR;
+      return -1;
+    } catch (const reader_gone&) {
+      return 0;
+    }
+    auto byte = char{};
+    const auto count = ::read(STDIN_FILENO, &byte, 1);
+    if (count < 0 && (errno == EINTR || errno == EAGAIN))
+      continue;
+    if (count <= 0)
+      return static_cast<int>(count);
+    const auto used = std::mbrtowc(key, &byte, 1, &state);
+    if (used == static_cast<std::size_t>(-1))
+      state = {}; // no character of this locale; the next byte may begin one
+    else if (used != static_cast<std::size_t>(-2))
+      return 1;
+  }
 }
 
 } // namespace
@@ -117,6 +148,7 @@ editor::editor(std::filesystem::path history_file, std::function<std::string()> 
   ::el_set(in->line, EL_EDITOR, "emacs");
   ::el_set(in->line, EL_HIST, ::history, in->past);
   ::el_set(in->line, EL_PROMPT, &inner::give_prompt);
+  ::el_set(in->line, EL_GETCFN, &next_key);
   ::el_set(in->line, EL_ADDFN, "novacron-complete", "complete the word at the cursor", &inner::complete);
   ::el_set(in->line, EL_BIND, "^I", "novacron-complete", nullptr);
   ::el_set(in->line, EL_BIND, "^R", "em-inc-search-prev", nullptr);
@@ -139,6 +171,9 @@ editor::event editor::read(std::string& line) {
   in->shown_prompt = in->prompt();
   auto count = 0;
   errno = 0;
+  // The library would show the prompt first: what is typed at once, such as Ctrl-D, would go to a terminal that still
+  // edits lines by itself.
+  ::el_set(in->line, EL_PREP_TERM, 1);
   const auto* text = ::el_gets(in->line, &count);
   if (!text || count <= 0) {
     const auto stopped = count == -1 && errno == EINTR;
