@@ -39,7 +39,7 @@ SCENARIO("tables stand in columns") {
 
 SCENARIO("tables fit the terminal") {
   const auto wide = table{.columns = {{"NAME"}, {"REASON"}}, .rows = {{"web.0", std::string(100, 'r')}}, .noun = {}};
-  CHECK(printed(wide, {.columns = 30}) == "NAME    REASON\nweb.0   " + std::string(21, 'r') + "…\n");
+  CHECK(printed(wide, {.columns = 30}) == "NAME    REASON\nweb.0   rrrrrrrrrrrrrrrrrrrrr…\n");
   CHECK(printed(wide, {}).find(std::string(100, 'r')) != std::string::npos);
   CHECK(width("Zürich…") == 7);
 }

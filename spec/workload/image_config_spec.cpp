@@ -66,7 +66,7 @@ SCENARIO("a workload image's user is looked up in its own files") {
 }
 
 SCENARIO("a workload image's JSON is read with suspicion") {
-  const auto digest = "sha256:" + std::string(64, 'a');
+  const auto digest = std::string{"sha256:"}.append(64, 'a');
   const auto blob = R"({"mediaType":"m","digest":")" + digest + R"(","size":5})";
   const auto refused = [](auto action) {
     try {
