@@ -126,8 +126,8 @@ SCENARIO("a workload image's JSON is read with suspicion") {
 
 SCENARIO("the chain identity of a workload image's layers is OCI's") {
   // Worked out with sha256sum.
-  const auto a = "sha256:" + std::string(64, 'a');
-  const auto b = "sha256:" + std::string(64, 'b');
+  const auto a = std::string{"sha256:"}.append(64, 'a');
+  const auto b = std::string{"sha256:"}.append(64, 'b');
   CHECK(chain_of({a}) == a);
   CHECK(chain_of({a, b}) == "sha256:ccd722928bd92476ba1745586fed6e45a102504185ad88cd89e01ff116fd146c");
 }
