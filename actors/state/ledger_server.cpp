@@ -74,6 +74,11 @@ public:
       return complain("another process uses " + options_.directory.string()), exit_again;
     if (const auto problem = listen(); !problem.empty())
       return complain(problem), 1;
+    uv_timer_init(&loop_, &again_);
+    again_.data = this;
+    // Before anything else can fill the disk.
+    if (!disk_full())
+      put_reserve_aside();
     open_engine();
     begin_loop();
     uv_run(&loop_, UV_RUN_DEFAULT);
@@ -141,8 +146,10 @@ private:
                                            .doubted = [this] { fail_pending(); },
                                        });
     trouble_ = engine_->start();
-    if (!trouble_.empty())
+    // What is tried again and again is said once.
+    if (!trouble_.empty() && trouble_ != said_)
       complain(trouble_);
+    said_ = trouble_;
     if (!trouble_.empty() && disk_full()) {
       // Even to read its log the library needs a little room: what was put aside for this.
       trouble_.clear();
@@ -167,8 +174,6 @@ private:
     fail_pending();
     engine_->close([this] {
       // Not from within the library's own callback.
-      uv_timer_init(&loop_, &again_);
-      again_.data = this;
       uv_timer_start(&again_, [](uv_timer_t* t) { static_cast<server*>(t->data)->reopen_when_possible(); }, 200, 500);
     });
   }
@@ -177,7 +182,7 @@ private:
     engine_.reset();
     if (serving().index() > 0 && (disk_low() || disk_full()))
       return;
-    uv_close(reinterpret_cast<uv_handle_t*>(&again_), nullptr);
+    uv_timer_stop(&again_);
     reopening_ = false;
     open_engine();
   }
@@ -632,6 +637,7 @@ private:
   std::unique_ptr<records> fresh_;
   /// Why the log cannot be used at all; empty when it can.
   std::string trouble_;
+  std::string said_;
   bool reopening_ = false;
   bool was_alone_ = false;
   bool low_ = false;

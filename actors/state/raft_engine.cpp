@@ -202,7 +202,7 @@ struct engine::state {
     raft_uv_set_segment_size(&io, options.segment_bytes);
     raft_uv_set_connect_retry_delay(&io, 100);
     if (const auto rc = raft_init(&raft, &io, &fsm, id, address.c_str()))
-      return std::string{"the ledger cannot be opened: "} + raft_strerror(rc);
+      return std::string{"the ledger cannot be opened: "} + raft_strerror(rc) + ": " + raft_errmsg(&raft);
     raft_there = true;
     if (options.bootstrap)
       if (const auto problem = bootstrap(id); !problem.empty())

@@ -175,6 +175,34 @@ SCENARIO("a full disk refuses writes, serves reads, and is forgotten when space 
   }
 }
 
+SCENARIO("a ledger that finds its disk full, with nothing put aside, opens as soon as there is room") {
+  auto where = directory{};
+  auto disk = small_disk{where.path / "disk"};
+  if (!disk.there) {
+    std::cout << "skipped: this process may not mount a small disk\n";
+    return;
+  }
+  auto group = ledger::voter_group{
+      {.program = program, .directory = disk.path / "ledger", .count = 1, .server = {.segment_bytes = 1u << 20}}};
+  group.start_all();
+  REQUIRE(put(group, "before", "1"));
+  group.kill(0, SIGKILL);
+  group.reap(0);
+  auto removed = 0;
+  for (const auto& file : fs::recursive_directory_iterator{disk.path})
+    if (file.path().filename() == "reserve")
+      removed += fs::remove(file.path());
+  REQUIRE(removed == 1);
+  disk.fill();
+  group.start(0);
+  // It tries several times, and is still the same process afterwards.
+  std::this_thread::sleep_for(1500ms);
+  CHECK(count(group, "before") != 1);
+  disk.empty();
+  CHECK(eventually([&] { return count(group, "before") == 1; }));
+  CHECK(eventually([&] { return try_put(group, "after", "2").ok; }, 20s));
+}
+
 SCENARIO("on a slow disk everything takes longer, and nothing else happens") {
   auto where = directory{};
   auto disk = slow_disk{where.path};
