@@ -82,39 +82,52 @@ void channel::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where)
   // Exit and monitoring messages of the runtime are about this node's actors, and stay here.
   if (name_of(what->content()).empty())
     return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::bad_request, "not a message of the fabric"), where);
-  auto to = caf::strong_actor_ptr{};
-  auto refusal = caf::error{};
-  {
-    const auto lock = std::lock_guard{guard_};
-    if (!target_) {
-      refusal = caf::make_error(fault::unreachable, peer + ": " + why_cut_);
-    } else if (what->mid.is_request() && waiting_.size() >= bounds_.outstanding_max) {
-      refusal = caf::make_error(fault::overloaded, peer + ": too many requests without an answer");
-    } else {
-      to = target_;
-      if (what->mid.is_request()) {
-        waiting_.emplace(++next_, waiting{std::move(what->sender), what->mid, home_system().clock().now()});
-        what->sender = ctrl();
-        what->mid = caf::make_message_id(next_);
-      }
-    }
+  if (what->mid.is_request() && !take_over(*what))
+    return answer(what->sender, what->mid, ctrl(), refusal(), where);
+  const auto to = node::aim::use{target_};
+  if (to.get())
+    to.get()->enqueue(std::move(what), where);
+  // A request that was taken over is failed by the cut that came between.
+}
+
+bool channel::take_over(caf::mailbox_element& what) {
+  if (outstanding_.fetch_add(1, std::memory_order_relaxed) >= bounds_.outstanding_max) {
+    outstanding_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
   }
-  if (to)
-    to->enqueue(std::move(what), where);
-  else
-    answer(what->sender, what->mid, ctrl(), std::move(refusal), where);
+  const auto number = next_.fetch_add(1, std::memory_order_relaxed) + 1;
+  auto& in = shard_of(number);
+  const auto lock = std::lock_guard{in.guard};
+  if (!connected_) {
+    outstanding_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  in.requests.emplace(number, waiting{std::move(what.sender), what.mid, home_system().clock().now()});
+  what.sender = ctrl();
+  what.mid = caf::make_message_id(number);
+  return true;
+}
+
+caf::error channel::refusal() const {
+  if (connected_)
+    return caf::make_error(fault::overloaded, peer + ": too many requests without an answer");
+  const auto lock = std::lock_guard{guard_};
+  return caf::make_error(fault::unreachable, peer + ": " + why_cut_);
 }
 
 void channel::hand_back(caf::mailbox_element_ptr found, caf::execution_unit* where) {
   auto whom = waiting{};
   {
-    const auto lock = std::lock_guard{guard_};
-    const auto at = waiting_.find(found->mid.request_id().integer_value());
-    if (at == waiting_.end())
+    const auto number = found->mid.request_id().integer_value();
+    auto& in = shard_of(number);
+    const auto lock = std::lock_guard{in.guard};
+    const auto at = in.requests.find(number);
+    if (at == in.requests.end())
       return; // too late: it was given up
     whom = std::move(at->second);
-    waiting_.erase(at);
+    in.requests.erase(at);
   }
+  outstanding_.fetch_sub(1, std::memory_order_relaxed);
   if (!whom.asker)
     return;
   found->sender = ctrl();
@@ -127,45 +140,51 @@ void channel::fail(const waiting& whom, caf::error why) {
 }
 
 void channel::aim(caf::strong_actor_ptr target) {
-  const auto lock = std::lock_guard{guard_};
-  target_ = std::move(target);
+  target_.set(std::move(target));
+  connected_ = true;
 }
 
 void channel::cut(std::string why) {
-  auto given_up = std::map<std::uint64_t, waiting>{};
   {
     const auto lock = std::lock_guard{guard_};
-    target_ = nullptr;
     why_cut_ = why;
-    given_up.swap(waiting_);
   }
-  for (const auto& [number, whom] : given_up)
-    fail(whom, caf::make_error(fault::unreachable, peer + ": " + why));
+  connected_ = false;
+  target_.set(nullptr);
+  for (auto& in : shards_) {
+    auto given_up = std::map<std::uint64_t, waiting>{};
+    {
+      const auto lock = std::lock_guard{in.guard};
+      given_up.swap(in.requests);
+    }
+    outstanding_.fetch_sub(given_up.size(), std::memory_order_relaxed);
+    for (const auto& [number, whom] : given_up)
+      fail(whom, caf::make_error(fault::unreachable, peer + ": " + why));
+  }
 }
 
 void channel::expire() {
+  const auto oldest = home_system().clock().now() - bounds_.age_max;
   auto given_up = std::vector<waiting>{};
-  {
-    const auto lock = std::lock_guard{guard_};
-    const auto oldest = home_system().clock().now() - bounds_.age_max;
+  for (auto& in : shards_) {
+    const auto lock = std::lock_guard{in.guard};
     // Numbers rise with time, so the old ones stand first.
-    while (!waiting_.empty() && waiting_.begin()->second.since <= oldest) {
-      given_up.push_back(std::move(waiting_.begin()->second));
-      waiting_.erase(waiting_.begin());
+    while (!in.requests.empty() && in.requests.begin()->second.since <= oldest) {
+      given_up.push_back(std::move(in.requests.begin()->second));
+      in.requests.erase(in.requests.begin());
     }
   }
+  outstanding_.fetch_sub(given_up.size(), std::memory_order_relaxed);
   for (const auto& whom : given_up)
     fail(whom, caf::make_error(fault::timeout, peer + " did not answer"));
 }
 
 std::size_t channel::outstanding() const {
-  const auto lock = std::lock_guard{guard_};
-  return waiting_.size();
+  return outstanding_.load(std::memory_order_relaxed);
 }
 
 bool channel::connected() const {
-  const auto lock = std::lock_guard{guard_};
-  return target_ != nullptr;
+  return connected_;
 }
 
 // -- gate ------------------------------------------------------------------------------------------------------------

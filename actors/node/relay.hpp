@@ -10,6 +10,7 @@
 
 #include <caf/all.hpp>
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -128,15 +129,29 @@ private:
     caf::actor_clock::time_point since;
   };
 
+  /// Askers and the transport meet here for each message: with one lock for all requests they would wait for each
+  /// other.
+  struct alignas(64) shard {
+    std::mutex guard;
+    std::map<std::uint64_t, waiting> requests;
+  };
+
+  /// Makes `what` a request of this channel's own; false when the channel was cut or too much is under way.
+  bool take_over(caf::mailbox_element& what);
+  caf::error refusal() const;
   void hand_back(caf::mailbox_element_ptr answer, caf::execution_unit* where);
   void fail(const waiting& whom, caf::error why);
+  shard& shard_of(std::uint64_t number) { return shards_[number % shards_.size()]; }
 
   const limits bounds_;
+  node::aim target_;
+  /// Read under a shard's lock: after a cut emptied a shard, nothing is put into it any more.
+  std::atomic<bool> connected_ = false;
+  std::atomic<std::size_t> outstanding_ = 0;
+  std::atomic<std::uint64_t> next_ = 0;
+  std::array<shard, 16> shards_;
   mutable std::mutex guard_;
-  caf::strong_actor_ptr target_;
   std::string why_cut_ = "not connected yet";
-  std::map<std::uint64_t, waiting> waiting_;
-  std::uint64_t next_ = 0;
 };
 
 /// The way in from an authenticated peer to one local actor: lets through only what the table of trust permits.

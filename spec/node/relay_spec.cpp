@@ -4,6 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
 using namespace novacron;
 using namespace std::chrono_literals;
 
@@ -28,6 +32,29 @@ caf::behavior mute(caf::stateful_actor<mute_state>* self) {
     return self->state.kept.back();
   }};
 }
+
+/// Answers in the thread that asks.
+class prompt : public node::relay {
+public:
+  explicit prompt(caf::actor_config& config) : relay{config} {}
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit*) override {
+    std::this_thread::yield(); // so that a cut comes in the middle, too
+    what->sender->enqueue(caf::make_mailbox_element(ctrl(), what->mid.response_id(), {}, wire::Health{}), nullptr);
+  }
+};
+
+/// Counts the answers to each request.
+class counting : public node::relay {
+public:
+  counting(caf::actor_config& config, std::shared_ptr<std::vector<std::atomic<int>>> answers)
+    : relay{config}, answers_{std::move(answers)} {}
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit*) override {
+    ++answers_->at(what->mid.request_id().integer_value());
+  }
+
+private:
+  std::shared_ptr<std::vector<std::atomic<int>>> answers_;
+};
 
 caf::strong_actor_ptr address_of(const caf::actor& x) {
   return caf::actor_cast<caf::strong_actor_ptr>(x);
@@ -142,6 +169,32 @@ SCENARIO("a channel never lets a request vanish") {
     end(actor);
   }
   way->cut("the curtain falls");
+}
+
+SCENARIO("a channel that is cut again and again while many ask answers each request once") {
+  auto stage = spec::stage{};
+  constexpr auto senders = 4u, each = 5000u;
+  const auto answers = std::make_shared<std::vector<std::atomic<int>>>(senders * each + 1);
+  const auto way = node::make_relay<node::channel>(stage.system, "cloud-1", "scheduler", node::channel::limits{.outstanding_max = 3, .age_max = 10s});
+  const auto far = node::make_relay<prompt>(stage.system);
+  const auto asker = node::make_relay<counting>(stage.system, answers);
+  auto going = std::atomic<unsigned>{senders};
+  auto threads = std::vector<std::thread>{};
+  for (auto i = 0u; i < senders; ++i)
+    threads.emplace_back([&, i] {
+      for (auto n = 0u; n < each; ++n)
+        way->enqueue(caf::make_mailbox_element(asker->ctrl(), caf::make_message_id(i * each + n + 1), {}, wire::HealthRequest{}), nullptr);
+      --going;
+    });
+  while (going > 0) {
+    way->aim(caf::strong_actor_ptr{far->ctrl()});
+    std::this_thread::yield();
+    way->cut("it breaks");
+  }
+  for (auto& x : threads)
+    x.join();
+  CHECK(way->outstanding() == 0);
+  CHECK(std::all_of(answers->begin() + 1, answers->end(), [](const auto& x) { return x == 1; }));
 }
 
 SCENARIO("a gate lets through what the table of trust permits, and nothing else") {
