@@ -1,15 +1,14 @@
 #include "actors/state/ledger_server.hpp"
 
 #include "actors/state/backup.hpp"
-#include "actors/state/frame.hpp"
+#include "actors/state/disk_room.hpp"
+#include "actors/state/ledger_clients.hpp"
 #include "actors/state/raft_engine.hpp"
 #include "actors/state/records.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -31,39 +30,8 @@ constexpr std::size_t command_bytes_waiting_max = 64u << 20;
 /// One write to the log: large enough for any command, small beside a segment.
 constexpr std::size_t batch_entries_max = 1024;
 constexpr std::size_t batch_bytes_max = 2u << 20;
-/// A client that lets more than this pile up is cut off; it comes back and starts from the whole state.
-constexpr std::size_t unread_bytes_max = 256u << 20;
 constexpr std::uint64_t tick_ms = 50;
 constexpr auto doubt = "leadership was lost on the way; whether it was done is not known";
-/// Given back when the log must be read on a full disk.
-constexpr std::uint64_t reserve_bytes = 1u << 20;
-
-class server;
-
-/// One client on the unix socket.
-struct connection {
-  server* owner = nullptr;
-  std::uint64_t number = 0;
-  uv_pipe_t pipe{};
-  std::string in;
-  std::string out;
-  std::size_t writing = 0;
-  bool watching = false;
-  bool closing = false;
-  std::vector<char> block = std::vector<char>(64 * 1024);
-};
-
-/// Whom to answer.
-struct caller {
-  std::uint64_t connection = 0;
-  std::uint64_t call = 0;
-};
-
-struct write_order {
-  uv_write_t request;
-  std::string bytes;
-};
-
 class server {
 public:
   explicit server(const server_options& options) : options_{options} {}
@@ -72,13 +40,13 @@ public:
     uv_loop_init(&loop_);
     if (!lock())
       return complain("another process uses " + options_.directory.string()), exit_again;
-    if (const auto problem = listen(); !problem.empty())
+    if (const auto problem = clients_.listen(options_.socket); !problem.empty())
       return complain(problem), 1;
     uv_timer_init(&loop_, &again_);
     again_.data = this;
     // Before anything else can fill the disk.
-    if (!disk_full())
-      put_reserve_aside();
+    if (!room_.full())
+      room_.put_aside();
     open_engine();
     begin_loop();
     uv_run(&loop_, UV_RUN_DEFAULT);
@@ -101,19 +69,6 @@ private:
     return false;
   }
 
-  std::string listen() {
-    ::unlink(options_.socket.c_str());
-    uv_pipe_init(&loop_, &listener_, 0);
-    listener_.data = this;
-    const auto mask = ::umask(0177);
-    auto rc = uv_pipe_bind(&listener_, options_.socket.c_str());
-    ::umask(mask);
-    if (rc == 0)
-      rc = uv_listen(reinterpret_cast<uv_stream_t*>(&listener_), 64,
-                     [](uv_stream_t* s, int status) { status == 0 ? static_cast<server*>(s->data)->accept() : void(); });
-    return rc == 0 ? std::string{} : "cannot listen at " + options_.socket.string() + ": " + uv_strerror(rc);
-  }
-
   void begin_loop() {
     prepare_.data = check_.data = tick_.data = ended_.data = interrupted_.data = this;
     uv_prepare_init(&loop_, &prepare_);
@@ -131,7 +86,7 @@ private:
   /// Everything that matters is on disk already: the loop ends as it is.
   void end(int code) {
     exit_code_ = code;
-    flush();
+    clients_.flush();
     ::unlink(options_.socket.c_str());
     uv_stop(&loop_);
   }
@@ -150,10 +105,10 @@ private:
     if (!trouble_.empty() && trouble_ != said_)
       complain(trouble_);
     said_ = trouble_;
-    if (!trouble_.empty() && disk_full()) {
+    if (!trouble_.empty() && room_.full()) {
       // Even to read its log the library needs a little room: what was put aside for this.
       trouble_.clear();
-      ::unlink(reserve().c_str());
+      room_.use_up();
       return reopen_engine();
     }
     was_alone_ = trouble_.empty() && engine_->alone();
@@ -180,7 +135,7 @@ private:
 
   void reopen_when_possible() {
     engine_.reset();
-    if (serving().index() > 0 && (disk_low() || disk_full()))
+    if (serving().index() > 0 && (room_.low() || room_.full()))
       return;
     uv_timer_stop(&again_);
     reopening_ = false;
@@ -219,33 +174,30 @@ private:
       return false;
     if (fresh_)
       adopt_fresh();
-    for (auto& [number, c] : connections_)
-      if (c->watching)
-        tell_state(*c);
+    if (clients_.watched())
+      clients_.tell_watchers(state_news());
     return true;
   }
 
   void tell_watchers(wire::LedgerChanged& changed) {
     auto news = wire::LedgerReply{};
     *news.mutable_changed() = std::move(changed);
-    for (auto& [number, c] : connections_)
-      if (c->watching)
-        put_frame(c->out, news);
+    clients_.tell_watchers(news);
   }
 
-  void tell_state(connection& c) {
+  wire::LedgerReply state_news() {
     auto news = wire::LedgerReply{};
     *news.mutable_entries() = serving().below("");
-    put_frame(c.out, news);
+    return news;
   }
 
-  void tell_led(connection& c) {
+  wire::LedgerReply led_news() const {
     auto news = wire::LedgerReply{};
     auto& led = *news.mutable_led();
     led.set_leader(leader_);
     led.set_term(term_);
     led.set_here(!leader_.empty() && leader_ == options_.node);
-    put_frame(c.out, news);
+    return news;
   }
 
   const records& serving() {
@@ -259,39 +211,19 @@ private:
     submit();
     begin_barrier();
     follow_leadership();
-    flush();
+    clients_.flush();
   }
 
   void tick() {
-    low_ = disk_low();
+    low_ = room_.low();
     if (reopening_)
       return;
     if (engine_->broken() && trouble_.empty())
       return reopen_engine();
     if (low_ && trouble_.empty())
       engine_->hand_over();
-    if (!low_ && !disk_full())
-      put_reserve_aside();
-  }
-
-  std::uint64_t free_bytes() const {
-    struct statvfs now {};
-    return ::statvfs(options_.directory.c_str(), &now) == 0 ? now.f_bavail * now.f_frsize : ~std::uint64_t{0};
-  }
-
-  bool disk_low() const { return free_bytes() < options_.free_bytes_min; }
-  /// The library cannot go on: it always allocates two segments ahead.
-  bool disk_full() const { return free_bytes() < 2 * options_.segment_bytes + reserve_bytes; }
-
-  std::filesystem::path reserve() const { return options_.directory / "reserve"; }
-
-  void put_reserve_aside() const {
-    const auto fd = ::open(reserve().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-      return;
-    if (::posix_fallocate(fd, 0, reserve_bytes) != 0)
-      ::unlink(reserve().c_str());
-    ::close(fd);
+    if (!low_ && !room_.full())
+      room_.put_aside();
   }
 
   bool usable() const { return !reopening_ && trouble_.empty(); }
@@ -354,79 +286,23 @@ private:
     // Of a batch the library answers only for its first entry: the others are told here.
     if (led)
       fail_pending();
-    for (auto& [number, c] : connections_)
-      if (c->watching)
-        tell_led(*c);
+    clients_.tell_watchers(led_news());
   }
 
   // --- clients
-
-  void accept() {
-    auto c = std::make_unique<connection>();
-    c->owner = this;
-    c->number = ++last_connection_;
-    uv_pipe_init(&loop_, &c->pipe, 0);
-    c->pipe.data = c.get();
-    auto* stream = reinterpret_cast<uv_stream_t*>(&c->pipe);
-    uv_accept(reinterpret_cast<uv_stream_t*>(&listener_), stream);
-    uv_read_start(
-        stream,
-        [](uv_handle_t* h, std::size_t, uv_buf_t* b) {
-          auto& block = static_cast<connection*>(h->data)->block;
-          *b = uv_buf_init(block.data(), static_cast<unsigned>(block.size()));
-        },
-        [](uv_stream_t* s, ssize_t count, const uv_buf_t* b) {
-          auto* x = static_cast<connection*>(s->data);
-          count < 0 ? x->owner->drop(*x) : x->owner->received(*x, {b->base, static_cast<std::size_t>(count)});
-        });
-    connections_.emplace(c->number, std::move(c));
-  }
-
-  void drop(connection& c) {
-    if (c.closing)
-      return;
-    c.closing = true;
-    c.watching = false;
-    uv_close(reinterpret_cast<uv_handle_t*>(&c.pipe), [](uv_handle_t* h) {
-      auto* x = static_cast<connection*>(h->data);
-      x->owner->connections_.erase(x->number);
-    });
-  }
-
-  void received(connection& c, std::string_view bytes) {
-    c.in += bytes;
-    auto stream = frames{c.in, call_bytes_max};
-    auto call = wire::LedgerCall{};
-    while (const auto frame = stream.next()) {
-      if (!call.ParseFromArray(frame->data(), static_cast<int>(frame->size())))
-        return drop(c);
-      handle(c, call);
-    }
-    if (stream.bad())
-      return drop(c);
-    c.in.erase(0, stream.taken());
-  }
-
-  void answer_message(const caller& who, wire::LedgerReply& reply) {
-    const auto found = connections_.find(who.connection);
-    if (found == connections_.end() || found->second->closing)
-      return;
-    reply.set_id(who.call);
-    put_frame(found->second->out, reply);
-  }
 
   void answer(const caller& who, const wire::LedgerApplied& x) {
     if (who.connection == 0)
       return restorations_.contains(who.call) ? continue_restoration(who.call) : void();
     auto reply = wire::LedgerReply{};
     *reply.mutable_applied() = x;
-    answer_message(who, reply);
+    clients_.answer(who, reply);
   }
 
   void answer(const caller& who, wire::LedgerEntries x) {
     auto reply = wire::LedgerReply{};
     *reply.mutable_entries() = std::move(x);
-    answer_message(who, reply);
+    clients_.answer(who, reply);
   }
 
   void refuse(const caller& who, fault kind, const std::string& text) {
@@ -439,18 +315,17 @@ private:
     reply.set_fault(static_cast<std::uint32_t>(kind));
     reply.set_text(text);
     reply.set_leader(leader_);
-    answer_message(who, reply);
+    clients_.answer(who, reply);
   }
 
-  void handle(connection& c, wire::LedgerCall& call) {
-    const auto who = caller{c.number, call.id()};
+  void handle(const caller& who, wire::LedgerCall& call) {
     switch (call.what_case()) {
       case wire::LedgerCall::kCommand: return propose(who, std::move(*call.mutable_command()));
       case wire::LedgerCall::kRead: return read(who, call.read());
       case wire::LedgerCall::kWatch:
-        c.watching = true;
-        tell_state(c);
-        return tell_led(c);
+        clients_.watch(who.connection);
+        clients_.tell(who.connection, state_news());
+        return clients_.tell(who.connection, led_news());
       case wire::LedgerCall::kStatus: return status(who);
       case wire::LedgerCall::kAdd: return change(who, [&](auto told) { add(call.add(), told); });
       case wire::LedgerCall::kRemove:
@@ -515,12 +390,12 @@ private:
         *s.add_members() = std::move(member);
     }
     s.set_state(!trouble_.empty()                           ? trouble_
-                : low_ || (reopening_ && disk_full())       ? "read-only: disk full"
+                : low_ || (reopening_ && room_.full())      ? "read-only: disk full"
                 : reopening_                                ? "read-only: the disk failed"
                 : s.members_size() == 0                     ? "waiting to be added"
                 : leader_.empty()                           ? "no leader"
                                                             : "serving");
-    answer_message(who, reply);
+    clients_.answer(who, reply);
   }
 
   template <class F>
@@ -579,37 +454,6 @@ private:
     restorations_.erase(number);
   }
 
-  void flush() {
-    for (auto& [number, c] : connections_) {
-      if (c->closing || c->out.empty())
-        continue;
-      if (c->writing > 0) {
-        if (c->out.size() + c->writing > unread_bytes_max)
-          drop(*c);
-        continue;
-      }
-      auto* stream = reinterpret_cast<uv_stream_t*>(&c->pipe);
-      auto buffer = uv_buf_init(c->out.data(), static_cast<unsigned>(c->out.size()));
-      const auto sent = uv_try_write(stream, &buffer, 1);
-      if (sent == static_cast<int>(c->out.size())) {
-        c->out.clear();
-        continue;
-      }
-      auto* w = new write_order{{}, c->out.substr(static_cast<std::size_t>(std::max(sent, 0)))};
-      c->out.clear();
-      w->request.data = w;
-      c->writing = w->bytes.size();
-      buffer = uv_buf_init(w->bytes.data(), static_cast<unsigned>(w->bytes.size()));
-      uv_write(&w->request, stream, &buffer, 1, [](uv_write_t* r, int status) {
-        auto* x = static_cast<connection*>(r->handle->data);
-        delete static_cast<write_order*>(r->data);
-        x->writing = 0;
-        if (status != 0)
-          x->owner->drop(*x);
-      });
-    }
-  }
-
   struct pending {
     caller who;
     std::string bytes;
@@ -622,8 +466,8 @@ private:
   };
 
   server_options options_;
+  disk_room room_{options_.directory, options_.free_bytes_min, options_.segment_bytes};
   uv_loop_t loop_{};
-  uv_pipe_t listener_{};
   uv_prepare_t prepare_{};
   uv_check_t check_{};
   uv_timer_t tick_{};
@@ -644,8 +488,7 @@ private:
   std::string leader_;
   std::uint64_t term_ = 0;
 
-  std::map<std::uint64_t, std::unique_ptr<connection>> connections_;
-  std::uint64_t last_connection_ = 0;
+  ledger_clients clients_{&loop_, [this](const caller& who, wire::LedgerCall& call) { handle(who, call); }};
   std::deque<pending> waiting_;
   std::map<std::uint64_t, pending> pending_;
   std::size_t pending_bytes_ = 0;

@@ -158,7 +158,9 @@ SCENARIO("a full disk refuses writes, serves reads, and is forgotten when space 
     CHECK(refused.kind == fault::storage);
     CHECK(count(group, "before") == 1);
     CHECK(count(group, "full/") >= written);
-    CHECK(group.status(0).state() == (reserve > 0 ? "read-only: disk full" : group.status(0).state()));
+    // Without it the library notices by itself, and tries again now and then.
+    if (reserve > 0)
+      CHECK(group.status(0).state() == "read-only: disk full");
 
     group.kill(0, SIGKILL);
     group.reap(0);
