@@ -9,9 +9,7 @@
 
 #include <algorithm>
 #include <array>
-#include <typeindex>
 #include <typeinfo>
-#include <unordered_map>
 
 namespace novacron {
 namespace {
@@ -23,6 +21,7 @@ struct word {
   caf::expected<caf::message> (*from_json)(std::string_view);
   const google::protobuf::Message* (*look)(const caf::type_erased_tuple&);
   const std::type_info* type;
+  bool (*speaks_for)(const caf::type_erased_tuple&, const claim&);
 };
 
 template <class T>
@@ -38,10 +37,25 @@ const google::protobuf::Message* look(const caf::type_erased_tuple& x) {
   return &x.get_as<T>(0);
 }
 
+bool speaks(const std::string& node, const std::string& role, const claim& who) {
+  return node == who.node && (role.empty() || role == who.role);
+}
+
+/// Whether `x` speaks in the name of `who`, or in nobody's.
+template <class T>
+bool speaks_for(const caf::type_erased_tuple& x, const claim& who) {
+  if constexpr (std::is_same_v<T, v1::NodeReport>)
+    return speaks(x.get_as<T>(0).node(), {}, who);
+  else if constexpr (std::is_same_v<T, v1::CertificateRequest> || std::is_same_v<T, v1::CertificateRenewal>)
+    return speaks(x.get_as<T>(0).name(), x.get_as<T>(0).role(), who);
+  else
+    return true;
+}
+
 const auto words = std::array{
 #define NOVACRON_WORD(message, permitted)                                                                              \
   word{#message, permitted, &v1::message::descriptor, &parse<v1::message>, &look<v1::message>,   \
-       &typeid(v1::message)},
+       &typeid(v1::message), &speaks_for<v1::message>},
   NOVACRON_MESSAGES(NOVACRON_WORD)
 #undef NOVACRON_WORD
 };
@@ -58,19 +72,29 @@ const word* find(std::string_view name) {
   return at != sorted.end() && at->name == name ? &*at : nullptr;
 }
 
-/// The word that `x` says, null when it is not of our language.
+/// The word that `x` says, null when it is not of our language. Asked for each message that crosses a relay, while
+/// others may wait for it: a type has one address in the program, so neither names nor buckets are looked through.
 const word* find(const caf::type_erased_tuple& x) {
-  static const auto by_type = [] {
-    auto all = std::unordered_map<std::type_index, const word*>{};
-    for (const auto& candidate : words)
-      all.emplace(*candidate.type, &candidate);
+  constexpr auto places = std::size_t{1024};
+  static_assert(places > 4 * words.size());
+  auto place_of = [](const std::type_info* type) { return reinterpret_cast<std::uintptr_t>(type) / 16 % places; };
+  static const auto table = [&] {
+    auto all = std::array<const word*, places>{};
+    for (const auto& candidate : words) {
+      auto at = place_of(candidate.type);
+      while (all[at])
+        at = (at + 1) % places;
+      all[at] = &candidate;
+    }
     return all;
   }();
   if (x.size() == 0)
     return nullptr;
   const auto* type = x.type(0).second;
-  const auto at = type ? by_type.find(*type) : by_type.end();
-  return at == by_type.end() ? nullptr : at->second;
+  for (auto at = place_of(type); table[at]; at = (at + 1) % places)
+    if (table[at]->type == type)
+      return table[at];
+  return nullptr;
 }
 
 std::string fault_message(std::uint8_t code, const caf::message& context) {
@@ -97,23 +121,9 @@ bool permitted(std::string_view name, sender who) {
   return found && (found->allowed & who) != 0;
 }
 
-bool permitted(const caf::type_erased_tuple& x, sender who) {
+bool permitted(const caf::type_erased_tuple& x, sender kind, const claim& who) {
   const auto* found = find(x);
-  return found && (found->allowed & who) != 0;
-}
-
-std::optional<claim> claim_of(const caf::type_erased_tuple& x) {
-  if (x.size() > 0 && x.match_element<v1::NodeReport>(0))
-    return claim{x.get_as<v1::NodeReport>(0).node(), ""};
-  if (x.size() > 0 && x.match_element<v1::CertificateRequest>(0)) {
-    const auto& asked = x.get_as<v1::CertificateRequest>(0);
-    return claim{asked.name(), asked.role()};
-  }
-  if (x.size() > 0 && x.match_element<v1::CertificateRenewal>(0)) {
-    const auto& asked = x.get_as<v1::CertificateRenewal>(0);
-    return claim{asked.name(), asked.role()};
-  }
-  return {};
+  return found && (found->allowed & kind) != 0 && (kind == cloud || found->speaks_for(x, who));
 }
 
 std::vector<std::string> message_names() {
@@ -149,6 +159,10 @@ caf::expected<caf::message> make_message(std::string_view name, std::string_view
   if (!found)
     return caf::make_error(fault::not_found, "there is no message called " + std::string{name});
   return found->from_json(json);
+}
+
+bool is_word(const caf::type_erased_tuple& x) {
+  return find(x) != nullptr;
 }
 
 std::string name_of(const caf::type_erased_tuple& x) {

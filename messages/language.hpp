@@ -30,15 +30,15 @@ sender sender_of_role(std::string_view role);
 /// Whether the table of trust lets `who` say the message called `name` (its short name) to a node from outside.
 bool permitted(std::string_view name, sender who);
 
-/// Whether the table of trust lets `who` send `x` to a node from outside; what is not of our language never is.
-bool permitted(const caf::type_erased_tuple& x, sender who);
-
-/// The node in whose name `x` speaks, and its role if it says one: a worker may only speak for itself.
+/// In whose name something is said: an authenticated node and its role.
 struct claim {
   std::string node;
   std::string role;
 };
-std::optional<claim> claim_of(const caf::type_erased_tuple& x);
+
+/// Whether the table of trust lets `who` of that kind send `x` to a node from outside; what is not of our language
+/// never is. Only controllers may speak in another's name.
+bool permitted(const caf::type_erased_tuple& x, sender kind, const claim& who);
 
 /// The short names of all messages, in the order of the list.
 std::vector<std::string> message_names();
@@ -54,6 +54,9 @@ std::string from_json(std::string_view json, google::protobuf::Message& x);
 
 /// The message called `name` with the content of `json`, ready to send; `fault::bad_request` says what is wrong.
 caf::expected<caf::message> make_message(std::string_view name, std::string_view json);
+
+/// Whether `x` is a message of our language.
+bool is_word(const caf::type_erased_tuple& x);
 
 /// The short name of what `x` holds, "" for what is not of our language.
 std::string name_of(const caf::type_erased_tuple& x);

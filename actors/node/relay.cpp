@@ -1,6 +1,7 @@
 #include "actors/node/relay.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace novacron::node {
 namespace {
@@ -10,6 +11,22 @@ void answer(const caf::strong_actor_ptr& asker, caf::message_id question, caf::s
             caf::execution_unit* where) {
   if (asker && question.is_request())
     asker->enqueue(caf::make_mailbox_element(std::move(from), question.response_id(), {}, std::move(why)), where);
+}
+
+// A request's number: in which shard it waits, at which place there, and a number of its own, so that an answer that
+// comes too late finds nobody. CAF leaves 60 bits.
+constexpr auto shard_bits = 4u;
+constexpr auto place_bits = 20u;
+
+std::uint64_t request_number(std::uint64_t turn, std::size_t place, std::size_t shard) {
+  const auto own = (turn << (shard_bits + place_bits)) & ((std::uint64_t{1} << 60) - 1);
+  return own | (place << shard_bits) | shard;
+}
+std::size_t shard_of(std::uint64_t number) {
+  return number & ((1u << shard_bits) - 1);
+}
+std::size_t place_of(std::uint64_t number) {
+  return number >> shard_bits & ((1u << place_bits) - 1);
 }
 
 std::string origin_of(const caf::mailbox_element& x) {
@@ -80,7 +97,7 @@ void channel::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where)
   if (what->mid.is_response())
     return hand_back(std::move(what), where);
   // Exit and monitoring messages of the runtime are about this node's actors, and stay here.
-  if (name_of(what->content()).empty())
+  if (!is_word(what->content()))
     return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::bad_request, "not a message of the fabric"), where);
   if (what->mid.is_request() && !take_over(*what))
     return answer(what->sender, what->mid, ctrl(), refusal(), where);
@@ -95,14 +112,22 @@ bool channel::take_over(caf::mailbox_element& what) {
     outstanding_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
-  const auto number = next_.fetch_add(1, std::memory_order_relaxed) + 1;
-  auto& in = shard_of(number);
+  const auto turn = asked_.fetch_add(1, std::memory_order_relaxed) + 1;
+  const auto which = turn % shards_.size();
+  auto& in = shards_[which];
   const auto lock = std::lock_guard{in.guard};
   if (!connected_) {
     outstanding_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
-  in.requests.emplace(number, waiting{std::move(what.sender), what.mid, home_system().clock().now()});
+  if (in.free.empty()) {
+    in.free.push_back(in.places.size());
+    in.places.emplace_back();
+  }
+  const auto place = in.free.back();
+  in.free.pop_back();
+  const auto number = request_number(turn, place, which);
+  in.places[place] = {number, std::move(what.sender), what.mid, home_system().clock().now()};
   what.sender = ctrl();
   what.mid = caf::make_message_id(number);
   return true;
@@ -119,13 +144,13 @@ void channel::hand_back(caf::mailbox_element_ptr found, caf::execution_unit* whe
   auto whom = waiting{};
   {
     const auto number = found->mid.request_id().integer_value();
-    auto& in = shard_of(number);
+    auto& in = shards_[shard_of(number)];
     const auto lock = std::lock_guard{in.guard};
-    const auto at = in.requests.find(number);
-    if (at == in.requests.end())
+    const auto place = place_of(number);
+    if (place >= in.places.size() || in.places[place].number != number)
       return; // too late: it was given up
-    whom = std::move(at->second);
-    in.requests.erase(at);
+    whom = std::exchange(in.places[place], {});
+    in.free.push_back(place);
   }
   outstanding_.fetch_sub(1, std::memory_order_relaxed);
   if (!whom.asker)
@@ -151,32 +176,30 @@ void channel::cut(std::string why) {
   }
   connected_ = false;
   target_.set(nullptr);
-  for (auto& in : shards_) {
-    auto given_up = std::map<std::uint64_t, waiting>{};
-    {
-      const auto lock = std::lock_guard{in.guard};
-      given_up.swap(in.requests);
-    }
-    outstanding_.fetch_sub(given_up.size(), std::memory_order_relaxed);
-    for (const auto& [number, whom] : given_up)
-      fail(whom, caf::make_error(fault::unreachable, peer + ": " + why));
-  }
+  for (const auto& whom : take_out([](const waiting&) { return true; }))
+    fail(whom, caf::make_error(fault::unreachable, peer + ": " + why));
 }
 
 void channel::expire() {
   const auto oldest = home_system().clock().now() - bounds_.age_max;
-  auto given_up = std::vector<waiting>{};
+  for (const auto& whom : take_out([&](const waiting& x) { return x.since <= oldest; }))
+    fail(whom, caf::make_error(fault::timeout, peer + " did not answer"));
+}
+
+template <class F>
+std::vector<channel::waiting> channel::take_out(F wanted) {
+  auto out = std::vector<waiting>{};
   for (auto& in : shards_) {
     const auto lock = std::lock_guard{in.guard};
-    // Numbers rise with time, so the old ones stand first.
-    while (!in.requests.empty() && in.requests.begin()->second.since <= oldest) {
-      given_up.push_back(std::move(in.requests.begin()->second));
-      in.requests.erase(in.requests.begin());
-    }
+    for (auto place = std::size_t{0}; place < in.places.size(); ++place)
+      if (in.places[place].number != 0 && wanted(in.places[place])) {
+        out.push_back(std::exchange(in.places[place], {}));
+        in.free.push_back(place);
+      }
   }
-  outstanding_.fetch_sub(given_up.size(), std::memory_order_relaxed);
-  for (const auto& whom : given_up)
-    fail(whom, caf::make_error(fault::timeout, peer + " did not answer"));
+  outstanding_.fetch_sub(out.size(), std::memory_order_relaxed);
+  std::ranges::sort(out, {}, &waiting::number);
+  return out;
 }
 
 std::size_t channel::outstanding() const {
@@ -190,36 +213,25 @@ bool channel::connected() const {
 // -- gate ------------------------------------------------------------------------------------------------------------
 
 gate::gate(caf::actor_config& config, caf::actor inside, claim who, refused tell)
-  : relay{config}, inside_{std::move(inside)}, who_{std::move(who)}, tell_{std::move(tell)} {}
+  : relay{config}, who_{std::move(who)}, kind_{sender_of_role(who_.role)}, tell_{std::move(tell)} {
+  inside_.set(caf::actor_cast<caf::strong_actor_ptr>(std::move(inside)));
+}
 
 void gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
-  if (!lets_through(what->content())) {
+  if (!permitted(what->content(), kind_, who_)) {
     const auto said = name_of(what->content());
     tell_(said.empty() ? "a message of no known kind" : said);
     return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, said + " is not for this role to say"), where);
   }
-  auto to = caf::strong_actor_ptr{};
-  {
-    const auto lock = std::lock_guard{guard_};
-    to = caf::actor_cast<caf::strong_actor_ptr>(inside_);
-  }
-  if (to)
-    to->enqueue(std::move(what), where);
+  const auto to = node::aim::use{inside_};
+  if (to.get())
+    to.get()->enqueue(std::move(what), where);
   else
     answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, "this way in was closed"), where);
 }
 
-bool gate::lets_through(const caf::type_erased_tuple& what) const {
-  const auto kind = sender_of_role(who_.role);
-  if (!permitted(what, kind))
-    return false;
-  const auto said = kind == cloud ? std::nullopt : claim_of(what);
-  return !said || (said->node == who_.node && (said->role.empty() || said->role == who_.role));
-}
-
 void gate::close() {
-  const auto lock = std::lock_guard{guard_};
-  inside_ = nullptr;
+  inside_.set(nullptr);
 }
 
 } // namespace novacron::node

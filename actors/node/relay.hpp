@@ -14,7 +14,6 @@
 #include <atomic>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 
@@ -124,16 +123,19 @@ public:
 
 private:
   struct waiting {
+    /// 0: the place is free.
+    std::uint64_t number = 0;
     caf::strong_actor_ptr asker;
     caf::message_id question;
     caf::actor_clock::time_point since;
   };
 
   /// Askers and the transport meet here for each message: with one lock for all requests they would wait for each
-  /// other.
+  /// other, and with memory of its own for each request they would meet in the allocator.
   struct alignas(64) shard {
     std::mutex guard;
-    std::map<std::uint64_t, waiting> requests;
+    std::vector<waiting> places;
+    std::vector<std::size_t> free;
   };
 
   /// Makes `what` a request of this channel's own; false when the channel was cut or too much is under way.
@@ -141,14 +143,16 @@ private:
   caf::error refusal() const;
   void hand_back(caf::mailbox_element_ptr answer, caf::execution_unit* where);
   void fail(const waiting& whom, caf::error why);
-  shard& shard_of(std::uint64_t number) { return shards_[number % shards_.size()]; }
+  /// Takes those out that `wanted` holds for.
+  template <class F>
+  std::vector<waiting> take_out(F wanted);
 
   const limits bounds_;
   node::aim target_;
   /// Read under a shard's lock: after a cut emptied a shard, nothing is put into it any more.
   std::atomic<bool> connected_ = false;
   std::atomic<std::size_t> outstanding_ = 0;
-  std::atomic<std::uint64_t> next_ = 0;
+  std::atomic<std::uint64_t> asked_ = 0;
   std::array<shard, 16> shards_;
   mutable std::mutex guard_;
   std::string why_cut_ = "not connected yet";
@@ -169,11 +173,9 @@ public:
   void close();
 
 private:
-  mutable std::mutex guard_;
-  caf::actor inside_;
-  bool lets_through(const caf::type_erased_tuple& what) const;
-
+  node::aim inside_;
   const claim who_;
+  const sender kind_;
   const refused tell_;
 };
 

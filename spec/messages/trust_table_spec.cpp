@@ -1,4 +1,7 @@
 #include "messages/language.hpp"
+#include "messages/registry.hpp"
+
+#include <caf/all.hpp>
 
 #include <doctest/doctest.h>
 
@@ -45,6 +48,24 @@ SCENARIO("the long name of a message is allowed exactly when the short one is") 
   for (const auto& x : message_names())
     for (const auto who : {cloud, worker, person})
       CHECK(permitted(x, who) == permitted("novacron.v1." + x, who));
+}
+
+SCENARIO("a worker speaks in its own name only, a controller in anybody's") {
+  auto said = [](auto message) { return caf::make_message(std::move(message)); };
+  auto report = v1::NodeReport{};
+  report.set_node("edge-1");
+  auto renewal = v1::CertificateRenewal{};
+  renewal.set_name("edge-1");
+  renewal.set_role("edge");
+  for (const auto& x : {said(report), said(renewal)}) {
+    CHECK(permitted(x.content(), worker, {"edge-1", "edge"}));
+    CHECK_FALSE(permitted(x.content(), worker, {"edge-2", "edge"}));
+    CHECK_FALSE(permitted(x.content(), nobody, {"edge-1", "edge"}));
+  }
+  CHECK_FALSE(permitted(said(renewal).content(), worker, {"edge-1", "gpu"}));
+  CHECK(permitted(said(v1::Beat{}).content(), worker, {"edge-1", "edge"}) == permitted("Beat", worker));
+  CHECK(permitted(said(v1::CertificateRequest{}).content(), cloud, {"cloud-1", "cloud"}) == permitted("CertificateRequest", cloud));
+  CHECK_FALSE(permitted(said(std::string{"Beat"}).content(), cloud, {"cloud-1", "cloud"}));
 }
 
 // A worker stands in the field, where somebody may open its case: what it may say is spelled out here once more, so
