@@ -306,7 +306,7 @@ int image_import(const invocation& what, session& with) {
   });
 }
 int image_delete(const invocation& what, session& with) {
-  return order(with, "DELETE", below("images", what.argument(0)), {}, fmt::format("{} is deleted", what.argument(0)));
+  return order(with, "DELETE", with_node(below("images", what.argument(0)), what.get("node")), {}, fmt::format("{} is deleted", what.argument(0)));
 }
 
 // actors
