@@ -78,6 +78,8 @@ directory::channel_ptr directory::way_to(const std::string& peer, const std::str
   }
   if (tell)
     tell(made);
+  else
+    made->cut("there is no link to it");
   return made;
 }
 

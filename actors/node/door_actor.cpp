@@ -230,6 +230,8 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
     [=](const new_way& x) {
       if (const auto link = self->state.links.find(x.way->peer); link != self->state.links.end())
         caf::anon_send(link->second, x);
+      else
+        x.way->cut("there is no link to it");
     },
   };
 }

@@ -101,10 +101,21 @@ void channel::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where)
     return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::bad_request, "not a message of the fabric"), where);
   if (what->mid.is_request() && !take_over(*what))
     return answer(what->sender, what->mid, ctrl(), refusal(), where);
+  if (condition_ == condition::awaited && hold(what))
+    return;
   const auto to = node::aim::use{target_};
   if (to.get())
     to.get()->enqueue(std::move(what), where);
   // A request that was taken over is failed by the cut that came between.
+}
+
+bool channel::hold(caf::mailbox_element_ptr& what) {
+  const auto lock = std::lock_guard{guard_};
+  if (condition_ != condition::awaited)
+    return false;
+  if (held_.size() < bounds_.outstanding_max || what->mid.is_request())
+    held_.push_back(std::move(what));
+  return true;
 }
 
 bool channel::take_over(caf::mailbox_element& what) {
@@ -116,7 +127,7 @@ bool channel::take_over(caf::mailbox_element& what) {
   const auto which = turn % shards_.size();
   auto& in = shards_[which];
   const auto lock = std::lock_guard{in.guard};
-  if (!connected_) {
+  if (condition_ == condition::cut) {
     outstanding_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
@@ -134,7 +145,7 @@ bool channel::take_over(caf::mailbox_element& what) {
 }
 
 caf::error channel::refusal() const {
-  if (connected_)
+  if (condition_ != condition::cut)
     return caf::make_error(fault::overloaded, peer + ": too many requests without an answer");
   const auto lock = std::lock_guard{guard_};
   return caf::make_error(fault::unreachable, peer + ": " + why_cut_);
@@ -165,16 +176,30 @@ void channel::fail(const waiting& whom, caf::error why) {
 }
 
 void channel::aim(caf::strong_actor_ptr target) {
-  target_.set(std::move(target));
-  connected_ = true;
+  target_.set(target);
+  for (;;) {
+    auto first = std::deque<caf::mailbox_element_ptr>{};
+    {
+      const auto lock = std::lock_guard{guard_};
+      if (held_.empty()) {
+        condition_ = condition::connected;
+        return;
+      }
+      first.swap(held_);
+    }
+    // Nothing overtakes what waited: who comes now waits behind it.
+    for (auto& each : first)
+      target->enqueue(std::move(each), nullptr);
+  }
 }
 
 void channel::cut(std::string why) {
   {
     const auto lock = std::lock_guard{guard_};
     why_cut_ = why;
+    condition_ = condition::cut;
+    held_.clear();
   }
-  connected_ = false;
   target_.set(nullptr);
   for (const auto& whom : take_out([](const waiting&) { return true; }))
     fail(whom, caf::make_error(fault::unreachable, peer + ": " + why));
@@ -207,7 +232,7 @@ std::size_t channel::outstanding() const {
 }
 
 bool channel::connected() const {
-  return connected_;
+  return condition_ == condition::connected;
 }
 
 // -- gate ------------------------------------------------------------------------------------------------------------

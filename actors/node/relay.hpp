@@ -93,7 +93,8 @@ private:
   condition condition_;
 };
 
-/// The way out to an actor on a peer, across reconnects. It bounds the requests that are under way, and fails them at
+/// The way out to an actor on a peer, across reconnects. What is said before the first connection is made or has failed
+/// waits for that. It bounds the requests that are under way, and fails them at
 /// once when the connection breaks: CAF itself would let them vanish.
 class channel : public relay {
 public:
@@ -147,15 +148,21 @@ private:
   template <class F>
   std::vector<waiting> take_out(F wanted);
 
+  /// Nobody has looked yet whether the actor is there; who asks meanwhile waits.
+  enum class condition : std::uint8_t { awaited, connected, cut };
+  /// Keeps what comes before anybody knows where to. False when that is known by now.
+  bool hold(caf::mailbox_element_ptr& what);
+
   const limits bounds_;
   node::aim target_;
   /// Read under a shard's lock: after a cut emptied a shard, nothing is put into it any more.
-  std::atomic<bool> connected_ = false;
+  std::atomic<condition> condition_ = condition::awaited;
   std::atomic<std::size_t> outstanding_ = 0;
   std::atomic<std::uint64_t> asked_ = 0;
   std::array<shard, 16> shards_;
   mutable std::mutex guard_;
-  std::string why_cut_ = "not connected yet";
+  std::string why_cut_;
+  std::deque<caf::mailbox_element_ptr> held_;
 };
 
 /// The way in from an authenticated peer to one local actor: lets through only what the table of trust permits.

@@ -115,11 +115,34 @@ SCENARIO("a channel never lets a request vanish") {
   auto way = node::make_relay<node::channel>(stage.system, "cloud-1", "scheduler", node::channel::limits{.outstanding_max = 2, .age_max = 10s});
   const auto handle = node::handle_of(*way);
   auto kind_of = [](const auto& answer) { return answer ? fault{} : explain(answer.error()).kind; };
-  WHEN("it is not connected") {
+  WHEN("it was cut") {
+    way->cut("it fell silent");
     THEN("a request fails at once and says who cannot be reached") {
       const auto answer = stage.ask<wire::Health>(handle, wire::HealthRequest{});
       CHECK(kind_of(answer) == fault::unreachable);
-      CHECK(explain(answer.error()).text.starts_with("cloud-1: "));
+      CHECK(explain(answer.error()).text == "cloud-1: it fell silent");
+    }
+  }
+  WHEN("nobody has looked yet whether the actor is there") {
+    auto first = stage.audience->request(handle, caf::infinite, wire::HealthRequest{});
+    stage.settle();
+    CHECK(way->outstanding() == 1);
+    CHECK_FALSE(way->connected());
+    auto answered = fault::timeout;
+    auto outcome = [&] {
+      first.receive([&](const wire::Health&) { answered = {}; }, [&](caf::error& x) { answered = explain(x).kind; });
+      return answered;
+    };
+    THEN("a request waits for the connection") {
+      const auto actor = stage.system.spawn(healthy);
+      way->aim(address_of(actor));
+      stage.settle();
+      CHECK(outcome() == fault{});
+      end(actor);
+    }
+    THEN("it fails with what prevents the connection") {
+      way->cut("there is no link to it");
+      CHECK(outcome() == fault::unreachable);
     }
   }
   WHEN("it is connected to somebody who answers") {
