@@ -111,12 +111,16 @@ struct block_task {
 };
 
 /// Used by one thread at a time. All codecs decide alike: the pages of a parcel, its deltas, and what its blocks decode
-/// to are equal whoever made it.
+/// to, one after another, are equal whoever made it.
 class codec {
 public:
   virtual ~codec() = default;
-  /// For people, like "cpu avx512".
+  /// For people, like "cpu avx512" or "cuda NVIDIA H100".
   virtual std::string_view name() const = 0;
+  /// Many of the pages to come, or of the copies kept of them, lie in this memory, which stays until it is detached. A
+  /// device then reads and writes them where they are; without it, they are copied.
+  virtual void attach(std::span<std::byte> memory) = 0;
+  virtual void detach(std::span<std::byte> memory) = 0;
   /// At most pack_pages_max tasks; more are a bug of the caller, and thrown.
   virtual void pack(std::span<const page_task> tasks, const pack_options& options, page_directory& directory,
                     parcel& into) = 0;

@@ -10,15 +10,22 @@ namespace {
 
 /// Reads a page, decides, and lets the block grow in place: a page of content is copied once, into the block that will
 /// be encoded while it is still in the cache.
-class cpu_codec final : public codec {
+class cpu_codec final : public resuming_codec {
 public:
   explicit cpu_codec(path by) : by_{by}, name_{"cpu " + std::string{kernels::name(by)}} {}
 
   std::string_view name() const override { return name_; }
+  void attach(std::span<std::byte>) override {}
+  void detach(std::span<std::byte>) override {}
 
   void pack(std::span<const page_task> tasks, const pack_options& options, page_directory& directory,
             parcel& into) override {
     prepare(into, tasks.size());
+    append(tasks, options, directory, into);
+  }
+
+  void append(std::span<const page_task> tasks, const pack_options& options, page_directory& directory,
+              parcel& into) override {
     if (options.hash_seed != seed_) {
       key_ = hash_key{options.hash_seed};
       seed_ = options.hash_seed;
@@ -94,12 +101,12 @@ private:
 
 } // namespace
 
-std::unique_ptr<codec> make_cpu_codec(path by) {
+std::unique_ptr<resuming_codec> make_resuming_cpu_codec(path by) {
   return std::make_unique<cpu_codec>(by);
 }
 
-std::unique_ptr<codec> make_codec() {
-  return make_cpu_codec();
+std::unique_ptr<codec> make_cpu_codec(path by) {
+  return make_resuming_cpu_codec(by);
 }
 
 } // namespace novacron::kernels

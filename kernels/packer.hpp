@@ -19,4 +19,14 @@ void add_block(std::span<const std::byte> pages, std::size_t size, parcel& into)
 /// False when the bytes are not exactly the block's pages. `scratch` has lz4_block_max bytes.
 bool unpack_block(const block_task& block, std::span<std::byte> scratch);
 
+/// A codec that can also go on where another one stopped.
+class resuming_codec : public codec {
+public:
+  /// Like pack, behind what the parcel holds, which has room for it.
+  virtual void append(std::span<const page_task> tasks, const pack_options& options, page_directory& directory,
+                      parcel& into) = 0;
+};
+
+std::unique_ptr<resuming_codec> make_resuming_cpu_codec(path by = best_path());
+
 } // namespace novacron::kernels

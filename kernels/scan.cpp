@@ -68,8 +68,8 @@ std::uint64_t merge(const std::uint64_t* lanes, const std::byte* secret, std::ui
 }
 
 page_hash finish(const std::uint64_t* lanes, const std::byte* secret) {
-  return {.low = merge(lanes, secret + 11, page_size * prime64_1),
-          .high = merge(lanes, secret + 192 - 64 - 11, ~(page_size * prime64_2))};
+  return {.low = merge(lanes, secret + low_offset, page_size * prime64_1),
+          .high = merge(lanes, secret + high_offset, ~(page_size * prime64_2))};
 }
 
 void copy_lanes(const std::byte* page, std::byte* to, const std::byte* secret, std::uint64_t* lanes) {

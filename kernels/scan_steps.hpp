@@ -27,9 +27,12 @@ inline constexpr auto hash_start = std::array<std::uint64_t, 8>{prime32_3, prime
 inline constexpr auto stripe_size = std::size_t{64};
 inline constexpr auto block_stripes = std::size_t{16};
 inline constexpr auto block_size = block_stripes * stripe_size;
-/// Where in the secret the lanes are mixed after a block, and where the very last stripe takes its key.
+/// Where in the secret the lanes are mixed after a block, where the very last stripe takes its key, and where the two
+/// halves of the hash take theirs.
 inline constexpr auto mix_offset = std::size_t{192 - 64};
 inline constexpr auto last_offset = std::size_t{192 - 64 - 7};
+inline constexpr auto low_offset = std::size_t{11};
+inline constexpr auto high_offset = std::size_t{192 - 64 - 11};
 
 struct scan_steps {
   /// Whether every byte of the page is `fill`.

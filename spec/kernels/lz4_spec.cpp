@@ -1,10 +1,9 @@
 #include "kernels/lz4.hpp"
-#include "spec/kernels/pages.hpp"
+#include "spec/kernels/blocks.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <lz4.h>
 #include <memory>
 
 using namespace novacron;
@@ -12,8 +11,6 @@ using namespace novacron::kernels;
 using namespace novacron::spec;
 
 namespace {
-
-using bytes = std::vector<std::byte>;
 
 /// On the heap and of the exact size, so that sanitizers see every byte too many.
 bytes encode(const bytes& in) {
@@ -32,66 +29,10 @@ std::optional<bytes> decode(const bytes& block, std::size_t room) {
   return out;
 }
 
-std::optional<bytes> decode_by_liblz4(const bytes& block, std::size_t room) {
-  auto out = bytes(room + 1);
-  const auto size =
-      LZ4_decompress_safe(reinterpret_cast<const char*>(block.data()), reinterpret_cast<char*>(out.data()),
-                          static_cast<int>(block.size()), static_cast<int>(room));
-  if (size < 0)
-    return {};
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
-bytes encode_by_liblz4(const bytes& in, int acceleration) {
-  auto out = bytes(lz4_bound(in.size()));
-  out.resize(static_cast<std::size_t>(
-      LZ4_compress_fast(reinterpret_cast<const char*>(in.data()), reinterpret_cast<char*>(out.data()),
-                        static_cast<int>(in.size()), static_cast<int>(out.size()), acceleration)));
-  return out;
-}
-
-/// Runs of random length out of few different bytes, words and earlier parts: every length and distance comes up.
-bytes woven(std::size_t size, std::uint64_t seed) {
-  auto dice = std::mt19937_64{seed};
-  auto out = bytes{};
-  while (out.size() < size) {
-    const auto length = std::size_t{1} + dice() % (dice() % 8 == 0 ? 700 : 24);
-    const auto kind = dice() % 4;
-    const auto back = out.empty() ? 0 : 1 + dice() % std::min<std::size_t>(out.size(), dice() % 2 == 0 ? 20 : 65535);
-    for (auto i = std::size_t{0}; i < length; ++i)
-      out.push_back(kind == 0 || out.size() < back || back == 0 ? static_cast<std::byte>(dice() % 4 * 60)
-                    : kind == 1                                 ? static_cast<std::byte>(dice())
-                                                                : out[out.size() - back]);
-  }
-  out.resize(size);
-  return out;
-}
-
-std::vector<bytes> inputs() {
-  auto all = std::vector<bytes>{};
-  for (auto size = std::size_t{0}; size <= 80; ++size) {
-    all.push_back(woven(size, size));
-    all.push_back(bytes(size, std::byte{3}));
-  }
-  for (auto seed = 0u; seed < 60; ++seed)
-    all.push_back(woven(100 + seed * 1091 % (lz4_block_max - 100), seed));
-  for (const auto size : {4096u, 65535u, 65536u}) {
-    all.push_back(woven(size, size));
-    all.push_back(bytes(size));
-    all.push_back(random_bytes(size, size));
-  }
-  const auto guest = sample_content(256, 9);
-  for (auto at = std::size_t{0}; at < guest.size(); at += lz4_block_max)
-    all.emplace_back(guest.begin() + static_cast<std::ptrdiff_t>(at),
-                     guest.begin() + static_cast<std::ptrdiff_t>(at + lz4_block_max));
-  return all;
-}
-
 } // namespace
 
 SCENARIO("a block decodes to what was encoded, by us and by liblz4") {
-  for (const auto& in : inputs()) {
+  for (const auto& in : block_contents()) {
     CAPTURE(in.size());
     const auto block = encode(in);
     CHECK(block.size() <= lz4_bound(in.size()));
@@ -102,7 +43,7 @@ SCENARIO("a block decodes to what was encoded, by us and by liblz4") {
 }
 
 SCENARIO("what liblz4 encodes we decode") {
-  for (const auto& in : inputs())
+  for (const auto& in : block_contents())
     for (const auto acceleration : {1, 20}) {
       const auto block = encode_by_liblz4(in, acceleration);
       CHECK(decode(block, in.size()) == in);
@@ -111,7 +52,7 @@ SCENARIO("what liblz4 encodes we decode") {
 }
 
 SCENARIO("a block that wants more room than there is, or ends early, is refused") {
-  for (const auto& in : inputs()) {
+  for (const auto& in : block_contents()) {
     if (in.empty())
       continue;
     const auto block = encode(in);
@@ -126,7 +67,7 @@ SCENARIO("a block that wants more room than there is, or ends early, is refused"
 
 SCENARIO("a bent block is refused, or decodes to something within its room") {
   auto dice = std::mt19937_64{11};
-  for (const auto& in : inputs()) {
+  for (const auto& in : block_contents()) {
     auto block = encode(in);
     for (auto i = 0; i < 40; ++i) {
       const auto at = dice() % block.size();

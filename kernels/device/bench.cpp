@@ -1,0 +1,299 @@
+#include "kernels/device/bench.hpp"
+
+#include "kernels/device/batch.hpp"
+#include "kernels/page_index.hpp"
+#include "kernels/sample.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace novacron::kernels::device {
+namespace {
+
+double median(std::vector<double> all) {
+  std::ranges::sort(all);
+  return all.empty() ? 0 : all[all.size() / 2];
+}
+
+/// The kernels are fed whole orders of this many pages, so that memory for what they write is bounded.
+constexpr auto order_pages_max = std::size_t{65536};
+
+class bench {
+public:
+  bench(std::shared_ptr<engine> by, const device_bench_options& options)
+      : by_{std::move(by)}, options_{options}, size_{options.page_count * page_size},
+        order_pages_{std::min(options.page_count, order_pages_max)}, index_{options.page_count},
+        host_{sample_memory(options.page_count, options.seed)}, target_(size_) {
+    by_->enter();
+    device_ = by_->take(memory_kind::device, size_);
+    other_ = by_->take(memory_kind::device, size_);
+    codec_ = make_device_codec(by_, options.codec);
+    for (auto* const memory : {&host_, &target_}) {
+      by_->attach(*memory);
+      codec_->attach(*memory);
+    }
+  }
+
+  ~bench() {
+    for (auto* const memory : {&host_, &target_}) {
+      codec_->detach(*memory);
+      by_->detach(memory->data());
+    }
+  }
+
+  std::vector<bench_figure> run() {
+    auto x = line{*by_};
+    prepare(x);
+    for (auto round = 0u; round <= options_.rounds; ++round) {
+      // The first round warms up.
+      measure_floors(x);
+      measure_kernels(x);
+      measure_codec();
+      if (round == 0)
+        times_.clear();
+    }
+    return report();
+  }
+
+private:
+  template <class F>
+  void note(const std::string& name, std::size_t size, F&& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    times_[name].push_back(took / static_cast<double>(size));
+  }
+
+  /// Orders over memory of the device: `device_` holds the pages, `other_` what was sent of them before.
+  void prepare(line& x) {
+    const auto blocks = order_pages_ / block_pages;
+    jobs_ = by_->take(memory_kind::host, order_pages_ * sizeof(page_job));
+    device_jobs_ = by_->take(memory_kind::device, order_pages_ * sizeof(page_job));
+    findings_ = by_->take(memory_kind::host, order_pages_ * sizeof(page_finding));
+    copies_ = by_->take(memory_kind::device, order_pages_ * page_size);
+    scratch_ = by_->take(memory_kind::device, order_pages_ * delta_room);
+    deltas_ = by_->take(memory_kind::host, order_pages_ * std::size_t{1024});
+    encode_jobs_ = by_->take(memory_kind::host, blocks * sizeof(encode_job));
+    device_encode_jobs_ = by_->take(memory_kind::device, blocks * sizeof(encode_job));
+    block_findings_ = by_->take(memory_kind::host, blocks * sizeof(block_finding));
+    together_ = by_->take(memory_kind::device, blocks * block_room);
+    made_ = by_->take(memory_kind::device, blocks * block_room);
+    out_ = by_->take(memory_kind::host, blocks * lz4_block_max);
+    taken_ = by_->take(memory_kind::device, 16);
+    zero_ = by_->take(memory_kind::host, 16);
+    std::memset(zero_.as(), 0, 16);
+    decode_jobs_ = by_->take(memory_kind::host, blocks * sizeof(decode_job));
+    device_decode_jobs_ = by_->take(memory_kind::device, blocks * sizeof(decode_job));
+    good_ = by_->take(memory_kind::host, blocks * sizeof(std::uint32_t));
+    in_ = by_->take(memory_kind::device, blocks * lz4_block_max + 16);
+    x.copy(device_.as(), host_.data(), size_);
+    // What was sent before differs in some words of every page.
+    auto changed = std::vector<std::byte>(page_size);
+    for (auto at = std::size_t{0}; at < size_; at += page_size) {
+      std::memcpy(target_.data() + at, host_.data() + at, page_size);
+      sample_write(std::span{target_.data() + at, page_size}, options_.seed + at);
+    }
+    x.copy(other_.as(), target_.data(), size_);
+    x.wait();
+    choose_content();
+  }
+
+  /// What is left for the encoder: pages of content, each once.
+  void choose_content() {
+    const auto key = hash_key{};
+    for (auto i = std::size_t{0}; i < order_pages_; ++i) {
+      const auto mark = scan(host_.data() + i * page_size, key);
+      if (!mark.uniform && !index_.find_or_add(mark.hash, i))
+        content_.push_back(static_cast<std::uint32_t>(i));
+    }
+    index_.clear();
+    content_.resize(content_.size() / block_pages * block_pages);
+    auto* const jobs = encode_jobs_.as<encode_job>();
+    for (auto i = std::size_t{0}; i < content_.size() / block_pages; ++i) {
+      jobs[i].count = block_pages;
+      std::copy_n(content_.data() + i * block_pages, block_pages, jobs[i].pages);
+    }
+  }
+
+  void measure_floors(line& x) {
+    note("bus_in", size_, [&] {
+      x.copy(device_.as(), host_.data(), size_);
+      x.wait();
+    });
+    note("bus_out", size_, [&] {
+      x.copy(target_.data(), device_.as(), size_);
+      x.wait();
+    });
+    const auto part = order_pages_ * page_size;
+    note("memory", 2 * part, [&] {
+      x.copy(copies_.as(), device_.as(), part);
+      x.wait();
+    });
+  }
+
+  void examine(line& x, const std::string& name, bool sent) {
+    auto* const jobs = jobs_.as<page_job>();
+    for (auto i = std::size_t{0}; i < order_pages_; ++i)
+      jobs[i] = {device_.as() + i * page_size, sent ? other_.as() + i * page_size : nullptr};
+    x.copy(device_jobs_.as(), jobs, order_pages_ * sizeof(page_job));
+    x.wait();
+    const auto order = examine_order{.jobs = device_jobs_.as<page_job>(),
+                                     .findings = findings_.as<page_finding>(),
+                                     .pages = copies_.as(),
+                                     .scratch = scratch_.as(),
+                                     .deltas = deltas_.as(),
+                                     .count = static_cast<std::uint32_t>(order_pages_),
+                                     .delta_limit = 1024,
+                                     .delta_step = 1024,
+                                     .key = words_of(0)};
+    note(name, order_pages_ * page_size, [&] {
+      x.examine(order);
+      x.wait();
+    });
+  }
+
+  void measure_kernels(line& x) {
+    examine(x, "scan", false);
+    examine(x, "delta", true);
+    const auto blocks = static_cast<std::uint32_t>(content_.size() / block_pages);
+    if (blocks == 0)
+      return;
+    const auto bytes = content_.size() * page_size;
+    x.copy(device_encode_jobs_.as(), encode_jobs_.as(), blocks * sizeof(encode_job));
+    x.copy(taken_.as(), zero_.as(), sizeof(std::uint32_t));
+    x.wait();
+    note("encode", bytes, [&] {
+      x.encode({.jobs = device_encode_jobs_.as<encode_job>(),
+                .findings = block_findings_.as<block_finding>(),
+                .pages = device_.as(),
+                .together = together_.as(),
+                .scratch = made_.as(),
+                .out = out_.as(),
+                .taken = taken_.as<std::uint32_t>(),
+                .count = blocks,
+                .raw = 0});
+      x.wait();
+    });
+    const auto* const found = block_findings_.as<block_finding>();
+    auto size = std::size_t{0};
+    auto end = std::size_t{0};
+    for (auto i = 0u; i < blocks; ++i) {
+      auto& job = decode_jobs_.as<decode_job>()[i];
+      job = {.begin = found[i].begin, .size = found[i].size, .count = block_pages, .raw = found[i].raw};
+      for (auto k = std::size_t{0}; k < block_pages; ++k)
+        job.pages[k] = copies_.as() + (i * block_pages + k) * page_size;
+      size += found[i].size;
+      end = std::max(end, std::size_t{found[i].begin} + found[i].size);
+    }
+    ratio_ = static_cast<double>(bytes) / static_cast<double>(size);
+    x.copy(in_.as(), out_.as(), end);
+    x.copy(device_decode_jobs_.as(), decode_jobs_.as(), blocks * sizeof(decode_job));
+    x.wait();
+    note("decode", bytes, [&] {
+      x.decode({.jobs = device_decode_jobs_.as<decode_job>(),
+                .good = good_.as<std::uint32_t>(),
+                .in = in_.as(),
+                .scratch = made_.as(),
+                .count = blocks});
+      x.wait();
+    });
+    if (std::count(good_.as<std::uint32_t>(), good_.as<std::uint32_t>() + blocks, 1u) != blocks)
+      throw device_fault{"blocks that the device made did not come back"};
+  }
+
+  /// From memory of the host to what has to be sent of it, and back into memory of the host, in parcels as a migration
+  /// has them.
+  void measure_codec() {
+    index_.clear();
+    const auto own = std::span{host_.data(), size_};
+    auto parcels = std::vector<parcel>{};
+    const auto parcel_pages = std::min(options_.page_count, pack_pages_max);
+    auto tasks = std::vector<page_task>{};
+    for (auto i = std::size_t{0}; i < options_.page_count; ++i)
+      tasks.push_back({.number = i, .now = own.data() + i * page_size});
+    parcels_.resize((options_.page_count + parcel_pages - 1) / parcel_pages);
+    note("pack", size_, [&] {
+      for (auto i = std::size_t{0}; i < parcels_.size(); ++i) {
+        const auto at = i * parcel_pages;
+        codec_->pack(std::span{tasks}.subspan(at, std::min(parcel_pages, tasks.size() - at)), {}, index_, parcels_[i]);
+      }
+    });
+    auto places = std::vector<std::vector<std::byte*>>(parcels_.size());
+    auto blocks = std::vector<std::vector<block_task>>(parcels_.size());
+    auto page_count = std::size_t{0};
+    for (auto i = std::size_t{0}; i < parcels_.size(); ++i) {
+      const auto& x = parcels_[i];
+      for (const auto& page : x.pages)
+        if (page.action == page_action::block)
+          places[i].push_back(target_.data() + page.number * page_size);
+      auto used = std::size_t{0};
+      for (const auto& block : x.blocks) {
+        blocks[i].push_back({.bytes = x.part(block.begin, block.size),
+                             .raw = block.raw,
+                             .pages = std::span{places[i]}.subspan(used, block.page_count)});
+        used += block.page_count;
+      }
+      page_count += used;
+    }
+    if (page_count == 0)
+      return;
+    note("unpack", page_count * page_size, [&] {
+      for (const auto& some : blocks)
+        if (codec_->unpack(some) != some.size())
+          throw device_fault{"blocks that the codec made did not come back"};
+    });
+  }
+
+  double rate(const std::string& name) const {
+    const auto found = times_.find(name);
+    const auto time = found == times_.end() ? 0 : median(found->second);
+    return time > 0 ? 1 / time : 0;
+  }
+
+  std::vector<bench_figure> report() const {
+    const auto memory = rate("memory");
+    return {
+        {"device_bus_in", rate("bus_in"), "B/s", "", 0},
+        {"device_bus_out", rate("bus_out"), "B/s", "", 0},
+        {"device_memory", memory, "B/s", "", 0},
+        // It reads each page and writes its copy; a delta reads two and writes one.
+        {"device_scan", rate("scan"), "B/s", "half of the device's memory copy", memory / 2},
+        {"device_delta", rate("delta"), "B/s", "a third of the device's memory copy", memory / 3},
+        {"device_encode", rate("encode"), "B/s", "copying in from the host", rate("bus_in")},
+        {"device_decode", rate("decode"), "B/s", "copying out to the host", rate("bus_out")},
+        {"device_ratio", ratio_, "1", "", 0},
+        {"device_pack", rate("pack"), "B/s", "copying in from the host", rate("bus_in")},
+        {"device_unpack", rate("unpack"), "B/s", "copying out to the host", rate("bus_out")},
+    };
+  }
+
+  std::shared_ptr<engine> by_;
+  device_bench_options options_;
+  std::size_t size_;
+  std::size_t order_pages_;
+  page_index index_;
+  std::vector<std::byte> host_;
+  std::vector<std::byte> target_;
+  lease device_, other_;
+  lease jobs_, device_jobs_, findings_, copies_, scratch_, deltas_;
+  lease encode_jobs_, device_encode_jobs_, block_findings_, together_, made_, out_, taken_, zero_;
+  lease decode_jobs_, device_decode_jobs_, good_, in_;
+  std::vector<std::uint32_t> content_;
+  std::unique_ptr<codec> codec_;
+  std::vector<parcel> parcels_;
+  std::map<std::string, std::vector<double>> times_;
+  double ratio_ = 0;
+};
+
+} // namespace
+
+std::vector<bench_figure> bench_device(const std::shared_ptr<engine>& by, const device_bench_options& options) {
+  return std::make_unique<bench>(by, options)->run();
+}
+
+} // namespace novacron::kernels::device
