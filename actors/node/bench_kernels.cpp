@@ -1,6 +1,7 @@
 #include "actors/node/bench_kernels.hpp"
 
 #include "kernels/bench.hpp"
+#include "kernels/device/bench.hpp"
 #include "kernels/page.hpp"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <lz4.h>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 #include <zstd.h>
 
 namespace novacron::node {
@@ -77,8 +79,13 @@ std::vector<host::figure> bench_kernels(const bench_kernels_options& options) {
   if (!options.memory_file.empty())
     asked.memory = read_memory(options.memory_file);
   const auto peers = std::vector{liblz4(), libzstd()};
+  auto measured = kernels::bench_cpu(std::move(asked), peers);
+  auto why = std::string{};
+  if (const auto device = kernels::device::find_engine(why))
+    for (auto& x : kernels::device::bench_device(device, {.rounds = options.rounds, .seed = options.seed}))
+      measured.push_back(std::move(x));
   auto found = std::vector<host::figure>{};
-  for (const auto& x : kernels::bench_cpu(std::move(asked), peers))
+  for (const auto& x : measured)
     found.push_back(x.peer.empty() ? host::figure{x.name, x.value, x.unit}
                                    : host::beside(x.name, x.value, x.unit, x.peer, x.peer_value));
   return found;
