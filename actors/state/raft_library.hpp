@@ -13,6 +13,10 @@
 
 // Since 0.18 the headers assert at file scope on the sizes of unnamed structs, which C++ does not let them define there.
 // What they assert about the library's own layout holds for whoever compiled it.
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wkeyword-macro"
+#endif
 #pragma push_macro("static_assert")
 #undef static_assert
 #define static_assert(...)
@@ -21,3 +25,6 @@ extern "C" {
 #include <raft/uv.h>
 }
 #pragma pop_macro("static_assert")
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
