@@ -4,6 +4,7 @@
 #include "actors/node/bench_kernels.hpp"
 #include "actors/node/bench_decisions.hpp"
 #include "actors/node/bench_messages.hpp"
+#include "actors/node/bench_migration.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/scheduler/bench.hpp"
 #include "actors/scheduler/packing.hpp"
@@ -48,6 +49,21 @@ figures kernels_bench(const shell::invocation& flags, const std::string&) {
   options.seed = static_cast<std::uint64_t>(flags.number("seed", 1));
   options.memory_file = flags.get("memory", "");
   return bench_kernels(options);
+}
+
+figures migration_bench(const shell::invocation& flags, const std::string&) {
+  if (!flags.has("model"))
+    throw std::invalid_argument{"bench migration needs --model: moving guests is not measured yet"};
+  auto options = bench_migration_options{};
+  const auto memory = shell::parse_bytes(flags.get("ram", "1TB"));
+  const auto link = parse_link_rate(flags.get("link", "100Gbit"));
+  if (!memory || *memory == 0 || !link)
+    throw std::invalid_argument{"--ram is a size such as 1TB, --link a rate such as 100Gbit or 200Mbit"};
+  options.memory = static_cast<double>(*memory);
+  options.link_rate = *link;
+  options.cores = static_cast<double>(flags.number("cores", static_cast<std::int64_t>(options.cores)));
+  options.rounds = static_cast<unsigned>(flags.number("rounds", options.rounds));
+  return bench_migration(options);
 }
 
 figures messages(const shell::invocation& flags, const std::string&) {
@@ -133,6 +149,7 @@ const std::map<std::string, std::function<figures(const shell::invocation&, cons
       {"kernels", kernels_bench},
       {"ledger", ledger_bench},
       {"messages", messages},
+      {"migration", migration_bench},
       {"scheduler", scheduler_bench},
       {"workload", workload_bench},
       {"world", world_bench}};
