@@ -63,6 +63,14 @@
   X(NodeList,               nobody)                        \
   X(EventsRequest,          cloud | person)                \
   X(Events,                 nobody)                        \
+  X(TaintNode,              cloud | person)                \
+  X(SetQuota,               cloud | person)                \
+  X(QuotaListRequest,       cloud | person)                \
+  X(QuotaList,              nobody)                        \
+  X(SetPolicy,              cloud | person)                \
+  X(PolicyListRequest,      cloud | person)                \
+  X(PolicyList,             nobody)                        \
+  X(Rebalance,              cloud | person)                \
   /* ledger */                                             \
   X(LedgerCommand,          cloud)                         \
   X(LedgerApplied,          nobody)                        \

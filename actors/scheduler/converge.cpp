@@ -24,6 +24,9 @@ void reconciler::converge(round& r, const std::string& workload) {
   for (auto at = waiting_.lower_bound(prefix); at != waiting_.end() && at->first.starts_with(prefix);)
     waited_.insert(waiting_.extract(at++));
   waiting_workloads_.erase(workload);
+  const auto since = roomless_since_.extract(workload);
+  was_roomless_ = since ? std::optional{since.mapped()} : std::nullopt;
+  roomless_.erase(workload);
   const auto ops = r.ops.size();
   const auto* record = truth_.find_workload(workload);
   if (!record || record->stopped() || record->outcome() != wire::PHASE_UNSPECIFIED)
@@ -87,6 +90,20 @@ bool reconciler::on_drained_node(const wire::Instance& x) const {
   return node != truth_.nodes.end() && node->second.value.drained() && sight_.present(x.node());
 }
 
+/// Why an instance may not stay where it is, in words; empty when it may.
+std::string reconciler::why_leave(const wire::WorkloadSpec& spec, const wire::Instance& x) const {
+  if (on_drained_node(x))
+    return "leaves the drained node " + x.node();
+  const auto node = truth_.nodes.find(x.node());
+  if (node == truth_.nodes.end() || node->second.value.taints().empty() || !sight_.present(x.node()))
+    return {};
+  const auto tolerate = to_request(spec).tolerate;
+  for (const auto& each : to_taints(node->second.value))
+    if (each.effect == taint_effect::evict && !tolerates(tolerate, each))
+      return "leaves " + x.node() + ", which has the taint " + in_words(each);
+  return {};
+}
+
 wire::Instance reconciler::ended(const wire::Instance& x, wire::Phase outcome,
                                  const wire::InstanceStatus& status) const {
   auto next = x;
@@ -94,6 +111,7 @@ wire::Instance reconciler::ended(const wire::Instance& x, wire::Phase outcome,
   next.set_exit_code(status.exit_code());
   next.set_reason(outcome == wire::PHASE_FAILED ? why_failed(status) : status.reason());
   next.clear_leaving();
+  next.clear_next();
   return next;
 }
 
@@ -148,6 +166,7 @@ void reconciler::retire(round& r, const wire::Instance& x, wire::Phase final_pha
     auto next = x;
     next.set_outcome(wire::PHASE_STOPPING);
     next.set_reason(reason);
+    next.clear_next();
     write(r, next);
   } else if (final_phase == wire::PHASE_UNSPECIFIED) {
     remove(r, "instance/" + x.name());
@@ -155,6 +174,7 @@ void reconciler::retire(round& r, const wire::Instance& x, wire::Phase final_pha
     auto next = x;
     next.set_outcome(final_phase);
     next.clear_leaving();
+    next.clear_next();
     write(r, next);
   }
 }
@@ -270,17 +290,22 @@ wire::Instance reconciler::placed(round& r, const wire::WorkloadRecord& record, 
 
 /// A place for an instance as if it were not where it is.
 std::optional<decision> reconciler::find_place(const wire::Instance& x, const request& wanted) {
-  const auto* held = cluster_.find_hold(x.name());
-  const auto* leaving = cluster_.find_hold(x.name() + "/leaving");
-  const auto former = std::pair{held ? std::optional{*held} : std::nullopt,
-                                leaving ? std::optional{*leaving} : std::nullopt};
-  cluster_.release(x.name());
-  cluster_.release(x.name() + "/leaving");
-  auto where = cluster_.place(wanted);
-  if (former.first)
-    cluster_.take(x.name(), *former.first);
-  if (former.second)
-    cluster_.take(x.name() + "/leaving", *former.second);
+  auto kept = std::vector<std::pair<std::string, hold>>{};
+  for (const auto* copy : {"", "/leaving", "/next"})
+    if (const auto* held = cluster_.find_hold(x.name() + copy)) {
+      kept.emplace_back(x.name() + copy, *held);
+      cluster_.release(x.name() + copy);
+    }
+  auto where = std::optional<decision>{};
+  if (!x.next().node().empty()) {
+    auto there = wanted;
+    there.require["node"] = x.next().node();
+    where = cluster_.place(there);
+  }
+  if (!where)
+    where = cluster_.place(wanted);
+  for (auto& [key, held] : kept)
+    cluster_.take(key, std::move(held));
   return where;
 }
 
@@ -288,6 +313,8 @@ std::optional<wire::Instance> reconciler::place_one(round& r, const wire::Worklo
                                                     const request& wanted, std::uint32_t ordinal) {
   const auto name = instance_name(record.spec().name(), ordinal);
   const auto* prior = truth_.find_instance(name);
+  if (!beyond_quota(record.spec(), name).empty())
+    return std::nullopt;
   const auto own = avoid_.contains(name) ? wanted_for(record.spec(), name) : wanted;
   const auto where = prior ? find_place(*prior, own) : cluster_.place(own);
   if (!where)
@@ -310,6 +337,7 @@ void reconciler::unplace(round& r, const wire::WorkloadRecord& record, std::uint
   next.clear_node();
   next.clear_gpus();
   next.clear_leaving();
+  next.clear_next();
   next.set_reason(why);
   write(r, next);
 }
@@ -318,6 +346,9 @@ void reconciler::place_missing(round& r, const wire::WorkloadRecord& record,
                                const std::vector<std::uint32_t>& missing) {
   if (missing.empty())
     return;
+  // A gang goes into one command as a whole: where that would become too large, it comes first in the next.
+  if (record.spec().placement().gang() && !r.ops.empty() && r.ops.size() + missing.size() > settings_.ops_max)
+    return touch(record.spec().name());
   const auto wanted = wanted_for(record.spec(), "");
   auto found = std::vector<wire::Instance>{};
   for (const auto ordinal : missing) {
@@ -330,7 +361,16 @@ void reconciler::place_missing(round& r, const wire::WorkloadRecord& record,
       found.push_back(std::move(*x));
       continue;
     }
-    auto why = cluster_.why_not(wanted);
+    const auto name = instance_name(record.spec().name(), ordinal);
+    auto why = beyond_quota(record.spec(), name);
+    if (why.empty()) {
+      const auto gang = record.spec().placement().gang();
+      roomless_since_.emplace(record.spec().name(), was_roomless_.value_or(r.now));
+      roomless_[record.spec().name()] = gang ? missing.size() : 1;
+      why = make_room(r, record, wanted, name);
+    }
+    if (why.empty())
+      why = cluster_.why_not(wanted);
     if (record.spec().placement().gang()) {
       why = fmt::format("only {} of {} find a place at once; {}", found.size(), missing.size(), why);
       for (const auto& tentative : std::exchange(found, {}))

@@ -69,7 +69,7 @@ void reconciler::drain_and_update(round& r, const wire::WorkloadRecord& record) 
     unsettled = unsettled || x.outcome() == wire::PHASE_STOPPING || !x.leaving().node().empty();
     if (!placed)
       continue;
-    if (on_drained_node(x))
+    if (!why_leave(spec, x).empty())
       leaving.push_back(&x);
     else if (old)
       outdated.push_back(&x);
@@ -96,21 +96,7 @@ bool reconciler::move_off(round& r, const wire::WorkloadRecord& record, const wi
     wait(x.name(), "cannot leave " + x.node() + " yet; " + cluster_.why_not(wanted));
     return false;
   }
-  if (!make_before_break) {
-    auto next = x;
-    next.set_outcome(wire::PHASE_STOPPING);
-    next.set_reason("leaves the drained node " + x.node());
-    write(r, next);
-    return true;
-  }
-  auto next = placed(r, record, x.ordinal(), *where);
-  auto& former = *next.mutable_leaving();
-  former.set_node(x.node());
-  former.set_epoch(x.epoch());
-  former.set_generation(x.generation());
-  *former.mutable_gpus() = x.gpus();
-  next.set_reason("leaves the drained node " + x.node());
-  write(r, next);
+  shift(r, record, x, *where, why_leave(record.spec(), x), make_before_break);
   return true;
 }
 
@@ -118,6 +104,10 @@ bool reconciler::move_off(round& r, const wire::WorkloadRecord& record, const wi
 bool reconciler::update(round& r, const wire::WorkloadRecord& record, const wire::Instance& x) {
   auto wanted = wanted_for(record.spec(), x.name());
   wanted.home = x.node();
+  if (auto why = beyond_quota(record.spec(), x.name()); !why.empty()) {
+    wait(x.name(), "its new spec is too much; " + why);
+    return false;
+  }
   const auto where = find_place(x, wanted);
   if (!where) {
     wait(x.name(), "its new spec finds no place; " + cluster_.why_not(wanted));
@@ -215,7 +205,7 @@ void reconciler::converge_batch(round& r, const wire::WorkloadRecord& record) {
   if (r.ops.size() != ops)
     return;
   for (const auto& [ordinal, name] : instances)
-    if (const auto& x = *truth_.find_instance(name); x.outcome() == wire::PHASE_UNSPECIFIED && on_drained_node(x))
+    if (const auto& x = *truth_.find_instance(name); x.outcome() == wire::PHASE_UNSPECIFIED && !why_leave(spec, x).empty())
       move_off(r, record, x, false);
 }
 

@@ -1,8 +1,12 @@
 #include "actors/scheduler/demand.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace novacron::scheduler {
 namespace {
@@ -13,6 +17,8 @@ namespace wire = novacron::v1;
 constexpr auto amount_max = std::uint64_t{1} << 50;
 constexpr auto replicas_max = 10000u;
 constexpr auto list_max = 256;
+/// A gang is written in one command, and that in one message of 1 MiB.
+constexpr auto gang_max = 4000u;
 constexpr auto text_max = std::size_t{64} * 1024;
 /// Chosen: less would end instances because one answer was late.
 constexpr auto stop_after_ms_min = std::uint64_t{1000};
@@ -38,12 +44,54 @@ std::string wrong_resources(const wire::Resources& x) {
   return {};
 }
 
+std::string wrong_policy(const std::string& policy, std::vector<std::string> known) {
+  if (policy.empty() || policy_weights(policy) || std::ranges::find(known, policy) != known.end())
+    return {};
+  const auto own = policy_names();
+  known.insert(known.end(), own.begin(), own.end());
+  std::ranges::sort(known);
+  return fmt::format("there is no placement policy called {}; there are {}", policy, fmt::join(known, ", "));
+}
+
+std::optional<label_rule::relation> to_relation(const std::string& word) {
+  using enum label_rule::relation;
+  for (const auto each : {in, not_in, exists, absent, above, below})
+    if (to_string(each) == word)
+      return each;
+  return std::nullopt;
+}
+
+std::string wrong_rule(const wire::LabelRule& x) {
+  if (x.key().empty())
+    return "a rule over labels needs a key such as zone";
+  const auto relation = to_relation(x.relation());
+  if (!relation)
+    return "a rule over labels says " + x.relation() + "; it can be in, not_in, exists, absent, above or below";
+  using enum label_rule::relation;
+  const auto wants = *relation == in || *relation == not_in ? 1 : *relation == above || *relation == below ? 2 : 0;
+  if (wants == 0 && x.values_size() > 0)
+    return "a rule over labels that says " + x.relation() + " takes no values";
+  if (wants == 1 && x.values_size() == 0)
+    return "a rule over labels that says " + x.relation() + " needs values";
+  if (wants == 2 && x.values_size() != 1)
+    return "a rule over labels that says " + x.relation() + " needs one number";
+  return x.values_size() > list_max ? "a rule over labels has too many values" : "";
+}
+
 std::string wrong_placement(const wire::WorkloadSpec& spec) {
   const auto& x = spec.placement();
-  if (!x.policy().empty() && !policy_weights(x.policy()))
-    return "there is no placement policy called " + x.policy() + "; there are balance, fragmentation and pack";
-  if (x.near_size() > list_max || x.apart_size() > list_max || x.spread_size() > list_max)
+  if (x.near_size() > list_max || x.apart_size() > list_max || x.spread_size() > list_max || x.where_size() > list_max ||
+      x.tolerate_size() > list_max)
     return "placement names too many rules";
+  for (const auto& rule : x.where())
+    if (auto wrong = wrong_rule(rule); !wrong.empty())
+      return wrong;
+  for (const auto& each : x.tolerate())
+    if (!to_effect(each.effect()))
+      return "a toleration has the effect " + each.effect() + "; it can be refuse, avoid or evict";
+  const auto members = spec.kind() == wire::WORKLOAD_KIND_BATCH ? spec.batch().completions() : spec.replicas();
+  if (x.gang() && members > gang_max)
+    return fmt::format("a gang has {} members, at most {}", members, gang_max);
   for (const auto& rule : x.spread())
     if (rule.key().empty())
       return "a spread rule needs a key such as zone";
@@ -128,6 +176,20 @@ wire::Resources to_resources(const amount& x) {
   return result;
 }
 
+std::optional<taint_effect> to_effect(std::string_view word) {
+  for (const auto each : {taint_effect::refuse, taint_effect::avoid, taint_effect::evict})
+    if (word == to_string(each))
+      return each;
+  return word.empty() ? std::optional{taint_effect::refuse} : std::nullopt;
+}
+
+std::vector<taint> to_taints(const wire::NodeRecord& record) {
+  auto all = std::vector<taint>{};
+  for (const auto& x : record.taints())
+    all.push_back({x.key(), x.value(), to_effect(x.effect()).value_or(taint_effect::refuse)});
+  return all;
+}
+
 node_shape to_shape(const wire::NodeFacts& facts, node_state state) {
   auto shape = node_shape{facts.name(), copy(facts.labels()), to_amount(facts.capacity()),
                           {facts.kinds().begin(), facts.kinds().end()}, facts.hosts_workloads(), state};
@@ -152,6 +214,11 @@ request to_request(const wire::WorkloadSpec& spec) {
   x.apart = {rules.apart().begin(), rules.apart().end()};
   for (const auto& rule : rules.spread())
     x.spread.push_back({rule.key(), rule.max_skew()});
+  for (const auto& rule : rules.where())
+    x.where.push_back({rule.key(), to_relation(rule.relation()).value_or(label_rule::relation::exists),
+                       {rule.values().begin(), rule.values().end()}});
+  for (const auto& each : rules.tolerate())
+    x.tolerate.push_back({each.key(), each.value(), each.effect()});
   x.claims = to_hold(spec, "", {}).claims;
   x.policy = rules.policy();
   return x;
@@ -211,13 +278,43 @@ wire::WorkloadSpec with_defaults(wire::WorkloadSpec spec) {
   return spec;
 }
 
+features to_features(const wire::Policy& x) {
+  auto weights = features{};
+  for (auto i = std::size_t{0}; i < feature_count; ++i)
+    if (const auto found = x.weights().find(std::string{to_string(static_cast<feature>(i))}); found != x.weights().end())
+      weights[i] = static_cast<float>(found->second);
+  return weights;
+}
+
+wire::Policy to_policy(const std::string& name, const features& weights) {
+  auto x = wire::Policy{};
+  x.set_name(name);
+  for (auto i = std::size_t{0}; i < feature_count; ++i)
+    // Through text, or 0.3 would be 0.30000001192092896.
+    (*x.mutable_weights())[std::string{to_string(static_cast<feature>(i))}] = std::stod(fmt::format("{}", weights[i]));
+  return x;
+}
+
+std::string wrong_weights(const wire::Policy& x) {
+  auto known = std::vector<std::string>{};
+  for (auto i = std::size_t{0}; i < feature_count; ++i)
+    known.emplace_back(to_string(static_cast<feature>(i)));
+  for (const auto& [name, weight] : x.weights()) {
+    if (std::ranges::find(known, name) == known.end())
+      return fmt::format("there is no feature called {}; there are {}", name, fmt::join(known, ", "));
+    if (!(weight >= -1000 && weight <= 1000))
+      return fmt::format("the weight of {} is not between -1000 and 1000", name);
+  }
+  return {};
+}
+
 bool is_name(std::string_view name) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !name.empty() && name.size() <= 63 && plain(name.front()) && plain(name.back()) &&
          std::ranges::all_of(name, [&](char c) { return plain(c) || c == '-'; });
 }
 
-std::string what_is_wrong(const wire::WorkloadSpec& spec) {
+std::string what_is_wrong(const wire::WorkloadSpec& spec, const std::vector<std::string>& policies) {
   if (!is_name(spec.name()))
     return "the name \"" + spec.name().substr(0, 80) +
            "\" is not made of at most 63 small letters, digits and inner hyphens";
@@ -225,6 +322,10 @@ std::string what_is_wrong(const wire::WorkloadSpec& spec) {
     return fmt::format("the workload takes {} bytes to say, at most {}", spec.ByteSizeLong(), text_max);
   if (!wire::WorkloadKind_IsValid(spec.kind()))
     return "there is no such kind of workload";
+  if (!wire::Preempts_IsValid(spec.preempts()))
+    return "there is no such way to preempt";
+  if (!spec.tenant().empty() && !is_name(spec.tenant()))
+    return "the tenant's name is not made of at most 63 small letters, digits and inner hyphens";
   if (spec.program().image().empty())
     return "program.image is missing";
   if (spec.replicas() > replicas_max)
@@ -235,7 +336,8 @@ std::string what_is_wrong(const wire::WorkloadSpec& spec) {
     return "on_disconnect stop_after needs a time of at least 1s";
   if (spec.restart().delay_max_ms() != 0 && spec.restart().delay_ms() > spec.restart().delay_max_ms())
     return "restart.delay is longer than restart.delay_max";
-  for (auto wrong : {wrong_times(spec), wrong_resources(spec.resources()), wrong_placement(spec), wrong_batch(spec),
+  for (auto wrong : {wrong_times(spec), wrong_resources(spec.resources()), wrong_placement(spec),
+                     wrong_policy(spec.placement().policy(), policies), wrong_batch(spec),
                      wrong_network(spec.network()),
                      spec.has_health() ? wrong_health(spec.health()) : std::string{}})
     if (!wrong.empty())

@@ -4,6 +4,7 @@
 
 #include "actors/scheduler/placement.hpp"
 #include "messages/wire/node.pb.h"
+#include "messages/wire/scheduler.pb.h"
 #include "messages/wire/workload.pb.h"
 
 namespace novacron::scheduler {
@@ -22,8 +23,20 @@ std::string phase_name(v1::Phase phase);
 /// Fills what was left open with what it means: one replica, one completion, ...
 v1::WorkloadSpec with_defaults(v1::WorkloadSpec spec);
 
-/// What makes no sense in `spec`, in words; empty when all is well.
-std::string what_is_wrong(const v1::WorkloadSpec& spec);
+/// The taints of a node as placement knows them.
+std::vector<taint> to_taints(const v1::NodeRecord& record);
+/// What a taint does by its word, empty for "refuse"; none when there is no such effect.
+std::optional<taint_effect> to_effect(std::string_view word);
+
+/// What makes no sense in `spec`, in words; empty when all is well. `policies` are those that were written down.
+std::string what_is_wrong(const v1::WorkloadSpec& spec, const std::vector<std::string>& policies = {});
+
+/// The weights of a policy that was written down.
+features to_features(const v1::Policy& x);
+/// And the other way round.
+v1::Policy to_policy(const std::string& name, const features& weights);
+/// What makes no sense in the weights of a policy, in words; empty when all is well.
+std::string wrong_weights(const v1::Policy& x);
 
 /// Whether `name` is `[a-z0-9]([-a-z0-9]*[a-z0-9])?` of at most 63 characters.
 bool is_name(std::string_view name);

@@ -4,7 +4,10 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
+#include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace novacron::scheduler {
 namespace {
@@ -27,11 +30,40 @@ void put(order& x, const truth& now, const std::string& key, const Record& value
   op.set_revision(now.revision_of(key));
 }
 
+void remove(order& x, const truth& now, const std::string& key) {
+  auto& op = x.ops.emplace_back();
+  op.set_key(key);
+  op.set_remove(true);
+  op.set_conditional(true);
+  op.set_revision(now.revision_of(key));
+}
+
+std::vector<std::string> policies_of(const truth& now) {
+  auto names = std::vector<std::string>{};
+  for (const auto& [name, x] : now.policies)
+    names.push_back(name);
+  return names;
+}
+
+/// What speaks against an order that is only meant for one revision of the workload; empty when nothing does.
+std::string not_as_expected(const truth& now, const std::string& workload, bool expects, std::uint64_t revision) {
+  const auto is = now.revision_of("workload/" + workload);
+  if (!expects || revision == is)
+    return {};
+  if (is == 0)
+    return "there is no workload called " + workload;
+  return revision == 0 ? "there is a workload called " + workload + " already"
+                       : workload + " is at revision " + std::to_string(is) + ", not " + std::to_string(revision);
+}
+
 } // namespace
 
-order order_submit(const truth& now, const wire::WorkloadSpec& spec, std::int64_t now_ms) {
-  if (auto wrong = what_is_wrong(spec); !wrong.empty())
+order order_submit(const truth& now, const wire::Submit& asked, std::int64_t now_ms) {
+  const auto& spec = asked.spec();
+  if (auto wrong = what_is_wrong(spec, policies_of(now)); !wrong.empty())
     return refuse(fault::bad_request, std::move(wrong));
+  if (auto wrong = not_as_expected(now, spec.name(), asked.has_revision(), asked.revision()); !wrong.empty())
+    return refuse(fault::conflict, std::move(wrong));
   const auto wanted = with_defaults(spec);
   const auto* known = now.find_workload(spec.name());
   auto x = order{};
@@ -71,6 +103,8 @@ order order_stop(const truth& now, const wire::StopWorkload& stop) {
   auto x = order{};
   if (known->stopped() && (known->forgotten() || !stop.forget()))
     return x;
+  if (auto wrong = not_as_expected(now, stop.name(), stop.has_revision(), stop.revision()); !wrong.empty())
+    return refuse(fault::conflict, std::move(wrong));
   auto record = *known;
   record.set_stopped(true);
   record.set_forgotten(known->forgotten() || stop.forget());
@@ -93,17 +127,119 @@ order order_drain(const truth& now, const wire::DrainNode& drain) {
   return x;
 }
 
+order order_taint(const truth& now, const wire::TaintNode& taint) {
+  const auto known = now.nodes.find(taint.node());
+  if (known == now.nodes.end())
+    return refuse(fault::not_found, "there is no node called " + taint.node());
+  if (taint.taint().key().empty())
+    return refuse(fault::bad_request, "a taint needs a key");
+  const auto effect = to_effect(taint.taint().effect());
+  if (!effect)
+    return refuse(fault::bad_request, "a taint has the effect " + taint.taint().effect() +
+                                        "; it can be refuse, avoid or evict");
+  auto record = known->second.value;
+  auto& all = *record.mutable_taints();
+  const auto found = std::ranges::find(all, taint.taint().key(), [](const auto& x) { return x.key(); });
+  if (taint.removed()) {
+    if (found == all.end())
+      return {};
+    all.erase(found);
+  } else {
+    auto& changed = found == all.end() ? *all.Add() : *found;
+    changed = taint.taint();
+    changed.set_effect(std::string{to_string(*effect)});
+  }
+  constexpr auto taints_max = 64;
+  if (all.size() > taints_max)
+    return refuse(fault::bad_request, "a node has at most 64 taints");
+  auto x = order{};
+  if (MessageDifferencer::Equals(record, known->second.value))
+    return x;
+  x.effect = "changed";
+  put(x, now, "node/" + taint.node(), record);
+  return x;
+}
+
+order order_quota(const truth& now, const wire::SetQuota& asked) {
+  const auto& quota = asked.quota();
+  if (!is_name(quota.tenant()))
+    return refuse(fault::bad_request, "the tenant's name is not made of at most 63 small letters, digits and inner hyphens");
+  const auto known = now.quotas.find(quota.tenant());
+  auto x = order{};
+  x.effect = "changed";
+  const auto key = "quota/" + quota.tenant();
+  if (asked.removed()) {
+    if (known == now.quotas.end())
+      return refuse(fault::not_found, quota.tenant() + " has no quota");
+    remove(x, now, key);
+    return x;
+  }
+  constexpr auto limits_max = 64;
+  if (quota.limits_size() > limits_max || !(quota.weight() >= 0 && quota.weight() <= 1e9))
+    return refuse(fault::bad_request, "a quota has at most 64 limits and a weight from 0 to 1000000000");
+  if (known != now.quotas.end() && MessageDifferencer::Equals(known->second.value, quota))
+    return {};
+  put(x, now, key, quota);
+  return x;
+}
+
+order order_policy(const truth& now, const wire::SetPolicy& asked) {
+  const auto& policy = asked.policy();
+  if (!is_name(policy.name()))
+    return refuse(fault::bad_request, "the policy's name is not made of at most 63 small letters, digits and inner hyphens");
+  const auto key = "policy/" + policy.name();
+  const auto known = now.policies.find(policy.name());
+  const auto own = policy_weights(policy.name()).has_value();
+  auto x = order{};
+  x.effect = "changed";
+  if (asked.removed()) {
+    if (known == now.policies.end())
+      return refuse(fault::not_found, "no policy called " + policy.name() + " was written down");
+    if (now.settings.value.policy() == policy.name())
+      return refuse(fault::conflict, policy.name() + " is the cluster's policy");
+    remove(x, now, key);
+    return x;
+  }
+  if (policy.weights_size() > 0) {
+    if (own)
+      return refuse(fault::conflict, policy.name() + " has weights of its own; take another name");
+    if (auto wrong = wrong_weights(policy); !wrong.empty())
+      return refuse(fault::bad_request, std::move(wrong));
+    if (known == now.policies.end() || !MessageDifferencer::Equals(known->second.value, policy))
+      put(x, now, key, policy);
+  } else if (!own && known == now.policies.end()) {
+    return refuse(fault::not_found, "there is no policy called " + policy.name());
+  }
+  if (!asked.only_define() && now.settings.value.policy() != policy.name()) {
+    auto settings = now.settings.value;
+    settings.set_policy(policy.name());
+    put(x, now, std::string{settings_key}, settings);
+  }
+  return x;
+}
+
+order order_rebalance(const truth& now, const wire::Rebalance& asked) {
+  auto settings = now.settings.value;
+  settings.set_rebalance_every_ms(asked.every_ms());
+  settings.set_rebalance_moves(asked.max_moves());
+  auto x = order{};
+  if (MessageDifferencer::Equals(settings, now.settings.value))
+    return x;
+  constexpr auto often = std::uint64_t{1000};
+  if (asked.every_ms() != 0 && (asked.every_ms() < often || asked.every_ms() > std::uint64_t{366} * 24 * 3600 * 1000))
+    return refuse(fault::bad_request, "moves can be made by themselves once a second at most and once a year at least");
+  x.effect = "changed";
+  put(x, now, std::string{settings_key}, settings);
+  return x;
+}
+
 order order_forget(const truth& now, const wire::ForgetNode& forget, bool present) {
   if (!now.nodes.contains(forget.node()))
     return refuse(fault::not_found, "there is no node called " + forget.node());
   if (present)
     return refuse(fault::conflict, forget.node() + " is connected; only a node that is gone can be forgotten");
   auto x = order{};
-  auto& op = x.ops.emplace_back();
-  op.set_key("node/" + forget.node());
-  op.set_remove(true);
-  op.set_conditional(true);
-  op.set_revision(now.revision_of(op.key()));
+  remove(x, now, "node/" + forget.node());
   x.effect = "changed";
   return x;
 }

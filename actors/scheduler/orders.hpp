@@ -6,7 +6,9 @@
 #include "messages/fault.hpp"
 #include "messages/wire/agent.pb.h"
 
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace novacron::scheduler {
@@ -22,9 +24,14 @@ struct order {
   std::string reason;
 };
 
-order order_submit(const truth& now, const wire::WorkloadSpec& spec, std::int64_t now_ms);
+order order_submit(const truth& now, const wire::Submit& asked, std::int64_t now_ms);
 order order_stop(const truth& now, const wire::StopWorkload& x);
 order order_drain(const truth& now, const wire::DrainNode& x);
+order order_taint(const truth& now, const wire::TaintNode& x);
+order order_quota(const truth& now, const wire::SetQuota& x);
+order order_policy(const truth& now, const wire::SetPolicy& x);
+/// How often instances are moved to better places from now on.
+order order_rebalance(const truth& now, const wire::Rebalance& x);
 order order_forget(const truth& now, const wire::ForgetNode& x, bool present);
 
 /// An assignment as messages of at most about `bytes_max` each, to be sent one after the other.

@@ -19,25 +19,64 @@ bool same(const amount& a, const amount& b) {
 
 bool same(const node_shape& a, const node_shape& b) {
   return a.labels == b.labels && same(a.capacity, b.capacity) && a.kinds == b.kinds && a.hosts == b.hosts &&
-         a.state == b.state;
+         a.state == b.state && a.taints == b.taints;
 }
 
 } // namespace
 
 std::string_view to_string(feature x) {
   constexpr auto names = std::array<std::string_view, feature_count>{"room",    "evenness", "prefer", "image", "spread",
-                                                                     "reserve", "fresh",    "home",   "whole"};
+                                                                     "reserve", "fresh",    "home",   "whole", "price",
+                                                                     "zones"};
   return names[x];
 }
 
+namespace {
+
+struct named_policy {
+  std::string_view name;
+  features weights;
+};
+
+// Sorted by name.
+constexpr auto named_policies = std::array<named_policy, 6>{{
+  {"affinity", {0.3f, 0.1f, 6.0f, 1.0f, 0.5f, 1.0f, 8.0f, 1.0f, 0.0f, 0.0f, 0.0f}},
+  {"balance", {1.0f, 0.3f, 2.0f, 0.3f, 1.0f, 1.0f, 8.0f, 1.0f, 0.0f, 0.0f, 0.0f}},
+  {"cost", {-0.3f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 0.0f, 4.0f, 0.0f}},
+  {"fragmentation", {0.0f, 0.0f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 1.0f, 0.0f, 0.0f}},
+  {"pack", {-1.0f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 0.0f, 0.0f, 0.0f}},
+  {"spread", {0.5f, 0.3f, 2.0f, 0.3f, 2.0f, 1.0f, 8.0f, 1.0f, 0.0f, 0.0f, 3.0f}},
+}};
+
+} // namespace
+
 std::optional<features> policy_weights(std::string_view name) {
-  if (name == "balance")
-    return features{1.0f, 0.3f, 2.0f, 0.3f, 1.0f, 1.0f, 8.0f, 1.0f, 0.0f};
-  if (name == "pack")
-    return features{-1.0f, 0.3f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 0.0f};
-  if (name == "fragmentation")
-    return features{0.0f, 0.0f, 2.0f, 0.3f, 0.2f, 1.0f, 8.0f, 1.0f, 1.0f};
-  return std::nullopt;
+  const auto found = std::ranges::find(named_policies, name, &named_policy::name);
+  return found == named_policies.end() ? std::nullopt : std::optional{found->weights};
+}
+
+std::vector<std::string> policy_names() {
+  auto names = std::vector<std::string>{};
+  for (const auto& each : named_policies)
+    names.emplace_back(each.name);
+  return names;
+}
+
+void cluster::define_policy(const std::string& name, std::optional<features> weights) {
+  if (weights)
+    defined_[name] = *weights;
+  else
+    defined_.erase(name);
+}
+
+features cluster::weights_of(const std::string& policy) const {
+  for (const auto* name : {&policy, &default_policy_}) {
+    if (const auto weights = policy_weights(*name))
+      return *weights;
+    if (const auto found = defined_.find(*name); found != defined_.end())
+      return found->second;
+  }
+  return *policy_weights("balance");
 }
 
 // -- the nodes ---------------------------------------------------------------------------------
@@ -85,8 +124,16 @@ bool cluster::set_node(const node_shape& shape) {
   }
   fill(at, full);
   mark(at, full, true);
-  domains_.clear();
+  forget_shapes();
   return true;
+}
+
+/// What was worked out from the shapes of nodes.
+void cluster::forget_shapes() {
+  domains_.clear();
+  rule_masks_.clear();
+  prices_.clear();
+  priced_ = false;
 }
 
 void cluster::fill(slot at, const node_shape& shape) {
@@ -126,6 +173,10 @@ void cluster::mark(slot at, const node_shape& shape, bool on) {
     set_bit(model_masks_[shape.capacity.gpu_model], at, on);
   set_bit(every_kind_, at, on && shape.kinds.empty());
   set_bit(ready_, at, on && shape.hosts && shape.state == node_state::ready);
+  if (on && !shape.taints.empty())
+    tainted_.insert(at);
+  else
+    tainted_.erase(at);
 }
 
 bool cluster::set_images(const std::string& node, std::vector<std::string> images) {
@@ -160,7 +211,7 @@ void cluster::remove_node(const std::string& node) {
   shapes_[at] = {};
   vacant_.push_back(at);
   slots_.erase(found);
-  domains_.clear();
+  forget_shapes();
   ranked_ = false;
 }
 
@@ -230,6 +281,7 @@ void cluster::reorder() {
   for (auto* masks : {&label_masks_, &image_masks_, &kind_masks_, &model_masks_})
     masks->clear();
   every_kind_.clear();
+  tainted_.clear();
   ready_.clear();
   present_.clear();
   extra_free_.clear();
@@ -354,6 +406,14 @@ const cluster::domain_column& cluster::domains_of(const std::string& key) const 
     if (const auto label = shapes_[at].labels.find(key); label != shapes_[at].labels.end())
       column.of[at] = numbers.try_emplace(label->second, static_cast<std::int32_t>(numbers.size())).first->second;
   column.count = numbers.size();
+  // Chosen: more are no zones but single machines.
+  constexpr auto members_max = std::size_t{64};
+  if (column.count > members_max)
+    return column;
+  column.members.assign(column.count, mask((shapes_.size() + 63) / 64, 0));
+  for (auto at = std::size_t{0}; at < column.of.size(); ++at)
+    if (column.of[at] >= 0)
+      set_bit(column.members[static_cast<std::size_t>(column.of[at])], at, true);
   return column;
 }
 

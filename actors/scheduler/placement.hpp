@@ -3,6 +3,7 @@
 /// Finds the node for an instance: the state of a cluster and a request in, a decision out.
 
 #include "actors/scheduler/fragmentation.hpp"
+#include "actors/scheduler/rules.hpp"
 #include "actors/scheduler/scan.hpp"
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -41,6 +43,7 @@ struct node_shape {
   std::vector<std::string> kinds;
   bool hosts = true;
   node_state state = node_state::ready;
+  std::vector<taint> taints = {};
 };
 
 struct spread_rule {
@@ -61,12 +64,15 @@ struct request {
   std::vector<spread_rule> spread;
   /// What only one instance on a node can have, such as "port/8080".
   std::vector<std::string> claims;
-  /// "balance", "pack", "fragmentation", or empty for the cluster's default.
+  /// One that has a name of its own or was defined; empty for the cluster's default.
   std::string policy;
   /// Nodes where it failed before: taken only when there is no other.
   std::vector<std::string> avoid;
   /// The node where it is now: taken when nothing speaks clearly against it.
   std::string home;
+  /// All of them must hold of a node.
+  std::vector<label_rule> where = {};
+  std::vector<toleration> tolerate = {};
 };
 
 /// Room that is taken on a node, by an instance that is there or on its way.
@@ -87,12 +93,29 @@ struct decision {
 
 /// The features that every policy weighs, each between 0 and 1; `whole` alone is what is lost for the requests that
 /// are expected, 0 or below, and may say that more is won than lost.
-enum feature : std::uint8_t { room, evenness, prefer, image, spread, reserve, fresh, home, whole, feature_count };
+/// `price` is how cheap a node is by its label of that name (none: it costs nothing), `zones` how few of the same
+/// workload are in its zone.
+enum feature : std::uint8_t {
+  room,
+  evenness,
+  prefer,
+  image,
+  spread,
+  reserve,
+  fresh,
+  home,
+  whole,
+  price,
+  zones,
+  feature_count
+};
 using features = std::array<float, feature_count>;
 std::string_view to_string(feature x);
 
-/// The weights of the policy called `name`; none when there is no such policy.
+/// The weights of the policy called `name`; none when it has no meaning of its own.
 std::optional<features> policy_weights(std::string_view name);
+/// The names of those policies, sorted.
+std::vector<std::string> policy_names();
 
 struct node_score {
   std::string node;
@@ -132,6 +155,11 @@ public:
   /// of what it has seen.
   void expect(std::vector<expected_request> mix);
 
+  /// Gives a policy these weights, or takes its name back. Names that have a meaning of their own keep it.
+  void define_policy(const std::string& name, std::optional<features> weights);
+  /// The policy of requests that name none; one that does not exist means "balance".
+  void use_policy(std::string name) { default_policy_ = std::move(name); }
+
   /// Takes room under the name `key`, even where there is none left: what runs, runs.
   void take(const std::string& key, hold what);
   /// Returns whether anything was held under that name.
@@ -144,6 +172,8 @@ public:
 
   /// The best node for an instance, the lowest name among equals; none when it fits nowhere.
   std::optional<decision> place(const request& x) const;
+  /// What a node scores for an instance; none when it cannot take it.
+  std::optional<double> score_on(const request& x, const std::string& node) const;
   /// Scores and refusals of all nodes.
   explanation explain(const request& x) const;
   /// The summary alone.
@@ -177,6 +207,8 @@ private:
   struct domain_column {
     std::vector<std::int32_t> of;
     std::size_t count = 0;
+    /// The slots of each domain, where there are few.
+    std::vector<mask> members;
   };
 
   /// What a kind of request scores on each node by a policy, as far as it depends on nothing else. Kept until a node
@@ -206,6 +238,12 @@ private:
   std::vector<std::int64_t>& extra_column(const std::string& name);
   void refresh_scan(slot at);
   search prepare(const request& x) const;
+  features weights_of(const std::string& policy) const;
+  void hold_to_labels(search& s) const;
+  void heed_taints(search& s) const;
+  void prefer_cheap(search& s) const;
+  void prefer_other_zones(search& s) const;
+  void forget_shapes();
   void forbid_apart(search& s) const;
   void demand_near(search& s) const;
   void limit_spread(search& s) const;
@@ -232,6 +270,7 @@ private:
   void rank_names() const;
 
   std::string default_policy_;
+  std::map<std::string, features, std::less<>> defined_;
   std::map<std::string, slot> slots_;
   std::vector<slot> vacant_;
 
@@ -259,6 +298,7 @@ private:
   std::unordered_map<std::string, std::vector<std::int64_t>> extra_free_;
   std::vector<std::vector<std::string>> images_;
   mask ready_;
+  std::set<slot> tainted_;
 
   /// Before a workload's name it stands for "somebody who refuses to be with it"; no workload is called so.
   static constexpr auto not_with = "not-with/";
@@ -319,6 +359,11 @@ private:
   /// Whether the slots are in the order of the names, as they are when nodes came in that order.
   mutable bool in_order_ = true;
   mutable std::unordered_map<std::string, domain_column> domains_;
+  /// Which nodes a rule over labels holds of, by the words of the rule.
+  mutable std::unordered_map<std::string, mask> rule_masks_;
+  /// Nodes of about the same price, with how cheap they are.
+  mutable std::vector<std::pair<mask, float>> prices_;
+  mutable bool priced_ = false;
 };
 
 } // namespace novacron::scheduler

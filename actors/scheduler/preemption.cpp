@@ -10,31 +10,31 @@ namespace {
 
 struct candidate {
   std::string key;
-  movable what;
+  displaceable what;
   hold held;
 };
 
 struct trial {
   std::string node;
   /// Lowest priority first, and of equals the greatest, so that few move.
-  std::vector<candidate> movable;
+  std::vector<candidate> guests;
   std::int32_t worst = 0;
 };
 
 std::optional<trial> look_at(const cluster& all, const std::string& node, std::int32_t priority,
-                             const std::function<std::optional<movable>(const std::string&)>& find) {
+                             const std::function<std::optional<displaceable>(const std::string&)>& find) {
   auto found = trial{node, {}, std::numeric_limits<std::int32_t>::max()};
   for (const auto& key : all.held_on(node))
     if (auto what = find(key); what && what->priority < priority)
-      found.movable.push_back({key, std::move(*what), *all.find_hold(key)});
-  if (found.movable.empty())
+      found.guests.push_back({key, std::move(*what), *all.find_hold(key)});
+  if (found.guests.empty())
     return std::nullopt;
-  std::ranges::sort(found.movable, [](const candidate& a, const candidate& b) {
+  std::ranges::sort(found.guests, [](const candidate& a, const candidate& b) {
     return std::tuple{a.what.priority, -a.held.need.gpu_milli, -a.held.need.cpu_milli, -a.held.need.memory_bytes,
                       a.key} < std::tuple{b.what.priority, -b.held.need.gpu_milli, -b.held.need.cpu_milli,
                                           -b.held.need.memory_bytes, b.key};
   });
-  found.worst = found.movable.front().what.priority;
+  found.worst = found.guests.front().what.priority;
   return found;
 }
 
@@ -82,7 +82,7 @@ std::optional<preemption> attempt(cluster& all, const request& x, const trial& h
   only_here.require["node"] = here.node;
   auto victims = std::vector<const candidate*>{};
   auto where = std::optional<decision>{};
-  for (const auto& victim : here.movable) {
+  for (const auto& victim : here.guests) {
     if (victims.size() == victims_max)
       return std::nullopt;
     changes.release(victim);
@@ -122,7 +122,7 @@ std::optional<preemption> attempt(cluster& all, const request& x, const trial& h
 } // namespace
 
 std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t priority,
-                                  const std::function<std::optional<movable>(const std::string& key)>& find,
+                                  const std::function<std::optional<displaceable>(const std::string& key)>& find,
                                   const preemption_config& settings) {
   // Extensible resources may be what has to be freed.
   auto anywhere = x;

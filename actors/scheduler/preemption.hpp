@@ -13,7 +13,7 @@
 namespace novacron::scheduler {
 
 /// What is held under a key may move for the sake of something more important: how it would be placed again.
-struct movable {
+struct displaceable {
   request wanted;
   std::int32_t priority = 0;
 };
@@ -40,7 +40,7 @@ struct preemption_config {
 /// that have room for them now; they in turn move nobody. `find` says what a key stands for, nothing when it must stay.
 /// The cluster is as before afterwards.
 std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t priority,
-                                  const std::function<std::optional<movable>(const std::string& key)>& find,
+                                  const std::function<std::optional<displaceable>(const std::string& key)>& find,
                                   const preemption_config& settings = {});
 
 } // namespace novacron::scheduler

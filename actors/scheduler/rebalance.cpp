@@ -18,7 +18,7 @@ std::string arriving(const std::string& key) {
 class planner {
 public:
   planner(cluster&& now, std::span<const movable> instances, const rebalance_limits& limits)
-      : now_{std::move(now)}, instances_{instances}, limits_{limits} {}
+      : later_{now}, now_{std::move(now)}, instances_{instances}, limits_{limits} {}
 
   std::vector<planned_move> plan() {
     for (auto i = std::size_t{0}; i < instances_.size(); ++i)
@@ -65,15 +65,17 @@ private:
     wants.home.clear();
     now_.release(x.key);
     const auto found = now_.place(wants);
-    const auto all = found && found->node != kept.node ? now_.explain(wants) : explanation{};
     now_.take(x.key, kept);
     if (!found || found->node == kept.node)
       return {};
-    const auto stays =
-        std::ranges::find_if(all.scores, [&](const node_score& score) { return score.node == kept.node; });
+    const auto own = *later_.find_hold(x.key);
+    later_.release(x.key);
+    const auto stays = later_.score_on(wants, kept.node);
+    const auto comes = later_.score_on(wants, found->node);
+    later_.take(x.key, own);
     auto move = planned_move{x.key, kept.node, found->node, found->gpus, x.live};
-    move.must_leave = stays == all.scores.end();
-    move.gain = move.must_leave ? found->score : found->score - stays->score;
+    move.must_leave = !stays;
+    move.gain = comes.value_or(found->score) - stays.value_or(0);
     if (!move.must_leave && move.gain < limits_.gain_min * (x.live ? 1 : 2))
       return {};
     return move;
@@ -84,6 +86,7 @@ private:
     there.node = move.target;
     there.gpus = move.gpus;
     now_.take(arriving(move.key), there);
+    later_.take(move.key, there);
     move.wave = wave_;
     moves_.push_back(move);
     moving_.push_back({at, std::move(there)});
@@ -113,6 +116,9 @@ private:
     return moved_;
   }
 
+  /// When all moves have come to their end: what is gained is gained then.
+  cluster later_;
+  /// While they are under way.
   cluster now_;
   std::span<const movable> instances_;
   rebalance_limits limits_;

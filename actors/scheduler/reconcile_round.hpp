@@ -4,6 +4,14 @@
 
 #include "actors/scheduler/reconciler.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
 namespace novacron::scheduler {
 
 struct reconciler::round {
@@ -11,8 +19,14 @@ struct reconciler::round {
   std::int64_t now_ms;
   std::vector<wire::LedgerOp> ops;
   std::size_t bytes = 0;
+  std::size_t preemptions = 0;
+  /// Workloads of which an instance was moved aside: what else is to be done with them waits for the next round.
+  std::set<std::string> shifted = {};
+
+  bool wrote(const std::string& key) const { return keys_.contains(key); }
 
   wire::LedgerOp& add(std::string key, std::uint64_t revision) {
+    keys_.insert(key);
     auto& op = ops.emplace_back();
     op.set_key(std::move(key));
     op.set_conditional(true);
@@ -28,6 +42,9 @@ struct reconciler::round {
   bool full(const reconcile_config& settings) const {
     return ops.size() >= settings.ops_max || bytes >= settings.bytes_max;
   }
+
+private:
+  std::unordered_set<std::string> keys_;
 };
 
 } // namespace novacron::scheduler

@@ -6,6 +6,16 @@
 
 namespace novacron::scheduler {
 
+namespace {
+
+/// Whether `x` takes less of anything than `y`.
+bool takes_less(const amount& x, const amount& y) {
+  return x.cpu_milli < y.cpu_milli || x.memory_bytes < y.memory_bytes || x.disk_bytes < y.disk_bytes ||
+         x.gpu_milli < y.gpu_milli || x.extra != y.extra;
+}
+
+} // namespace
+
 std::string instance_name(const std::string& workload, std::uint32_t ordinal) {
   return workload + "." + std::to_string(ordinal);
 }
@@ -17,14 +27,25 @@ reconciler::reconciler(reconcile_config settings)
 
 void reconciler::reset(const wire::LedgerEntries& all) {
   for (const auto& [name, x] : truth_.instances) {
-    cluster_.release(name);
-    cluster_.release(name + "/leaving");
+    for (const auto* copy : {"", "/leaving", "/next"})
+      cluster_.release(name + copy);
+    uncount(name);
   }
   for (const auto& [name, x] : truth_.nodes)
     cluster_.remove_node(name);
-  truth_ = {};
+  const auto former = std::exchange(truth_, {});
+  priorities_.clear();
   for (const auto& entry : all.entries())
     truth_.write(entry);
+  for (const auto& [name, x] : truth_.workloads)
+    ++priorities_[x.value.spec().priority()];
+  for (const auto* book : {&former, &std::as_const(truth_)}) {
+    for (const auto& [name, x] : book->quotas)
+      heed_setting("quota/" + name);
+    for (const auto& [name, x] : book->policies)
+      heed_setting("policy/" + name);
+  }
+  heed_setting(std::string{settings_key});
   truth_.index = all.index();
   for (const auto& [name, x] : truth_.nodes) {
     refresh_node(name);
@@ -57,6 +78,10 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     const auto before = known ? *known : wire::WorkloadRecord{};
     truth_.write(entry);
     const auto& now = *truth_.find_workload(name);
+    hopeless_.erase(name);
+    if (known)
+      forget_priority(before.spec().priority());
+    ++priorities_[now.spec().priority()];
     if (now.outcome() != before.outcome() && now.outcome() != wire::PHASE_UNSPECIFIED)
       tell("workload", name, phase_name(now.outcome()), now.outcome_reason());
     else if (now.stopped() && !before.stopped())
@@ -87,7 +112,13 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     touch_node(name);
   } else {
     truth_.write(entry);
+    heed_setting(entry.key());
   }
+}
+
+void reconciler::forget_priority(std::int32_t priority) {
+  if (const auto found = priorities_.find(priority); found != priorities_.end() && --found->second == 0)
+    priorities_.erase(found);
 }
 
 void reconciler::removed(const std::string& key) {
@@ -95,6 +126,10 @@ void reconciler::removed(const std::string& key) {
   if (key.starts_with("workload/")) {
     tell("workload", name, "forgotten");
     waiting_workloads_.erase(name);
+    roomless_since_.erase(name);
+    roomless_.erase(name);
+    if (const auto* gone = truth_.find_workload(name))
+      forget_priority(gone->spec().priority());
   } else if (key.starts_with("instance/")) {
     if (const auto* before = truth_.find_instance(name)) {
       tell("instance", name, "removed", before->reason(), before->node());
@@ -106,6 +141,7 @@ void reconciler::removed(const std::string& key) {
     not_before_.erase(name);
     avoid_.erase(name);
     waiting_.erase(name);
+    making_room_.erase(name);
   } else if (key.starts_with("node/")) {
     tell("node", name, "forgotten");
     touch_node(name);
@@ -116,6 +152,7 @@ void reconciler::removed(const std::string& key) {
   truth_.remove(key);
   if (key.starts_with("instance/"))
     sync_hold(name);
+  heed_setting(key);
 }
 
 void reconciler::touch_node(const std::string& node) {
@@ -132,21 +169,31 @@ void reconciler::refresh_node(const std::string& node) {
   const auto state = !sight_.present(node) ? node_state::lost
                      : record.drained()    ? node_state::drained
                                            : node_state::ready;
-  if (cluster_.set_node(to_shape(record.facts(), state)))
-    capacity_ = true;
+  auto shape = to_shape(record.facts(), state);
+  shape.taints = to_taints(record);
+  if (cluster_.set_node(shape)) {
+    capacity_ = nodes_changed_ = true;
+    hopeless_.clear();
+  }
 }
 
 void reconciler::hold_as(const wire::Instance& x) {
   const auto occupies = x.outcome() == wire::PHASE_UNSPECIFIED || x.outcome() == wire::PHASE_STOPPING;
   const auto hold = [&](const std::string& key, const std::string& node, std::uint64_t generation, const auto& gpus) {
     const auto* spec = truth_.spec_of(x.workload(), generation);
-    if (occupies && !node.empty() && spec)
-      cluster_.take(key, to_hold(*spec, node, {gpus.begin(), gpus.end()}));
-    else if (cluster_.release(key))
+    if (occupies && !node.empty() && spec) {
+      auto next = to_hold(*spec, node, {gpus.begin(), gpus.end()});
+      const auto* before = cluster_.find_hold(key);
+      // Room becomes free also where an instance leaves a node or needs less than before.
+      capacity_ = capacity_ || (before && (before->node != node || takes_less(next.need, before->need)));
+      cluster_.take(key, std::move(next));
+    } else if (cluster_.release(key))
       capacity_ = true;
   };
   hold(x.name(), x.node(), x.generation(), x.gpus());
   hold(x.name() + "/leaving", x.leaving().node(), x.leaving().generation(), x.leaving().gpus());
+  hold(x.name() + "/next", x.next().node(), x.next().generation(), x.next().gpus());
+  count(x);
 }
 
 void reconciler::sync_hold(const std::string& instance) {
@@ -154,9 +201,9 @@ void reconciler::sync_hold(const std::string& instance) {
     hold_as(*x);
     return;
   }
-  const auto current = cluster_.release(instance);
-  const auto leaving = cluster_.release(instance + "/leaving");
-  capacity_ = capacity_ || current || leaving;
+  uncount(instance);
+  for (const auto* copy : {"", "/leaving", "/next"})
+    capacity_ = cluster_.release(instance + copy) || capacity_;
 }
 
 // -- whether this one decides ------------------------------------------------------------------
@@ -183,6 +230,14 @@ void reconciler::follow() {
   sent_.clear();
   timers_.clear();
   not_before_.clear();
+  roomless_since_.clear();
+  roomless_.clear();
+  give_room_back();
+  kept_on_.clear();
+  making_room_.clear();
+  moves_.clear();
+  moving_.clear();
+  next_rebalance_.reset();
 }
 
 // -- what the nodes say ------------------------------------------------------------------------
@@ -263,7 +318,9 @@ void reconciler::record_nodes(round& r) {
 std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms) {
   if (!leads_)
     return {};
-  auto r = round{now, now_ms, {}, 0};
+  auto r = round{};
+  r.now = now;
+  r.now_ms = now_ms;
   proposed_.clear();
   for (const auto& node : sight_.pass(now)) {
     if (sight_.find(node)->lost)
@@ -276,20 +333,42 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
     timers_.erase(timers_.begin());
   }
   record_nodes(r);
+  rebalance_when_due(r);
+  make_moves(r);
   if (std::exchange(capacity_, false))
     dirty_.insert(waiting_workloads_.begin(), waiting_workloads_.end());
-  auto order = std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>{};
+  sum_up_capacity();
+  // The most important first; among equals the tenant that has least of what is meant for it, and who came first.
+  auto order = std::vector<std::tuple<std::int64_t, double, std::int64_t, std::string>>{};
   for (const auto& name : dirty_) {
     const auto* record = truth_.find_workload(name);
-    order.emplace_back(record ? -std::int64_t{record->spec().priority()} : 0, record ? record->created_ms() : 0, name);
+    order.emplace_back(record ? -std::int64_t{record->spec().priority()} : 0,
+                       record ? quotas_.share(record->spec().tenant()) : 0, record ? record->created_ms() : 0, name);
   }
   std::ranges::sort(order);
-  for (const auto& [priority, created, name] : order) {
+  give_room_back();
+  const auto first = overdue(r);
+  const auto* first_record = first ? truth_.find_workload(*first) : nullptr;
+  auto first_served = first_record == nullptr;
+  const auto serve_first = [&] {
+    first_served = true;
+    dirty_.erase(*first);
+    converge(r, *first);
+    if (const auto places = roomless_.find(*first); places != roomless_.end())
+      keep_room(*first, places->second);
+  };
+  for (const auto& [priority, share, created, name] : order) {
     if (r.full(settings_))
       break;
+    if (!first_served && priority >= -std::int64_t{first_record->spec().priority()})
+      serve_first();
+    if (r.shifted.contains(name) || (first && name == *first))
+      continue;
     dirty_.erase(name);
     converge(r, name);
   }
+  if (!first_served && !r.full(settings_))
+    serve_first();
   for (const auto& op : r.ops)
     proposed_.push_back(op.key());
   return std::move(r.ops);
@@ -375,6 +454,8 @@ std::optional<instant> reconciler::wake() const {
   auto first = sight_.next();
   if (!timers_.empty() && (!first || timers_.begin()->first < *first))
     first = timers_.begin()->first;
+  if (next_rebalance_ && (!first || *next_rebalance_ < *first))
+    first = *next_rebalance_;
   return first;
 }
 

@@ -5,8 +5,21 @@
 
 #include "actors/scheduler/demand.hpp"
 #include "actors/scheduler/placement.hpp"
+#include "actors/scheduler/preemption.hpp"
+#include "actors/scheduler/quota.hpp"
+#include "actors/scheduler/rebalance.hpp"
 #include "actors/scheduler/sight.hpp"
 #include "actors/scheduler/truth.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace novacron::scheduler {
 
@@ -30,6 +43,11 @@ struct reconcile_config {
   std::size_t ops_max = 2000;
   /// And about this many bytes; a message may have 1 MiB.
   std::size_t bytes_max = 512 * 1024;
+  /// How many instances that fit nowhere may look for others to move aside, in one round: each tries several nodes.
+  std::size_t preemptions_max = 64;
+  /// Who found no room for this long has what becomes free on one node kept for it (for a gang, on as many as it
+  /// needs) from those that are no more important: it waits until what ran there then has ended, and no longer.
+  duration overdue_after = std::chrono::minutes{5};
 };
 
 class reconciler {
@@ -68,6 +86,10 @@ public:
   wire::NodeList list_nodes(const std::string& name) const;
   std::optional<wire::Explanation> explain(const std::string& name) const;
   wire::Plan plan(const wire::WorkloadSpec& wanted) const;
+  wire::QuotaList list_quotas() const;
+  wire::PolicyList list_policies() const;
+  /// What is better off elsewhere; unless it is a dry run, the next proposals move it.
+  wire::Plan rebalance(const wire::Rebalance& asked);
   /// Whether the node is here now.
   bool present(const std::string& node) const { return sight_.present(node); }
   /// How many instances fit nowhere.
@@ -84,6 +106,7 @@ private:
   void sync_hold(const std::string& instance);
   void hold_as(const wire::Instance& x);
   void written(const wire::LedgerEntry& entry);
+  void forget_priority(std::int32_t priority);
   void removed(const std::string& key);
   void tell(std::string noun, std::string name, std::string verb, std::string reason = {}, std::string node = {});
   void tell_instance(const wire::Instance& before, const wire::Instance& now);
@@ -108,6 +131,7 @@ private:
   bool settle_batch(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, bool* live, bool* done);
   wire::Instance ended(const wire::Instance& x, wire::Phase outcome, const wire::InstanceStatus& status) const;
   bool on_drained_node(const wire::Instance& x) const;
+  std::string why_leave(const wire::WorkloadSpec& spec, const wire::Instance& x) const;
   bool rested(round& r, const wire::WorkloadRecord& record, const wire::Instance& x);
   void place_missing(round& r, const wire::WorkloadRecord& record, const std::vector<std::uint32_t>& missing);
   std::optional<wire::Instance> place_one(round& r, const wire::WorkloadRecord& record, const request& wanted,
@@ -124,6 +148,29 @@ private:
   void remove(round& r, const std::string& key);
   void finish(round& r, const wire::WorkloadRecord& record, wire::Phase outcome, std::string reason);
   request wanted_for(const wire::WorkloadSpec& spec, const std::string& instance) const;
+
+  // room_making.cpp
+  void heed_setting(const std::string& key);
+  std::string default_policy() const;
+  void count(const wire::Instance& x);
+  void uncount(const std::string& instance);
+  std::string beyond_quota(const wire::WorkloadSpec& spec, const std::string& instance);
+  void sum_up_capacity();
+  const wire::WorkloadRecord* settled(const wire::Instance& x) const;
+  void shift(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, const decision& where,
+             const std::string& reason, bool make_before_break);
+  bool room_is_coming(const std::string& instance);
+  std::string make_room(round& r, const wire::WorkloadRecord& record, const request& wanted,
+                        const std::string& instance);
+  std::vector<planned_move> find_moves(std::size_t moves_max, const std::string& policy) const;
+  void rebalance_when_due(round& r);
+  void make_moves(round& r);
+
+  // room_keeping.cpp
+  std::optional<std::string> overdue(const round& r) const;
+  void give_room_back();
+  void keep_room(const std::string& workload, std::size_t places);
+  std::vector<std::string> choose_nodes(const request& wanted, std::size_t places) const;
 
   // views.cpp
   wire::WorkloadView view(const wire::WorkloadRecord& record) const;
@@ -148,6 +195,26 @@ private:
   std::map<std::string, std::pair<std::string, std::uint64_t>> sent_;
   std::set<std::string> unrecorded_nodes_;
   names proposed_;
+  quotas quotas_;
+  /// What each instance counts for which tenant.
+  std::map<std::string, std::pair<std::string, amount>> counted_;
+  bool nodes_changed_ = true;
+  /// How many workloads there are of each priority.
+  std::map<std::int32_t, std::size_t> priorities_;
+  /// Since when workloads find no room for an instance, and how many they look for; whom no node could ever hold; for
+  /// whom room is kept, and where.
+  std::map<std::string, instant> roomless_since_;
+  std::map<std::string, std::size_t> roomless_;
+  std::optional<instant> was_roomless_;
+  std::set<std::string> hopeless_;
+  std::string kept_for_;
+  names kept_on_;
+  /// Who is on the way out for the sake of an instance.
+  std::map<std::string, names> making_room_;
+  /// Moves to better places that are still to be made, and whose are being made.
+  std::deque<planned_move> moves_;
+  names moving_;
+  std::optional<instant> next_rebalance_;
   std::vector<wire::Event> events_;
 };
 

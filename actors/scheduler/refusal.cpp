@@ -30,6 +30,8 @@ std::string in_words(const std::string& cause, const std::string& label) {
     return cause;
   if (cause == "kind")
     return "cannot run it";
+  if (cause == "taint")
+    return "with a taint it does not tolerate";
   if (cause == "near")
     return "without its neighbour";
   if (cause == "apart")
@@ -57,6 +59,16 @@ std::optional<node_refusal> cluster::refuse_by_rules(const search& s, slot at) c
       return node_refusal{shape.name, "label",
                           key + ": wants " + value + ", has " + (label == shape.labels.end() ? "none" : label->second)};
   }
+  for (const auto& rule : x.where)
+    if (!holds(rule, shape.labels)) {
+      const auto label = shape.labels.find(rule.key);
+      return node_refusal{shape.name, "label",
+                          rule.key + ": wants " + novacron::scheduler::in_words(rule) + ", has " +
+                            (label == shape.labels.end() ? "none" : label->second)};
+    }
+  for (const auto& each : shape.taints)
+    if (each.effect != taint_effect::avoid && !tolerates(x.tolerate, each))
+      return node_refusal{shape.name, "taint", novacron::scheduler::in_words(each) + " is not tolerated"};
   const auto here = [&](const std::string& who) {
     const auto found = present_.find(who);
     return found != present_.end() && found->second.count(at) > 0;

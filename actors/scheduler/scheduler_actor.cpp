@@ -436,7 +436,8 @@ void submit(pointer self, const wire::Submit& x, caf::typed_response_promise<wir
   if (const auto found = self->state.answered.find(identity); found != self->state.answered.end())
     return answer(promise, found->second);
   carry_out<wire::Submitted>(
-    self, promise, x.order(), [=, spec = x.spec()] { return order_submit(self->state.book->facts(), spec, now_ms(self)); },
+    self, promise, x.order(), 
+    [=, asked = x] { return order_submit(self->state.book->facts(), asked, now_ms(self)); },
     [=, name = x.spec().name()](const order& what, std::uint64_t index) {
       auto answer = wire::Submitted{};
       answer.set_name(name);
@@ -468,6 +469,31 @@ caf::result<wire::Done> follow_order(pointer self, const Question& x,
   auto promise = self->make_response_promise<wire::Done>();
   when_ready(self, promise, [=] {
     carry_out<wire::Done>(self, promise, x.order(), [=] { return decide(x); }, done_at);
+  });
+  return promise;
+}
+
+/// Moves what is better off elsewhere, or says from when on that is done by itself.
+caf::result<wire::Plan> rebalance(pointer self, const wire::Rebalance& x) {
+  auto promise = self->make_response_promise<wire::Plan>();
+  when_ready(self, promise, [=]() mutable {
+    auto& here = self->state;
+    if (!x.policy().empty() && !policy_weights(x.policy()) && !here.book->facts().policies.contains(x.policy()))
+      return answer(promise, caf::make_error(fault::not_found, "there is no policy called " + x.policy()));
+    if (!x.policy().empty() && !x.dry_run())
+      return answer(promise, caf::make_error(fault::bad_request, "moves are made by the policy that holds; set it first"));
+    if (x.has_every_ms())
+      return carry_out<wire::Plan>(
+        self, promise, x.order(), [=] { return order_rebalance(self->state.book->facts(), x); },
+        [=](const order&, std::uint64_t) {
+          auto plan = wire::Plan{};
+          plan.set_feasible(true);
+          plan.set_summary(x.every_ms() == 0 ? std::string{"nothing is moved by itself any more"}
+                                             : fmt::format("moves are made by themselves every {} ms", x.every_ms()));
+          return plan;
+        });
+    answer(promise, here.book->rebalance(x));
+    advance(self);
   });
   return promise;
 }
@@ -518,7 +544,10 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
     },
     [=](const wire::PlanRequest& x) -> caf::result<wire::Plan> {
       return tell<wire::Plan>(self, [=]() -> caf::expected<wire::Plan> {
-        if (auto wrong = what_is_wrong(x.spec()); !wrong.empty())
+        auto policies = std::vector<std::string>{};
+        for (const auto& [name, policy] : self->state.book->facts().policies)
+          policies.push_back(name);
+        if (auto wrong = what_is_wrong(x.spec(), policies); !wrong.empty())
           return caf::make_error(fault::bad_request, std::move(wrong));
         return self->state.book->plan(x.spec());
       });
@@ -568,6 +597,27 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
       advance(self);
       return done_at({}, here.book->facts().index);
     },
+    [=](const wire::TaintNode& x) -> caf::result<wire::Done> {
+      return follow_order<wire::TaintNode>(
+        self, x, [=](const auto& taint) { return order_taint(self->state.book->facts(), taint); });
+    },
+    [=](const wire::SetQuota& x) -> caf::result<wire::Done> {
+      return follow_order<wire::SetQuota>(
+        self, x, [=](const auto& quota) { return order_quota(self->state.book->facts(), quota); });
+    },
+    [=](const wire::QuotaListRequest&) -> caf::result<wire::QuotaList> {
+      return tell<wire::QuotaList>(
+        self, [=]() -> caf::expected<wire::QuotaList> { return self->state.book->list_quotas(); });
+    },
+    [=](const wire::SetPolicy& x) -> caf::result<wire::Done> {
+      return follow_order<wire::SetPolicy>(
+        self, x, [=](const auto& policy) { return order_policy(self->state.book->facts(), policy); });
+    },
+    [=](const wire::PolicyListRequest&) -> caf::result<wire::PolicyList> {
+      return tell<wire::PolicyList>(
+        self, [=]() -> caf::expected<wire::PolicyList> { return self->state.book->list_policies(); });
+    },
+    [=](const wire::Rebalance& x) { return rebalance(self, x); },
     [=](const wire::NodeArrived& x) {
       self->state.book->arrive(x.facts(), self->clock().now());
       advance(self);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
+#include <map>
 #include <string>
 
 namespace novacron::scheduler {
@@ -20,9 +22,7 @@ std::vector<std::string_view> models_in(std::string_view wanted) {
 
 cluster::search cluster::prepare(const request& x) const {
   auto s = search{x};
-  s.weights = *policy_weights(policy_weights(x.policy)          ? x.policy
-                              : policy_weights(default_policy_) ? default_policy_
-                                                                : "balance");
+  s.weights = weights_of(x.policy);
   s.open = ready_;
   if (!x.kind.empty()) {
     const auto special = kind_masks_.find(x.kind);
@@ -41,11 +41,13 @@ cluster::search cluster::prepare(const request& x) const {
     for (auto i = std::size_t{0}; i < s.open.size(); ++i)
       s.open[i] &= mask && i < mask->size() ? (*mask)[i] : 0;
   }
-  s.preferred = x.prefer.size();
-  for (const auto& label : x.prefer)
-    s.bonuses.emplace_back(label_mask(label), s.weights[feature::prefer] / static_cast<float>(x.prefer.size()));
+  hold_to_labels(s);
+  for (const auto& label : x.prefer) {
+    const auto part = 1 / static_cast<float>(x.prefer.size());
+    s.bonuses.push_back({label_mask(label), feature::prefer, part, s.weights[feature::prefer] * part});
+  }
   if (const auto found = image_masks_.find(x.image); !x.image.empty() && found != image_masks_.end())
-    s.bonuses.emplace_back(&found->second, s.weights[image]);
+    s.bonuses.push_back({&found->second, feature::image, 1, s.weights[image]});
   if (const auto own = present_.find(x.workload); own != present_.end() && !own->second.empty())
     s.own = &own->second;
   for (const auto& name : x.avoid)
@@ -53,12 +55,89 @@ cluster::search cluster::prepare(const request& x) const {
       s.avoided.push_back(found->second);
   if (const auto home = slots_.find(x.home); home != slots_.end())
     s.home = home->second;
+  heed_taints(s);
+  prefer_cheap(s);
+  prefer_other_zones(s);
   limit_spread(s);
   forbid_apart(s);
   demand_near(s);
   narrow_by_devices(s);
   s.row = &row_for(x.need, s.weights);
   return s;
+}
+
+void cluster::hold_to_labels(search& s) const {
+  // Chosen: more rules than that are not kept.
+  constexpr auto masks_max = std::size_t{1024};
+  for (const auto& rule : s.what.where) {
+    if (rule_masks_.size() >= masks_max)
+      rule_masks_.clear();
+    const auto [found, fresh] = rule_masks_.try_emplace(in_words(rule));
+    auto& allowed = found->second;
+    if (fresh) {
+      allowed.assign((shapes_.size() + 63) / 64, 0);
+      for (const auto& [name, at] : slots_)
+        if (holds(rule, shapes_[at].labels))
+          allowed[at / 64] |= std::uint64_t{1} << (at % 64);
+    }
+    for (auto i = std::size_t{0}; i < s.open.size(); ++i)
+      s.open[i] &= i < allowed.size() ? allowed[i] : 0;
+  }
+}
+
+void cluster::heed_taints(search& s) const {
+  for (const auto at : tainted_)
+    for (const auto& each : shapes_[at].taints) {
+      if (tolerates(s.what.tolerate, each))
+        continue;
+      if (each.effect == taint_effect::avoid)
+        s.avoided.push_back(at);
+      else
+        clear_bit(s.open, at);
+    }
+}
+
+void cluster::prefer_cheap(search& s) const {
+  if (s.weights[price] == 0)
+    return;
+  if (!priced_) {
+    auto prices = std::vector<double>(shapes_.size(), 0);
+    auto dearest = 0.0;
+    for (const auto& [name, at] : slots_)
+      if (const auto label = shapes_[at].labels.find("price"); label != shapes_[at].labels.end()) {
+        prices[at] = std::max(0.0, std::strtod(label->second.c_str(), nullptr));
+        dearest = std::max(dearest, std::isfinite(prices[at]) ? prices[at] : 0.0);
+      }
+    // Chosen: steps of a sixteenth of the dearest; the groups of equals stay few.
+    constexpr auto steps = 16;
+    auto groups = std::map<int, mask>{};
+    for (const auto& [name, at] : slots_) {
+      const auto part = dearest > 0 ? std::min(prices[at] / dearest, 1.0) : 0.0;
+      auto& group = groups[static_cast<int>(std::lround(part * steps))];
+      group.resize((shapes_.size() + 63) / 64);
+      group[at / 64] |= std::uint64_t{1} << (at % 64);
+    }
+    for (auto& [step, group] : groups)
+      prices_.emplace_back(std::move(group), 1 - static_cast<float>(step) / steps);
+    priced_ = true;
+  }
+  for (const auto& [where, cheap] : prices_)
+    s.bonuses.push_back({&where, feature::price, cheap, s.weights[price] * cheap});
+}
+
+void cluster::prefer_other_zones(search& s) const {
+  if (s.weights[zones] == 0)
+    return;
+  const auto& column = domains_of("zone");
+  auto counts = std::vector<std::uint32_t>(column.count, 0);
+  if (s.own)
+    for (const auto& [at, count] : *s.own)
+      if (column.of[at] >= 0)
+        counts[static_cast<std::size_t>(column.of[at])] += count;
+  for (auto d = std::size_t{0}; d < column.members.size(); ++d) {
+    const auto value = 1.0f / static_cast<float>(1 + counts[d]);
+    s.bonuses.push_back({&column.members[d], feature::zones, value, s.weights[zones] * value});
+  }
 }
 
 /// Domains are those of the nodes that are open by label, kind and state: a lost zone holds nobody back.
@@ -166,13 +245,9 @@ features cluster::look(const search& s, slot at) const {
   auto x = features{};
   x[room] = std::max(1 - load, 0.0f);
   x[evenness] = std::max(1 - std::abs(cpu - memory), 0.0f);
-  for (auto i = std::size_t{0}; i < s.bonuses.size(); ++i)
-    if (s.bonuses[i].first && has_bit(*s.bonuses[i].first, at)) {
-      if (i < s.preferred)
-        x[feature::prefer] += 1 / static_cast<float>(s.preferred);
-      else
-        x[image] = 1;
-    }
+  for (const auto& each : s.bonuses)
+    if (each.where && has_bit(*each.where, at))
+      x[each.of] += each.value;
   const auto own = s.own ? s.own->count(at) : 0;
   x[feature::spread] = 1.0f / static_cast<float>(1 + own);
   x[reserve] = has_gpus == (need.gpu_milli > 0) ? 1.0f : 0.0f;
@@ -207,9 +282,9 @@ float crowding(float weight, std::uint32_t own) {
 
 float cluster::total(const search& s, slot at) const {
   auto bonus = 0.0f;
-  for (const auto& [where, weight] : s.bonuses)
-    if (where && has_bit(*where, at))
-      bonus += weight;
+  for (const auto& each : s.bonuses)
+    if (each.where && has_bit(*each.where, at))
+      bonus += each.weight;
   const auto score = s.row->score[at] + bonus + adjust_[at];
   return s.own ? score + crowding(s.weights[feature::spread], s.own->count(at)) : score;
 }
@@ -297,7 +372,8 @@ std::optional<cluster::slot> cluster::best_of(const search& s) const {
   }
   // Nodes that get the same bonuses are compared among themselves; so the bounds of the blocks stay sharp.
   auto groups = std::vector<std::pair<mask, float>>{{s.open, 0.0f}};
-  for (const auto& [where, weight] : s.bonuses) {
+  for (const auto& each : s.bonuses) {
+    const auto* where = each.where;
     if (!where)
       continue;
     for (auto group = groups.size(); group-- > 0;) {
@@ -308,7 +384,7 @@ std::optional<cluster::slot> cluster::best_of(const search& s) const {
         groups[group].first[i] &= ~with.first[i];
         any |= with.first[i];
       }
-      with.second += weight;
+      with.second += each.weight;
       if (any != 0)
         groups.push_back(std::move(with));
     }
@@ -338,6 +414,20 @@ std::optional<decision> cluster::place(const request& x) const {
   if (s.weights[whole] != 0 && x.need.gpu_milli > 0 && x.need.gpu_milli < 1000)
     gpus.front() = s.row->device[*best];
   return decision{shapes_[*best].name, std::move(gpus), score};
+}
+
+std::optional<double> cluster::score_on(const request& x, const std::string& node) const {
+  const auto found = slots_.find(node);
+  if (found == slots_.end())
+    return std::nullopt;
+  auto s = prepare(x);
+  adjust_single_nodes(s);
+  const auto at = found->second;
+  const auto able = has_bit(s.open, at) && fits(s, at);
+  const auto score = able ? std::optional<double>{total(s, at)} : std::nullopt;
+  for (const auto each : s.adjusted)
+    adjust_[each] = 0;
+  return score;
 }
 
 std::vector<std::string> cluster::open_to(const request& x) const {

@@ -31,9 +31,16 @@ struct cluster::search {
   features weights{};
   /// Nodes that no rule forbids; room is looked at in the scan.
   node_bits open;
-  /// Labels that are preferred and the image, with what each adds to the score; null where no node has it.
-  std::vector<std::pair<const node_bits*, float>> bonuses;
-  std::size_t preferred = 0;
+  /// What adds to the score of some nodes: labels that are preferred, the image, the price, other zones.
+  struct bonus {
+    /// Null where no node has it.
+    const node_bits* where = nullptr;
+    feature of = feature::prefer;
+    /// Between 0 and 1, and what that adds.
+    float value = 1;
+    float weight = 0;
+  };
+  std::vector<bonus> bonuses;
   const presence* own = nullptr;
   std::vector<slot> avoided;
   slot home = std::numeric_limits<slot>::max();

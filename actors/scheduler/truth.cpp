@@ -29,6 +29,7 @@ std::string template_of(const wire::WorkloadSpec& spec) {
   auto fixed = spec;
   fixed.clear_replicas();
   fixed.clear_priority();
+  fixed.clear_preempts();
   fixed.clear_batch();
   // Only `stop_after` concerns what runs: its node holds it to that.
   if (spec.on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER)
@@ -64,6 +65,17 @@ void truth::write(const wire::LedgerEntry& entry) {
     auto& at = nodes[name];
     at.revision = entry.revision();
     at.value.ParseFromString(entry.value());
+  } else if (kind == "quota") {
+    auto& at = quotas[name];
+    at.revision = entry.revision();
+    at.value.ParseFromString(entry.value());
+  } else if (kind == "policy") {
+    auto& at = policies[name];
+    at.revision = entry.revision();
+    at.value.ParseFromString(entry.value());
+  } else if (entry.key() == settings_key) {
+    settings.revision = entry.revision();
+    settings.value.ParseFromString(entry.value());
   } else if (kind == "generation") {
     auto& spec = generations[name];
     spec.ParseFromString(entry.value());
@@ -83,6 +95,12 @@ void truth::remove(const std::string& key) {
     instances.erase(name);
   } else if (kind == "node") {
     nodes.erase(name);
+  } else if (kind == "quota") {
+    quotas.erase(name);
+  } else if (kind == "policy") {
+    policies.erase(name);
+  } else if (key == settings_key) {
+    settings = {};
   } else if (kind == "generation") {
     generations.erase(name);
     templates_.erase(name);
@@ -126,7 +144,15 @@ std::uint64_t truth::revision_of(const std::string& key) const {
     const auto found = records.find(name);
     return found == records.end() ? std::uint64_t{0} : found->second.revision;
   };
-  return kind == "workload" ? look(workloads) : kind == "instance" ? look(instances) : look(nodes);
+  if (kind == "workload")
+    return look(workloads);
+  if (kind == "instance")
+    return look(instances);
+  if (kind == "quota")
+    return look(quotas);
+  if (kind == "policy")
+    return look(policies);
+  return key == settings_key ? settings.revision : look(nodes);
 }
 
 const std::map<std::uint32_t, std::string>& truth::instances_of(const std::string& workload) const {

@@ -21,6 +21,9 @@ struct kept {
   std::uint64_t revision = 0;
 };
 
+/// Where the settings of the whole cluster are.
+inline constexpr auto settings_key = std::string_view{"setting/scheduler"};
+
 /// A mirror of the ledger. Records of other rooms pass by unseen.
 class truth {
 public:
@@ -28,6 +31,10 @@ public:
   std::map<std::string, kept<wire::WorkloadRecord>> workloads;
   std::map<std::string, kept<wire::Instance>> instances;
   std::map<std::string, kept<wire::NodeRecord>> nodes;
+  std::map<std::string, kept<wire::Quota>> quotas;
+  /// Policies that were written down.
+  std::map<std::string, kept<wire::Policy>> policies;
+  kept<wire::SchedulerSettings> settings;
   /// Specs of former generations that instances still have, by "web/3".
   std::map<std::string, wire::WorkloadSpec> generations;
 

@@ -53,6 +53,7 @@ wire::InstanceStatus reconciler::view(const wire::Instance& x) const {
 wire::WorkloadView reconciler::view(const wire::WorkloadRecord& record) const {
   auto x = wire::WorkloadView{};
   *x.mutable_record() = record;
+  x.set_revision(truth_.revision_of("workload/" + record.spec().name()));
   x.set_desired(desired_of(record));
   auto counts = std::map<wire::Phase, std::uint32_t>{};
   auto add = [&](wire::InstanceStatus status) {
@@ -156,8 +157,8 @@ std::optional<wire::Explanation> reconciler::explain(const std::string& name) co
       x.set_node(known->node());
     // As if it were not there, or its own room and rules would speak against the node that it is on.
     auto without = cluster_;
-    without.release(instance);
-    without.release(instance + "/leaving");
+    for (const auto* copy : {"", "/leaving", "/next"})
+      without.release(instance + copy);
     const auto why = without.explain(wanted_for(record->spec(), instance));
     x.set_summary(why.summary);
     if (const auto waiting = waiting_.find(instance); waiting != waiting_.end())

@@ -15,7 +15,7 @@ namespace {
 struct town {
   cluster all = cluster{};
   std::vector<node_shape> nodes;
-  std::map<std::string, movable> holds;
+  std::map<std::string, displaceable> holds;
 
   void node(const std::string& name, std::int64_t cpu, std::int64_t gpus = 0) {
     nodes.push_back(
@@ -37,7 +37,7 @@ struct town {
     return where.has_value();
   }
   std::optional<preemption> preempt(const request& x, std::int32_t priority) {
-    return novacron::scheduler::preempt(all, x, priority, [&](const std::string& key) -> std::optional<movable> {
+    return novacron::scheduler::preempt(all, x, priority, [&](const std::string& key) -> std::optional<displaceable> {
       const auto found = holds.find(key);
       return found == holds.end() ? std::nullopt : std::optional{found->second};
     });

@@ -1,0 +1,142 @@
+#include "actors/scheduler/reconcile_round.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <utility>
+
+namespace novacron::scheduler {
+namespace {
+
+/// Chosen: for the members of a larger gang room is kept in turns.
+constexpr auto places_max = std::size_t{64};
+
+std::string place_key(std::size_t number) {
+  // No instance is called so.
+  return "kept/" + std::to_string(number);
+}
+
+/// Whether `need` fits when nobody else is there.
+bool fits_empty(const amount& capacity, const amount& need) {
+  return capacity.cpu_milli >= need.cpu_milli && capacity.memory_bytes >= need.memory_bytes &&
+         capacity.disk_bytes >= need.disk_bytes && capacity.gpu_milli >= need.gpu_milli &&
+         std::ranges::all_of(need.extra, [&](const auto& x) {
+           const auto found = capacity.extra.find(x.first);
+           return found != capacity.extra.end() && found->second >= x.second;
+         });
+}
+
+/// The part of the capacity that would still have to become free.
+double lacking(const amount& capacity, const amount& free, const amount& need) {
+  const auto part = [](std::int64_t has, std::int64_t wants, std::int64_t all) {
+    return all <= 0 ? 0.0 : std::max(0.0, static_cast<double>(wants - has) / static_cast<double>(all));
+  };
+  return part(free.cpu_milli, need.cpu_milli, capacity.cpu_milli) +
+         part(free.memory_bytes, need.memory_bytes, capacity.memory_bytes) +
+         part(free.disk_bytes, need.disk_bytes, capacity.disk_bytes) +
+         part(free.gpu_milli, need.gpu_milli, capacity.gpu_milli);
+}
+
+/// All that is needed, also where it is not free yet: the node is closed to others until it is.
+hold all_of(const amount& need, const std::vector<std::int64_t>& devices, const std::string& node) {
+  auto x = hold{};
+  x.node = node;
+  x.need = need;
+  const auto wanted = static_cast<std::size_t>(need.gpu_milli < 1000 ? need.gpu_milli > 0 : need.gpu_milli / 1000);
+  auto order = std::vector<std::uint32_t>(devices.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::stable_sort(order, std::greater{}, [&](std::uint32_t each) { return devices[each]; });
+  order.resize(std::min(order.size(), wanted));
+  x.gpus = std::move(order);
+  return x;
+}
+
+} // namespace
+
+/// Whose turn it is before all others of the same or a lower priority: who found no room for too long, the most
+/// important and then the longest; none when nobody could be helped.
+std::optional<std::string> reconciler::overdue(const round& r) const {
+  auto best = std::optional<std::string>{};
+  auto best_rank = std::pair{std::int32_t{0}, instant{}};
+  for (const auto& [name, since] : roomless_since_) {
+    const auto* record = truth_.find_workload(name);
+    if (!record || r.now - since < settings_.overdue_after || hopeless_.contains(name))
+      continue;
+    const auto rank = std::pair{-record->spec().priority(), since};
+    if (!best || rank < best_rank) {
+      best = name;
+      best_rank = rank;
+    }
+  }
+  return best;
+}
+
+void reconciler::give_room_back() {
+  for (auto i = std::size_t{0}; i < kept_on_.size(); ++i)
+    cluster_.release(place_key(i));
+}
+
+/// Takes its room on the nodes that were chosen for an overdue workload, so that what becomes free there is not taken by
+/// others; chooses them first where that is to be done.
+void reconciler::keep_room(const std::string& workload, std::size_t places) {
+  const auto& spec = truth_.find_workload(workload)->spec();
+  const auto wanted = wanted_for(spec, "");
+  places = std::min(places, places_max);
+  const auto stands = [&](const std::string& node) {
+    const auto* shape = cluster_.find_node(node);
+    return shape && shape->state == node_state::ready && fits_empty(shape->capacity, wanted.need);
+  };
+  if (kept_for_ != workload || kept_on_.size() != places || !std::ranges::all_of(kept_on_, stands)) {
+    kept_for_ = workload;
+    kept_on_ = choose_nodes(wanted, places);
+    if (kept_on_.size() < places) {
+      // Not even the empty cluster could hold it: whoever comes next is not to wait for that.
+      hopeless_.insert(workload);
+      kept_on_.clear();
+    }
+  }
+  for (auto i = std::size_t{0}; i < kept_on_.size(); ++i) {
+    const auto& node = kept_on_[i];
+    cluster_.take(place_key(i), all_of(wanted.need, cluster_.gpus_on(node), node));
+  }
+}
+
+/// The nodes where least would have to become free, one for each place; fewer where there are not as many.
+std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::size_t places) const {
+  struct option {
+    double lacks = 0;
+    std::string node;
+    amount left;
+    amount free;
+    bool once = false;
+  };
+  auto options = std::vector<option>{};
+  const auto alone = std::ranges::find(wanted.apart, wanted.workload) != wanted.apart.end() || !wanted.claims.empty();
+  for (const auto& node : cluster_.open_to(wanted)) {
+    const auto& capacity = cluster_.find_node(node)->capacity;
+    if (fits_empty(capacity, wanted.need))
+      options.push_back({0, node, capacity, cluster_.free_on(node), alone});
+  }
+  auto chosen = std::vector<std::string>{};
+  const auto less = [](amount& x, const amount& by) {
+    x.cpu_milli -= by.cpu_milli;
+    x.memory_bytes -= by.memory_bytes;
+    x.disk_bytes -= by.disk_bytes;
+    x.gpu_milli -= by.gpu_milli;
+    for (const auto& [name, count] : by.extra)
+      x.extra[name] -= count;
+  };
+  while (chosen.size() < places && !options.empty()) {
+    for (auto& each : options)
+      each.lacks = lacking(cluster_.find_node(each.node)->capacity, each.free, wanted.need);
+    const auto best = std::ranges::min_element(options, {}, &option::lacks);
+    chosen.push_back(best->node);
+    less(best->left, wanted.need);
+    less(best->free, wanted.need);
+    if (best->once || !fits_empty(best->left, wanted.need))
+      options.erase(best);
+  }
+  return chosen;
+}
+
+} // namespace novacron::scheduler
