@@ -51,6 +51,18 @@ response drain_node(const call& c) {
   return c.relay<wire::Done>("scheduler", order);
 }
 
+response taint_node(const call& c) {
+  const auto wanted = c.body<wire::TaintOrder>();
+  if (!wanted)
+    return problem(wanted.error());
+  auto order = wire::TaintNode{};
+  c.sign(*order.mutable_order());
+  order.set_node(c.name("node"));
+  *order.mutable_taint() = wanted->taint();
+  order.set_removed(wanted->removed());
+  return c.relay<wire::Done>("scheduler", order);
+}
+
 response forget_node(const call& c) {
   auto order = wire::ForgetNode{};
   c.sign(*order.mutable_order());
@@ -229,6 +241,10 @@ std::vector<route> fabric_routes() {
        .help = "Moves everything off a node and gives it nothing new; {\"drained\": false} takes that back.",
        .body = &wire::DrainOrder::descriptor, .answer = &wire::Done::descriptor, .order = true,
        .patience = std::chrono::seconds{10}, .run = drain_node},
+      {.method = "POST", .pattern = "/v1/nodes/{node}:taint", .title = "taintNode",
+       .help = "Keeps workloads off a node that do not tolerate it, or takes the taint of that key back.",
+       .body = &wire::TaintOrder::descriptor, .answer = &wire::Done::descriptor, .order = true,
+       .patience = std::chrono::seconds{10}, .run = taint_node},
       {.method = "DELETE", .pattern = "/v1/nodes/{node}", .title = "forgetNode",
        .help = "Forgets a node that will not come back; what it ran is placed again.",
        .answer = &wire::Done::descriptor, .order = true, .patience = std::chrono::seconds{10}, .run = forget_node},

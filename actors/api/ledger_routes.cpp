@@ -20,6 +20,12 @@ std::unique_ptr<google::protobuf::Message> record_of(std::string_view key) {
     return std::make_unique<wire::Instance>();
   if (first == "node")
     return std::make_unique<wire::NodeRecord>();
+  if (first == "quota")
+    return std::make_unique<wire::Quota>();
+  if (first == "policy")
+    return std::make_unique<wire::Policy>();
+  if (first == "setting")
+    return std::make_unique<wire::SchedulerSettings>();
   if (first == "token")
     return std::make_unique<wire::TokenRecord>();
   if (first == "deny")

@@ -140,7 +140,7 @@ response no_route(const request& asked, const std::set<std::string>& allowed) {
 std::span<const route> routes() {
   static const auto all = [] {
     auto table = std::vector<route>{};
-    for (auto part : {workload_routes(), fabric_routes(), ledger_routes(), operation_routes(), self_routes()})
+    for (auto part : {workload_routes(), fabric_routes(), scheduler_routes(), ledger_routes(), operation_routes(), self_routes()})
       table.insert(table.end(), part.begin(), part.end());
     return table;
   }();

@@ -49,6 +49,7 @@ std::vector<route> operation_routes();
 std::vector<route> workload_routes();
 std::vector<route> fabric_routes();
 std::vector<route> ledger_routes();
+std::vector<route> scheduler_routes();
 std::vector<route> self_routes();
 
 /// The route for a request with everything checked that the table says, or why there is none.

@@ -54,17 +54,35 @@ response list_workloads(const call& c) {
   return out;
 }
 
+/// What a later If-Match can expect.
+void tag(response& x, std::uint64_t revision) {
+  if (revision > 0)
+    x.headers["ETag"] = "\"" + std::to_string(revision) + "\"";
+}
+
+/// Whoever said what they expect hears by the status that HTTP has for it when it is otherwise.
+response unmet(const caf::error& why, bool expects) {
+  const auto what = explain(why);
+  return expects && what.kind == fault::conflict ? problem(412, what.text, name_of(what.kind)) : problem(why);
+}
+
 response show_workload(const call& c) {
   const auto list = workloads(c, c.name("workload"));
   if (!list)
     return problem(list.error());
   for (const auto& x : list->workloads())
-    if (workload_key(x) == c.name("workload"))
-      return json(x);
+    if (workload_key(x) == c.name("workload")) {
+      auto out = json(x);
+      tag(out, x.revision());
+      return out;
+    }
   return problem(404, "there is no workload called " + c.name("workload"), "not_found");
 }
 
 response put_workload(const call& c) {
+  const auto expected = c.expected_revision();
+  if (!expected)
+    return problem(expected.error());
   auto spec = c.body<wire::WorkloadSpec>();
   if (!spec)
     return problem(spec.error());
@@ -74,8 +92,14 @@ response put_workload(const call& c) {
   auto order = wire::Submit{};
   c.sign(*order.mutable_order());
   *order.mutable_spec() = std::move(*spec);
+  if (*expected)
+    order.set_revision(**expected);
   const auto done = c.ask<wire::Submitted>("scheduler", order);
-  return done ? json(*done, done->effect() == "created" ? 201 : 200) : problem(done.error());
+  if (!done)
+    return unmet(done.error(), expected->has_value());
+  auto out = json(*done, done->effect() == "created" ? 201 : 200);
+  tag(out, done->index());
+  return out;
 }
 
 response plan_workload(const call& c) {
@@ -88,11 +112,17 @@ response plan_workload(const call& c) {
 }
 
 response end_workload(const call& c, bool forget) {
+  const auto expected = c.expected_revision();
+  if (!expected)
+    return problem(expected.error());
   auto order = wire::StopWorkload{};
   c.sign(*order.mutable_order());
   order.set_name(c.name("workload"));
   order.set_forget(forget);
-  return c.relay<wire::Done>("scheduler", order);
+  if (*expected)
+    order.set_revision(**expected);
+  const auto done = c.ask<wire::Done>("scheduler", order);
+  return done ? json(*done) : unmet(done.error(), expected->has_value());
 }
 
 response explain_workload(const call& c) {
@@ -278,17 +308,17 @@ std::vector<route> workload_routes() {
       {.method = "POST", .pattern = "/v1/workloads:plan", .title = "planWorkload",
        .help = "What would happen if this workload were submitted.", .body = &wire::WorkloadSpec::descriptor,
        .answer = &wire::Plan::descriptor, .run = plan_workload},
-      {.method = "GET", .pattern = "/v1/workloads/{workload}", .title = "showWorkload", .help = "One workload.",
+      {.method = "GET", .pattern = "/v1/workloads/{workload}", .title = "showWorkload", .help = "One workload; its ETag is what If-Match expects.",
        .answer = &wire::WorkloadView::descriptor, .run = show_workload},
       {.method = "PUT", .pattern = "/v1/workloads/{workload}", .title = "submitWorkload",
        .help = "Creates the workload, or changes it to this. Answers 201 when it is new.",
-       .body = &wire::WorkloadSpec::descriptor, .answer = &wire::Submitted::descriptor, .order = true,
+       .body = &wire::WorkloadSpec::descriptor, .answer = &wire::Submitted::descriptor, .order = true, .conditional = true,
        .patience = std::chrono::seconds{10}, .run = put_workload},
       {.method = "DELETE", .pattern = "/v1/workloads/{workload}", .title = "deleteWorkload",
-       .help = "Stops the workload and forgets it.", .answer = &wire::Done::descriptor, .order = true,
+       .help = "Stops the workload and forgets it.", .answer = &wire::Done::descriptor, .order = true, .conditional = true,
        .patience = std::chrono::seconds{10}, .run = [](const call& c) { return end_workload(c, true); }},
       {.method = "POST", .pattern = "/v1/workloads/{workload}:stop", .title = "stopWorkload",
-       .help = "Stops the workload; its record stays.", .answer = &wire::Done::descriptor, .order = true,
+       .help = "Stops the workload; its record stays.", .answer = &wire::Done::descriptor, .order = true, .conditional = true,
        .patience = std::chrono::seconds{10}, .run = [](const call& c) { return end_workload(c, false); }},
       {.method = "GET", .pattern = "/v1/workloads/{workload}:explain", .title = "explainWorkload",
        .help = "Why each of its instances is where it is, or nowhere.", .answer = &wire::Explanation::descriptor,

@@ -93,7 +93,7 @@ private:
          {"log", section({{"level", read_.one_of(level, {"trace", "debug", "info", "warn", "error", "off"})},
                           {"format", read_.one_of(format, {"auto", "human", "json"})}})},
          {"scheduler", section({{"patience", read_.duration(x.scheduler.patience, 100ms, 1h)},
-                                {"policy", read_.one_of(x.scheduler.policy, {"balance", "pack"})}})},
+                                {"policy", read_.one_of(x.scheduler.policy, {"affinity", "balance", "cost", "fragmentation", "pack", "spread"})}})},
          {"trust", section({{"handshake", read_.duration(x.trust.handshake, 100ms, 1min)},
                               {"life", read_.duration(x.trust.life, 1min, std::chrono::hours{24 * 90})}})},
          {"node", [this](const written& value, const std::string& key) { nodes(value, key); }}});

@@ -48,7 +48,7 @@ std::vector<command> own_commands() {
                   {"trace", "debug", "info", "warn", "error", "off"}},
                  {"log-format", 0, "FORMAT", "how", kind::choice, {"auto", "human", "json"}},
                  {"scheduler-patience", 0, "TIME", "how long a node may be away", kind::duration},
-                 {"scheduler-policy", 0, "POLICY", "where work goes", kind::choice, {"balance", "pack"}},
+                 {"scheduler-policy", 0, "POLICY", "where work goes", kind::choice, {"affinity", "balance", "cost", "fragmentation", "pack", "spread"}},
                  {"trust-life", 0, "TIME", "how long certificates live", kind::duration}},
        .examples = {{"--role=edge --name=edge-1 --config=nodes.toml", ""},
                     {"--name=edge-1", "one of the nodes in ./nodes.toml"}},

@@ -1,7 +1,9 @@
+#include "actors/shell/answers.hpp"
 #include "actors/shell/bundle.hpp"
 #include "actors/shell/exec.hpp"
 #include "actors/shell/follow.hpp"
 #include "actors/shell/lasting.hpp"
+#include "actors/shell/placing.hpp"
 #include "actors/shell/units.hpp"
 #include "actors/shell/views.hpp"
 #include "actors/shell/web.hpp"
@@ -24,68 +26,6 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 
 constexpr auto wait_default_ms = std::uint64_t{60'000};
-
-template <class Show>
-int emit(session& with, const std::string& body, Show show) {
-  switch (with.output.as) {
-    case format::json:
-      // The same JSON, laid out when a person reads it.
-      with.out << (with.terminal ? pretty_json(body) : body) << (body.ends_with('\n') ? "" : "\n");
-      break;
-    case format::yaml: with.out << to_yaml(body); break;
-    default: show();
-  }
-  return 0;
-}
-
-template <class Message, class MakeTable>
-int list(session& with, const std::string& path, MakeTable make) {
-  const auto body = with.fabric().get(path);
-  return emit(with, body, [&] {
-    const auto found = make(read<Message>(body));
-    // A person sees at once that nothing is there; a script gets the same as always.
-    if (found.rows.empty() && with.terminal)
-      with.err << "there is no " << (found.noun.empty() ? "such thing" : found.noun) << " yet\n";
-    else
-      print(with.out, found, with.output);
-  });
-}
-
-/// A list that is not whole says so.
-template <class Message>
-void say_unanswered(const Message& x, session& with) {
-  for (const auto& node : x.unanswered())
-    with.err << fmt::format("{} gave no answer: what it has is missing here\n", harmless(node));
-}
-
-template <class Message, class Show>
-int show(session& with, const std::string& path, const std::string& name, Show show) {
-  const auto body = with.fabric().get(path);
-  return emit(with, body, [&] {
-    if (with.output.quiet || with.output.as == format::name)
-      with.out << name << '\n';
-    else
-      show(read<Message>(body));
-  });
-}
-
-/// An order whose answer only says that it was done.
-int order(session& with, std::string_view method, const std::string& path, const json& body, const std::string& said) {
-  const auto answer = with.fabric().order(method, path, body.is_null() ? std::string{} : body.dump());
-  if (with.output.as == format::json || with.output.as == format::yaml)
-    return emit(with, answer, [] {});
-  if (!with.output.quiet)
-    with.err << said << '\n';
-  return 0;
-}
-
-std::string below(const char* noun, const std::string& name) {
-  return fmt::format("/v1/{}/{}", noun, url_encode(name));
-}
-
-std::string with_node(const std::string& path, const std::string& node) {
-  return node.empty() ? path : path + "?node=" + url_encode(node);
-}
 
 // nodes
 
@@ -132,8 +72,12 @@ std::vector<v1::WorkloadSpec> specs_of(const std::string& file, session& with) {
 
 int run(const invocation& what, session& with) {
   auto submitted = std::vector<v1::Submitted>{};
-  for (const auto& spec : specs_of(what.argument(0), with)) {
-    const auto answer = with.fabric().order("PUT", below("workloads", spec.name()), json_of(spec));
+  const auto specs = specs_of(what.argument(0), with);
+  if (what.has("if-revision") && specs.size() > 1)
+    throw failure{exit_code::usage, "--if-revision goes with one workload: each has its own revision"};
+  for (const auto& spec : specs) {
+    const auto answer =
+        with.fabric().order("PUT", below("workloads", spec.name()), json_of(spec), expected_revision(what));
     const auto& done = submitted.emplace_back(read<v1::Submitted>(answer));
     if (with.output.as == format::json || with.output.as == format::yaml)
       emit(with, answer, [] {});
@@ -190,9 +134,11 @@ bool has_ended(const std::string& name, session& with) {
 }
 
 int end_all(const invocation& what, session& with, bool forget) {
+  if (what.has("if-revision") && what.arguments.size() > 1)
+    throw failure{exit_code::usage, "--if-revision goes with one workload: each has its own revision"};
   for (const auto& name : what.arguments)
     order(with, forget ? "DELETE" : "POST", below("workloads", name) + (forget ? "" : ":stop"), {},
-          fmt::format("{} is {}", name, forget ? "being deleted" : "stopping"));
+          fmt::format("{} is {}", name, forget ? "being deleted" : "stopping"), expected_revision(what));
   for (const auto& name : what.arguments)
     if (what.has("wait"))
       wait_until([&] { return has_ended(name, with); }, name + " has ended",
@@ -496,11 +442,21 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"node links", node_links},
       {"node list", node_list},
       {"node show", node_show},
+      {"node taint", node_taint},
       {"node undrain", node_undrain},
+      {"node untaint", node_untaint},
       {"operation list", operation_list},
       {"operation show", operation_show},
       {"plan", plan},
+      {"policy delete", policy_delete},
+      {"policy list", policy_list},
+      {"policy set", policy_set},
+      {"policy show", policy_show},
       {"ps", instance_list},
+      {"quota delete", quota_delete},
+      {"quota list", quota_list},
+      {"quota set", quota_set},
+      {"rebalance", rebalance},
       {"run", run},
       {"stop", stop},
       {"token create", token_create},

@@ -44,6 +44,14 @@ std::string of(const std::string& part, const std::string& whole) {
   return part + "/" + whole;
 }
 
+/// "gpu=only:refuse".
+std::string taints(const v1::NodeRecord& x) {
+  auto text = std::string{};
+  for (const auto& t : x.taints())
+    text += (text.empty() ? "" : " ") + t.key() + (t.value().empty() ? "" : "=" + t.value()) + ":" + t.effect();
+  return text;
+}
+
 std::string resources(const v1::Resources& x) {
   auto parts = std::vector<std::string>{};
   if (x.cpu_milli())
@@ -78,7 +86,7 @@ void add_below(const std::string& parent, int depth, const std::multimap<std::st
     auto row = std::vector{std::string(static_cast<std::size_t>(depth) * 2, ' ') + x.name()};
     if (!x.state().empty())
       row.insert(row.end(), {x.state(), fmt::format("{:.1f}", x.messages_per_second()), std::to_string(x.messages()),
-                             std::to_string(x.restarts()), x.last_failure(), x.node()});
+                             std::to_string(x.mailbox()), std::to_string(x.restarts()), x.last_failure(), x.node()});
     out.rows.push_back(std::move(row));
     add_below(x.name(), depth + 1, children, seen, out);
   }
@@ -225,6 +233,7 @@ table actor_table(const v1::ActorList& x, bool as_tree) {
                                {"STATE"},
                                {"PER SECOND", false, true},
                                {"MESSAGES", false, true},
+                               {"MAILBOX", false, true},
                                {"RESTARTS", false, true},
                                {"LAST FAILURE"},
                                {"NODE", true}},
@@ -339,6 +348,7 @@ lines node_page(const v1::NodeView& x, std::int64_t now) {
           {"zone", facts.zone()},
           {"region", facts.region()},
           {"labels", pairs(facts.labels())},
+          {"taints", taints(x.record())},
           {"version", facts.version()},
           {"capacity", resources(facts.capacity())},
           {"reserved", resources(x.reserved())},
@@ -359,8 +369,10 @@ lines workload_page(const v1::WorkloadView& x, std::int64_t now) {
           {"command", fmt::format("{}", fmt::join(spec.program().command(), " "))},
           {"resources", resources(spec.resources())},
           {"priority", spec.priority() ? std::to_string(spec.priority()) : ""},
+          {"tenant", spec.tenant()},
           {"labels", pairs(spec.labels())},
           {"generation", std::to_string(x.record().generation())},
+          {"revision", x.revision() ? std::to_string(x.revision()) : ""},
           {"age", age(x.record().created_ms(), now)},
           {"stopped", x.record().stopped() ? "yes" : ""},
           {"outcome", word(x.record().outcome())},
@@ -390,6 +402,7 @@ lines actor_page(const v1::ActorView& x) {
           {"parent", x.parent()},
           {"state", x.state()},
           {"messages", fmt::format("{} ({:.1f} per second)", x.messages(), x.messages_per_second())},
+          {"mailbox", std::to_string(x.mailbox())},
           {"restarts", std::to_string(x.restarts())},
           {"last failure", x.last_failure()},
           {"accepts", fmt::format("{}", fmt::join(x.accepts(), " "))}};

@@ -43,6 +43,8 @@ public:
         {"replicas", [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_replicas(narrow(v)); }); }},
         {"priority",
          [&](auto at) { from.whole(at, -1'000'000, 1'000'000, [&](auto v) { x.set_priority(static_cast<int>(v)); }); }},
+        {"preempts", [&](auto at) { from.choose(at, preempts, [&](auto v) { x.set_preempts(v); }); }},
+        {"tenant", [&](auto at) { from.text(at, [&](auto v) { x.set_tenant(std::move(v)); }); }},
         {"labels", [&](auto at) { from.map(at, *x.mutable_labels()); }},
         {"resources",
          [&](auto at) { from.table(at, [&](auto& t, auto p) { resources(t, p, *x.mutable_resources()); }); }},
@@ -67,6 +69,9 @@ private:
                                                    {"vm", v1::WORKLOAD_KIND_VM},
                                                    {"function", v1::WORKLOAD_KIND_FUNCTION},
                                                    {"batch", v1::WORKLOAD_KIND_BATCH}};
+
+  inline static const auto preempts = std::vector<std::pair<std::string, v1::Preempts>>{
+      {"lower", v1::PREEMPTS_LOWER}, {"never", v1::PREEMPTS_NEVER}};
 
   static std::uint32_t narrow(std::int64_t x) { return static_cast<std::uint32_t>(x); }
 
@@ -146,7 +151,33 @@ private:
                {"near", [&](auto at) { from.texts(at, [&](auto v) { x.add_near(std::move(v)); }); }},
                {"apart", [&](auto at) { from.texts(at, [&](auto v) { x.add_apart(std::move(v)); }); }},
                {"spread", [&](auto at) { from.tables(at, [&](auto& s, auto p) { spread(s, p, *x.add_spread()); }); }},
+               {"where", [&](auto at) { from.tables(at, [&](auto& s, auto p) { label(s, p, *x.add_where()); }); }},
+               {"tolerate",
+                [&](auto at) { from.tables(at, [&](auto& s, auto p) { toleration(s, p, *x.add_tolerate()); }); }},
                {"gang", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_gang(v); }); }}});
+  }
+
+  void label(const toml::table& t, const std::string& where, v1::LabelRule& x) {
+    static const auto relations = std::vector<std::pair<std::string, std::string>>{
+        {"in", "in"},         {"not_in", "not_in"}, {"exists", "exists"},
+        {"absent", "absent"}, {"above", "above"},   {"below", "below"}};
+    from.read(t, where,
+              {{"key", [&](auto at) { from.text(at, [&](auto v) { x.set_key(std::move(v)); }); }},
+               {"relation", [&](auto at) { from.choose(at, relations, [&](auto v) { x.set_relation(v); }); }},
+               {"values", [&](auto at) { from.texts(at, [&](auto v) { x.add_values(std::move(v)); }); }}});
+    if (!t.contains("key"))
+      from.miss(t, where, "key", "\"zone\", \"region\", \"node\" or a node label");
+    if (!t.contains("relation"))
+      from.miss(t, where, "relation", "\"in\", \"not_in\", \"exists\", \"absent\", \"above\" or \"below\"");
+  }
+
+  void toleration(const toml::table& t, const std::string& where, v1::Toleration& x) {
+    static const auto effects = std::vector<std::pair<std::string, std::string>>{
+        {"refuse", "refuse"}, {"avoid", "avoid"}, {"evict", "evict"}};
+    from.read(t, where,
+              {{"key", [&](auto at) { from.text(at, [&](auto v) { x.set_key(std::move(v)); }); }},
+               {"value", [&](auto at) { from.text(at, [&](auto v) { x.set_value(std::move(v)); }); }},
+               {"effect", [&](auto at) { from.choose(at, effects, [&](auto v) { x.set_effect(v); }); }}});
   }
 
   void spread(const toml::table& t, const std::string& where, v1::SpreadRule& x) {

@@ -177,9 +177,26 @@ SCENARIO("what lasts can be left alone and asked about") {
 SCENARIO("a precondition that cannot be kept is refused, never passed over") {
   auto here = stage{};
   here.says("scheduler", wire::Done{});
-  CHECK(here.send("DELETE", "/v1/workloads/web", {}, {{"if-match", "\"12\""}}).status == 400);
+  CHECK(here.send("DELETE", "/v1/nodes/edge-1", {}, {{"if-match", "\"12\""}}).status == 400);
   CHECK(here.send("POST", "/v1/nodes/edge-1:drain", "{}", {{"if-match", "\"1\""}}).status == 400);
   CHECK(here.asked.empty());
+}
+
+SCENARIO("a workload is changed only while it is as expected") {
+  auto here = stage{};
+  auto list = some_workloads();
+  list.mutable_workloads(0)->set_revision(12);
+  here.says("scheduler", list);
+  CHECK(here.send("GET", "/v1/workloads/web").headers.at("ETag") == "\"12\"");
+  here.fails("scheduler", caf::make_error(fault::conflict, "web is at revision 13, not 12"));
+  CHECK(here.send("PUT", "/v1/workloads/web", "{}", {{"if-match", "\"12\""}}).status == 412);
+  CHECK(here.question<wire::Submit>(1).revision() == 12);
+  CHECK(here.send("PUT", "/v1/workloads/web", "{}", {{"if-none-match", "*"}}).status == 412);
+  CHECK(here.question<wire::Submit>(2).has_revision());
+  CHECK(here.send("DELETE", "/v1/workloads/web", {}, {{"if-match", "\"12\""}}).status == 412);
+  CHECK(here.send("DELETE", "/v1/workloads/web").status == 409);
+  CHECK_FALSE(here.question<wire::StopWorkload>(4).has_revision());
+  CHECK(here.send("DELETE", "/v1/workloads/web", {}, {{"if-match", "12"}}).status == 400);
 }
 
 SCENARIO("what does not exist is told apart from what is done wrongly") {

@@ -1,0 +1,207 @@
+#include "actors/shell/placing.hpp"
+
+#include "actors/shell/answers.hpp"
+#include "actors/shell/units.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace novacron::shell {
+namespace {
+
+using nlohmann::json;
+
+std::string amount_in_words(const std::string& resource, std::uint64_t x) {
+  if (resource == "memory" || resource == "disk")
+    return print_bytes(x);
+  return resource == "cpu" || resource == "gpu" ? fmt::format("{:g}", static_cast<double>(x) / 1000)
+                                                : std::to_string(x);
+}
+
+template <class Map>
+std::string amounts_in_words(const Map& x) {
+  auto text = std::string{};
+  for (const auto& [name, count] : std::map<std::string, std::uint64_t>(x.begin(), x.end()))
+    text += (text.empty() ? "" : " ") + name + "=" + amount_in_words(name, count);
+  return text;
+}
+
+template <class Map>
+std::string weights_in_words(const Map& x) {
+  auto text = std::string{};
+  for (const auto& [name, weight] : std::map<std::string, double>(x.begin(), x.end()))
+    if (weight != 0)
+      text += fmt::format("{}{}={:g}", text.empty() ? "" : " ", name, weight);
+  return text;
+}
+
+double number_of(const std::string& text, const char* what) {
+  auto x = 0.0;
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), x);
+  if (wrong != std::errc{} || end != text.data() + text.size())
+    throw failure{exit_code::usage, fmt::format("{} is '{}', but must be a number", what, text)};
+  return x;
+}
+
+/// "room=1,spread=2".
+json weights_of(const std::string& text) {
+  auto found = json::object();
+  for (auto rest = std::string_view{text}; !rest.empty();) {
+    const auto part = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+    const auto sign = part.find('=');
+    if (sign == part.npos || sign == 0)
+      throw failure{exit_code::usage, fmt::format("--weights holds '{}', but must be FEATURE=NUMBER,...", part)};
+    found[std::string{part.substr(0, sign)}] = number_of(std::string{part.substr(sign + 1)}, "a weight");
+  }
+  return found;
+}
+
+int show_plan(const std::string& answer, session& with) {
+  return emit(with, answer, [&] {
+    const auto plan = read<v1::Plan>(answer);
+    if (plan.steps_size() > 0)
+      print(with.out, plan_table(plan), with.output);
+    if (!with.output.quiet && with.output.as != format::name)
+      with.err << harmless(plan.summary()) << '\n';
+  });
+}
+
+v1::PolicyList policies(session& with) {
+  return read<v1::PolicyList>(with.fabric().get("/v1/policies"));
+}
+
+} // namespace
+
+// policies
+
+int policy_list(const invocation&, session& with) {
+  return list<v1::PolicyList>(with, "/v1/policies", [](const auto& x) {
+    auto out = table{.columns = {{"NAME"}, {"DEFAULT"}, {"WEIGHTS"}}, .rows = {}, .noun = "policy"};
+    for (const auto& p : x.policies())
+      out.rows.push_back({p.name(), p.name() == x.settings().policy() ? "yes" : "", weights_in_words(p.weights())});
+    return out;
+  });
+}
+
+int policy_show(const invocation& what, session& with) {
+  const auto all = policies(with);
+  auto known = std::vector<std::string>{};
+  for (const auto& x : all.policies()) {
+    known.push_back(x.name());
+    if (x.name() != what.argument(0))
+      continue;
+    return emit(with, json_of(x), [&] {
+      auto page = lines{{"name", x.name()}, {"default", x.name() == all.settings().policy() ? "yes" : ""}};
+      for (const auto& [feature, weight] : std::map<std::string, double>(x.weights().begin(), x.weights().end()))
+        page.emplace_back(feature, fmt::format("{:g}", weight));
+      print(with.out, page, with.output);
+    });
+  }
+  throw failure{exit_code::not_found,
+                fmt::format("there is no policy '{}'{}", what.argument(0), did_you_mean(what.argument(0), known))};
+}
+
+int policy_set(const invocation& what, session& with) {
+  const auto name = what.argument(0);
+  if (what.has("dry-run")) {
+    if (what.has("weights"))
+      throw failure{exit_code::usage, "--dry-run tries a policy that is there; write it down first with --define"};
+    const auto body = json{{"dry_run", true}, {"policy", name}, {"max_moves", 100}};
+    return show_plan(with.fabric().order("POST", "/v1/scheduler:rebalance", body.dump()), with);
+  }
+  const auto define = what.has("define");
+  if (define && !what.has("weights"))
+    throw failure{exit_code::usage, "--define needs --weights"};
+  const auto body = json{{"weights", weights_of(what.get("weights"))}, {"only_define", define}};
+  return order(with, "PUT", below("policies", name), body,
+               define ? fmt::format("{} is written down", name) : fmt::format("{} is the cluster's policy", name));
+}
+
+int policy_delete(const invocation& what, session& with) {
+  return order(with, "DELETE", below("policies", what.argument(0)), {},
+               fmt::format("{} is forgotten", what.argument(0)));
+}
+
+// quotas
+
+int quota_list(const invocation&, session& with) {
+  return list<v1::QuotaList>(with, "/v1/quotas", [](const auto& x) {
+    auto out = table{.columns = {{"TENANT"}, {"LIMITS"}, {"USED"}, {"SHARE", false, true}, {"WEIGHT", false, true}},
+                     .rows = {},
+                     .noun = "tenant"};
+    for (const auto& q : x.quotas())
+      out.rows.push_back({q.quota().tenant(), amounts_in_words(q.quota().limits()), amounts_in_words(q.used()),
+                          fmt::format("{:.3f}", q.share()),
+                          fmt::format("{:g}", q.quota().weight() > 0 ? q.quota().weight() : 1)});
+    return out;
+  });
+}
+
+int quota_set(const invocation& what, session& with) {
+  auto quota = v1::Quota{};
+  quota.set_tenant(what.argument(0));
+  auto& limits = *quota.mutable_limits();
+  for (const auto* name : {"cpu", "gpu"})
+    if (what.has(name)) {
+      const auto x = parse_milli(what.get(name));
+      if (!x)
+        throw failure{exit_code::usage,
+                      fmt::format("--{} is '{}', but must be {}", name, what.get(name), milli_wanted)};
+      limits[name] = *x;
+    }
+  for (const auto* name : {"memory", "disk"})
+    if (what.has(name)) {
+      const auto x = parse_bytes(what.get(name));
+      if (!x)
+        throw failure{exit_code::usage,
+                      fmt::format("--{} is '{}', but must be {}", name, what.get(name), bytes_wanted)};
+      limits[name] = *x;
+    }
+  if (what.has("weight"))
+    quota.set_weight(number_of(what.get("weight"), "--weight"));
+  return order(
+      with, "PUT", below("quotas", what.argument(0)), json::parse(json_of(quota)),
+      fmt::format("{} may have {}", what.argument(0), limits.empty() ? "all there is" : amounts_in_words(limits)));
+}
+
+int quota_delete(const invocation& what, session& with) {
+  return order(with, "DELETE", below("quotas", what.argument(0)), {},
+               fmt::format("{} has no limit any more", what.argument(0)));
+}
+
+// taints
+
+int node_taint(const invocation& what, session& with) {
+  const auto text = what.argument(1);
+  const auto sign = text.find('=');
+  const auto taint = json{{"key", text.substr(0, sign)},
+                          {"value", sign == text.npos ? "" : text.substr(sign + 1)},
+                          {"effect", what.get("effect", "refuse")}};
+  return order(with, "POST", below("nodes", what.argument(0)) + ":taint", {{"taint", taint}},
+               fmt::format("{} has the taint {}", what.argument(0), text));
+}
+
+int node_untaint(const invocation& what, session& with) {
+  return order(with, "POST", below("nodes", what.argument(0)) + ":taint",
+               {{"taint", {{"key", what.argument(1)}}}, {"removed", true}},
+               fmt::format("{} no longer has the taint {}", what.argument(0), what.argument(1)));
+}
+
+// moves
+
+int rebalance(const invocation& what, session& with) {
+  auto body = json{{"dry_run", what.has("dry-run")}, {"max_moves", what.number("max-moves", 0)}};
+  if (what.has("every"))
+    body["every_ms"] = what.milliseconds("every", 0);
+  return show_plan(with.fabric().order("POST", "/v1/scheduler:rebalance", body.dump()), with);
+}
+
+} // namespace novacron::shell
