@@ -65,7 +65,7 @@ struct open_trace {
 
 /// A look at all mailboxes that is under way.
 struct mailbox_round {
-  caf::typed_response_promise<wire::Metrics> promise;
+  std::function<void()> end;
   std::set<std::string> missing;
   std::vector<std::shared_ptr<ear>> listeners;
 };
@@ -137,12 +137,23 @@ wire::ActorList list(pointer self) {
     view.set_state(how.state);
     view.set_restarts(how.restarts);
     view.set_last_failure(how.last_failure);
-    view.set_messages(address->seen.messages());
+    const auto sent = address->seen.messages();
+    view.set_messages(sent);
+    view.set_mailbox(sent - std::min(self->state.taken[address->title], sent));
     view.set_messages_per_second(rate_of(self, *address));
     if (const auto target = address->target())
       list_accepted(target, view);
   }
   return found;
+}
+
+/// What is known of actors that are no more would pile up.
+void forget_gone(pointer self) {
+  auto present = std::set<std::string>{};
+  for (const auto& address : self->state.names->posts())
+    present.insert(address->title);
+  std::erase_if(self->state.taken, [&](const auto& x) { return !present.contains(x.first); });
+  std::erase_if(self->state.rates, [&](const auto& x) { return !present.contains(x.first); });
 }
 
 std::shared_ptr<post> find(pointer self, const std::string& actor) {
@@ -283,30 +294,27 @@ void count_actors(pointer self) {
 }
 
 void end_round(pointer self, std::uint64_t number) {
-  auto open = self->state.rounds.extract(number);
-  if (!open)
-    return;
-  count_actors(self);
-  auto found = wire::Metrics{};
-  found.set_text(self->state.numbers->text());
-  open.mapped().promise.deliver(std::move(found));
+  if (auto open = self->state.rounds.extract(number))
+    open.mapped().end();
 }
 
 /// Every event-based actor of CAF answers (sys, get, "info") in its turn, whatever it is busy with otherwise. That tells
 /// how far it has come without a look at its mailbox, which belongs to its thread.
-caf::result<wire::Metrics> measure(pointer self) {
+void look_at_mailboxes(pointer self, const std::function<bool(const post&)>& which, std::function<void()> end) {
   auto& st = self->state;
   const auto number = ++st.next;
   auto& round = st.rounds[number];
-  round.promise = self->make_response_promise<wire::Metrics>();
-  auto promise = round.promise;
+  round.end = std::move(end);
   const auto me = caf::actor_cast<caf::actor>(caf::strong_actor_ptr{self->ctrl()});
   for (const auto& address : st.names->posts()) {
-    const auto target = is_measured(*address) ? address->target() : nullptr;
+    const auto target = which(*address) ? address->target() : nullptr;
+    // The observer itself is at its turn: what is known of its mailbox is that it came to this.
+    const auto sent = address->seen.messages();
+    if (address->title == "observer")
+      st.taken[address->title] = sent;
     if (!target || address->title == "observer")
       continue;
     // What was sent before the question has been taken when it is answered, and what came since is waiting.
-    const auto sent = address->seen.messages();
     auto hear = [=, title = address->title](caf::mailbox_element&) { caf::anon_send(me, caught_up{number, title, sent}); };
     auto listener = make_relay<ear>(self->system(), std::move(hear));
     round.missing.insert(address->title);
@@ -318,6 +326,27 @@ caf::result<wire::Metrics> measure(pointer self) {
   self->delayed_send(self, st.settings.mailbox_patience, round_over{number});
   if (round.missing.empty())
     end_round(self, number);
+}
+
+caf::result<wire::Metrics> measure(pointer self) {
+  auto promise = self->make_response_promise<wire::Metrics>();
+  look_at_mailboxes(self, is_measured, [=]() mutable {
+    count_actors(self);
+    auto found = wire::Metrics{};
+    found.set_text(self->state.numbers->text());
+    promise.deliver(std::move(found));
+  });
+  return promise;
+}
+
+caf::result<wire::ActorList> list_after_a_look(pointer self) {
+  auto promise = self->make_response_promise<wire::ActorList>();
+  look_at_mailboxes(
+    self, [](const post& x) { return x.described().state != "absent"; },
+    [=]() mutable {
+      forget_gone(self);
+      promise.deliver(list(self));
+    });
   return promise;
 }
 
@@ -337,7 +366,7 @@ self_actor::behavior_type observe(pointer self, directory* names, std::shared_pt
   self->state.numbers = std::move(numbers);
   self->state.settings = std::move(settings);
   return {
-    [=](const wire::ActorListRequest&) { return list(self); },
+    [=](const wire::ActorListRequest&) { return list_after_a_look(self); },
     [=](const wire::Ask& x) { return ask(self, x); },
     [=](const wire::TraceRequest& x) { return trace(self, x); },
     [=](const wire::SetLogLevel& x) { return set_level(x); },
