@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <fstream>
 #include <set>
 #include <sstream>
 #include <system_error>
@@ -172,6 +173,12 @@ void cgroup::freeze(bool frozen) const {
   put(file, unified ? (frozen ? "1" : "0") : (frozen ? "FROZEN" : "THAWED"));
 }
 
+void cgroup::thaw() const {
+  const auto unified = layout_.mode == cgroup_mode::unified;
+  if (const auto file = find(file_of("freezer", unified)); !file.empty())
+    std::ofstream{file} << (unified ? "0" : "THAWED");
+}
+
 void cgroup::limit(std::uint64_t cpu_milli, std::uint64_t memory_bytes) const {
   const auto unified = layout_.mode == cgroup_mode::unified;
   const auto need = [&](const char* controller) {
@@ -200,8 +207,7 @@ bool cgroup::destroy() const {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{2};
   while (exists()) {
     // A frozen process cannot die.
-    if (const auto freezer = find(file_of("freezer", layout_.mode == cgroup_mode::unified)); !freezer.empty())
-      freeze(false);
+    thaw();
     for (const auto pid : members())
       ::kill(pid, SIGKILL);
     for (const auto& group : layout_.groups(path_))

@@ -56,6 +56,8 @@ public:
   /// The processes in the group and in those below it.
   [[nodiscard]] std::vector<pid_t> members() const;
   void freeze(bool frozen) const;
+  /// Lets the processes run again; nothing happens when the group has gone.
+  void thaw() const;
   /// 0 leaves the value as it is.
   void limit(std::uint64_t cpu_milli, std::uint64_t memory_bytes) const;
   /// Kills every process in it and below, then removes the group. False if something would not go within 2 s.

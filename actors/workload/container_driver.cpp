@@ -416,8 +416,7 @@ outcome<> crun_driver::send_signal(const std::string& name, int number) {
       number = SIGKILL;
   }
   // A frozen process cannot act on it.
-  if (layout_.controls("freezer"))
-    group(name).freeze(false);
+  group(name).thaw();
   const auto sent = ::syscall(SYS_pidfd_send_signal, *fd, number, nullptr, 0);
   const auto problem = errno;
   ::close(*fd);
