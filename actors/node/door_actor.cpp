@@ -5,7 +5,7 @@
 namespace novacron::node {
 namespace {
 
-using self_actor = door_actor::extend<caf::reacts_to<admitted>, caf::reacts_to<new_way>>;
+using self_actor = door_actor::extend<caf::reacts_to<admitted>, caf::reacts_to<parted>, caf::reacts_to<new_way>>;
 
 constexpr auto introduction_patience = std::chrono::seconds{10};
 
@@ -25,6 +25,9 @@ struct session {
   std::string role;
   std::string serial;
   std::map<std::string, std::shared_ptr<gate>> gates;
+  /// Our link gave the peer up, and the peer may not know.
+  bool parted = false;
+  std::shared_ptr<last_beat> beats = std::make_shared<last_beat>();
 };
 
 struct state {
@@ -69,7 +72,8 @@ void forget_stale_introductions(pointer self) {
   std::erase_if(self->state.introductions, [&](const auto& x) { return x.second.since < oldest; });
 }
 
-void begin_session(pointer self, const caf::node_id& system, std::string name, std::string role, std::string serial) {
+session& begin_session(pointer self, const caf::node_id& system, std::string name, std::string role,
+                       std::string serial) {
   auto& sessions = self->state.sessions;
   // A peer that was restarted comes with another actor system; what its old one held is void.
   std::erase_if(sessions, [&](const auto& x) {
@@ -83,6 +87,8 @@ void begin_session(pointer self, const caf::node_id& system, std::string name, s
   entry.name = std::move(name);
   entry.role = std::move(role);
   entry.serial = std::move(serial);
+  entry.parted = false;
+  return entry;
 }
 
 /// The session of whoever sent the current message; null for strangers and for those whose certificate was denied.
@@ -131,8 +137,8 @@ caf::result<wire::Welcome> welcome(pointer self, const wire::Proof& proof) {
   // What the certificate says counts, not what the peer says of itself.
   peer.facts.set_name(talk.who.name);
   peer.facts.set_role(talk.who.role);
-  begin_session(self, system, talk.who.name, talk.who.role, talk.who.serial);
-  caf::anon_send(open_link(self, talk.who.name, caf::none), dialled_in{std::move(peer)});
+  const auto& guest = begin_session(self, system, talk.who.name, talk.who.role, talk.who.serial);
+  caf::anon_send(open_link(self, talk.who.name, caf::none), dialled_in{std::move(peer), guest.beats});
   auto reply = wire::Welcome{};
   *reply.mutable_facts() = st.around->facts;
   return reply;
@@ -205,8 +211,10 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
     [=](const wire::Proof& x) { return welcome(self, x); },
     [=](const wire::Resolve& x) { return lead_to(self, x.name()); },
     [=](const wire::Beat& x) -> caf::result<wire::Beat> {
-      if (!session_of_caller(self))
+      const auto* guest = session_of_caller(self);
+      if (!guest || guest->parted)
         return caf::make_error(fault::denied, "not introduced");
+      guest->beats->hear(self->clock().now());
       auto reply = x;
       reply.set_leader(self->state.around->names->leader());
       return reply;
@@ -226,6 +234,10 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
       auto& links = self->state.links;
       if (auto link = links.extract(x.dialled))
         links.insert_or_assign(x.peer.facts.name(), std::move(link.mapped()));
+    },
+    [=](const parted& x) {
+      if (const auto at = self->state.sessions.find(x.system); at != self->state.sessions.end())
+        at->second.parted = true;
     },
     [=](const new_way& x) {
       if (const auto link = self->state.links.find(x.way->peer); link != self->state.links.end())

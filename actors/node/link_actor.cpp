@@ -4,13 +4,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace novacron::node {
 
 /// A link's reminders to itself. They never leave the process.
 struct dial_now {};
 struct beat_now {
-  /// Of the connection it belongs to; an old one is ignored.
-  std::uint64_t connection = 0;
+  /// The last one that was planned counts; an older one is ignored.
+  std::uint64_t number = 0;
 };
 
 } // namespace novacron::node
@@ -36,6 +38,11 @@ struct state {
   std::uint64_t connection = 0;
   bool dialling = false;
   instant heard;
+  /// Where the beats of a peer that dialled us are noted. One side beats, the other listens: that is all it takes to
+  /// know, and half the messages.
+  std::shared_ptr<const last_beat> beats;
+  /// Of the look at the link that is planned.
+  std::uint64_t look = 0;
   wire::LinkStatus status;
 };
 
@@ -77,6 +84,15 @@ void tell_watchers(pointer self, caf::message news) {
     self->send(watcher, news);
 }
 
+void look_in(pointer self, duration wait) {
+  self->delayed_send(self, wait, beat_now{++self->state.look});
+}
+
+/// Whether this side waits to be beaten to. Whoever follows has to ask, to learn who leads.
+bool listens(const state& st) { return st.beats && !st.where && !st.around->follows; }
+
+instant heard(const state& st) { return listens(st) ? std::max(st.heard, st.beats->heard()) : st.heard; }
+
 void connect_way(pointer self, const std::shared_ptr<channel>& way) {
   if (!self->state.far)
     return way->cut(self->state.status.reason().empty() ? "not connected" : self->state.status.reason());
@@ -90,8 +106,12 @@ void connect_way(pointer self, const std::shared_ptr<channel>& way) {
           way->aim(caf::actor_cast<caf::strong_actor_ptr>(found));
       },
       [=](caf::error& problem) {
-        if (connection == self->state.connection)
-          way->cut(explain(problem).text);
+        if (connection != self->state.connection)
+          return;
+        way->cut(explain(problem).text);
+        // The peer may start that actor only in a moment.
+        if (listens(self->state))
+          look_in(self, self->state.around->pulse.beat);
       });
 }
 
@@ -100,6 +120,9 @@ void lose(pointer self, const std::string& why) {
   if (!st.far)
     return;
   host::log_warn("link", "lost {}: {}", st.peer, why);
+  // The connection below may well live on. Whoever cannot dial must make the peer do it.
+  if (!st.where)
+    self->send(handle_of(*st.around->names->open("door")), parted{st.far->system});
   st.far = caf::none;
   ++st.connection;
   st.status.set_state("down");
@@ -115,9 +138,8 @@ void lose(pointer self, const std::string& why) {
   dial_later(self);
 }
 
-void beat(pointer self) {
+void ask_for_beat(pointer self) {
   auto& st = self->state;
-  measure(self);
   const auto connection = st.connection;
   const auto sent = self->clock().now();
   auto question = wire::Beat{};
@@ -137,7 +159,17 @@ void beat(pointer self) {
         if (connection == self->state.connection && problem == fault::denied)
           lose(self, "the peer does not know us any more");
       });
-  self->delayed_send(self, st.around->pulse.beat, beat_now{connection});
+}
+
+/// Beats, or plans when the peer's silence is over.
+void go_on(pointer self) {
+  auto& st = self->state;
+  measure(self);
+  if (!listens(st)) {
+    ask_for_beat(self);
+    return look_in(self, st.around->pulse.beat);
+  }
+  look_in(self, heard(st) + st.around->pulse.patience - self->clock().now());
 }
 
 void gain(pointer self, const acquaintance& peer) {
@@ -167,7 +199,10 @@ void gain(pointer self, const acquaintance& peer) {
   auto news = wire::NodeArrived{};
   *news.mutable_facts() = peer.facts;
   tell_watchers(self, caf::make_message(std::move(news)));
-  beat(self);
+  // Once at least, so that people see how far the peer is.
+  if (listens(st))
+    ask_for_beat(self);
+  go_on(self);
 }
 
 void give_up(pointer self, const std::string& why) {
@@ -287,11 +322,14 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
   });
   return {
     [=](dial_now) { dial(self); },
-    [=](const dialled_in& x) { gain(self, x.peer); },
+    [=](const dialled_in& x) {
+      self->state.beats = x.beats;
+      gain(self, x.peer);
+    },
     [=](const new_way& x) { connect_way(self, x.way); },
     [=](link_question) { return link_answer{describe(self)}; },
     [=](beat_now x) {
-      if (x.connection != self->state.connection)
+      if (x.number != self->state.look || !self->state.far)
         return;
       for (const auto& way : self->state.around->names->ways_to(self->state.peer)) {
         way->expire();
@@ -299,10 +337,10 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
         if (!way->connected())
           connect_way(self, way);
       }
-      if (self->clock().now() - self->state.heard > self->state.around->pulse.patience)
+      if (self->clock().now() - heard(self->state) >= self->state.around->pulse.patience)
         lose(self, "it fell silent");
       else
-        beat(self);
+        go_on(self);
     },
   };
 }

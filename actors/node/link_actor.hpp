@@ -9,6 +9,8 @@
 
 #include <caf/io/middleman_actor.hpp>
 
+#include <atomic>
+
 namespace novacron::node {
 
 /// What the door and its links share. Everything it points to outlives them.
@@ -37,6 +39,16 @@ struct address {
   std::uint16_t port = 0;
 };
 
+/// When the door last heard a beat of a peer, for the link that listens for them; both run in threads of their own.
+class last_beat {
+public:
+  void hear(instant now) { at_.store(now.time_since_epoch().count(), std::memory_order_relaxed); }
+  instant heard() const { return instant{instant::duration{at_.load(std::memory_order_relaxed)}}; }
+
+private:
+  std::atomic<instant::rep> at_ = 0;
+};
+
 /// A peer that was authenticated: by which actor system it speaks, and its door.
 struct acquaintance {
   wire::NodeFacts facts;
@@ -51,9 +63,15 @@ struct admitted {
   /// What the link was called when it dialled: the peer's name, or its address when only that was known.
   std::string dialled;
 };
-/// Door to link: the peer dialled us.
+/// Door to link: the peer dialled us, and its beats are noted there.
 struct dialled_in {
   acquaintance peer;
+  std::shared_ptr<const last_beat> beats;
+};
+/// Link to door: a peer that only dials in was given up. Until it introduces itself again its beats are refused, so that
+/// it does not go on as if the link were up.
+struct parted {
+  caf::node_id system;
 };
 /// Directory to link: connect this way too.
 struct new_way {
@@ -74,6 +92,7 @@ caf::actor spawn_link(caf::actor_system& system, std::string peer, caf::optional
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::admitted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::dialled_in)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::parted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::new_way)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::link_question)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::link_answer)

@@ -175,6 +175,24 @@ SCENARIO(
   }
 }
 
+SCENARIO("a cut that only one end of a link takes for the end of it is known to both, and mended") {
+  // Between the patience of links and that of connections; what each end hears of it depends on when it began.
+  for (auto phase = 0; phase < 10; ++phase) {
+    INFO("phase " << phase);
+    auto here = world{{.seed = 10}};
+    furnish(here, 2);
+    here.advance(phase * 100ms);
+    cut_off(here, "edge-1", true);
+    here.advance(4200ms);
+    heal(here, "edge-1");
+    here.advance(20s);
+    for (const auto& [name, peers] : {std::pair{"cloud-1", 2u}, {"edge-1", 1u}, {"edge-2", 1u}})
+      CHECK(here.node_of(*here.find(name))->names().present().size() == peers);
+    CHECK(run(here, service("web", 4)));
+    CHECK(here.watch().running_on(here.find("edge-1")->number) == 2);
+  }
+}
+
 SCENARIO("three controllers outlive the loss of the one that leads, and forget no order") {
   auto here = world{{.seed = 11}};
   furnish(here, 3, 3);
