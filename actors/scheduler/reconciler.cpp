@@ -448,6 +448,11 @@ std::vector<wire::Assign> reconciler::assign() {
   return fresh;
 }
 
+void reconciler::undelivered(const std::string& node) {
+  sent_.erase(node);
+  dirty_nodes_.insert(node);
+}
+
 std::optional<instant> reconciler::wake() const {
   if (!leads_)
     return std::nullopt;

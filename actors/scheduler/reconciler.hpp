@@ -76,6 +76,8 @@ public:
   void refused();
   /// New assignments for nodes that are present.
   std::vector<wire::Assign> assign();
+  /// The last assignment of this node was given up before the node had it: it is made again when the node is here.
+  void undelivered(const std::string& node);
   /// When time alone will make `propose` say something new.
   std::optional<instant> wake() const;
   /// What happened since the last call; events carry neither number nor time yet.

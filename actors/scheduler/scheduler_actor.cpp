@@ -202,6 +202,7 @@ void deliver(pointer self, const std::string& node) {
     return;
   if (!x.book->present(node)) {
     x.outbox.erase(found);
+    x.book->undelivered(node);
     return;
   }
   auto& each = found->second;
