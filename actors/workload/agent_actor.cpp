@@ -52,6 +52,8 @@ struct agent_state {
   std::optional<contact> controllers;
   /// Something assigned may not be started yet.
   bool waiting = false;
+  /// The leases are being looked at.
+  bool minding = false;
   std::uint64_t reports = 0;
   /// When the last report was sent.
   duration reported{};
@@ -110,6 +112,7 @@ wire::NodeReport report(self_pointer self) {
 
 void converge(self_pointer self);
 void mind_leases(self_pointer self);
+void begin_minding(self_pointer self);
 
 /// A controller has answered what was sent at `sent`, so until then this node was not away for anybody.
 void confirmed(self_pointer self, duration sent) {
@@ -218,6 +221,7 @@ void converge(self_pointer self) {
       s.waiting = true;
     }
   }
+  begin_minding(self);
 }
 
 /// What must not run on without a controller is ended by its driver. What waits to be started again is parked here,
@@ -236,14 +240,30 @@ void mind_leases(self_pointer self) {
   }
 }
 
+/// Whether anything here is started, ended or started again by the passing of time.
+bool depends_on_lease(const agent_state& s) {
+  return s.waiting || shortest_patience(s) > duration::zero() || std::ranges::any_of(s.copies, [](const auto& x) {
+           return !x.second.leaving && patience_of(x.second.instance.spec()) > 0ms;
+         });
+}
+
 /// Reports often enough that a lease does not end because two reports were lost.
-void mind_leases_always(self_pointer self) {
+void mind_leases_often(self_pointer self) {
+  auto& s = self->state;
+  s.minding = depends_on_lease(s);
+  if (!s.minding)
+    return;
   mind_leases(self);
-  const auto patience = shortest_patience(self->state);
-  if (patience > duration::zero() && self->state.settings.since_boot() - self->state.reported >= patience / 4)
+  const auto patience = shortest_patience(s);
+  if (patience > duration::zero() && s.settings.since_boot() - s.reported >= patience / 4)
     send_report(self);
-  // Most nodes run nothing that depends on a lease, and need not look often.
-  later(self, patience > duration::zero() || self->state.waiting ? 250ms : 2s, [self] { mind_leases_always(self); });
+  later(self, 250ms, [self] { mind_leases_often(self); });
+}
+
+/// Most nodes run nothing that depends on a lease, and need not look at all.
+void begin_minding(self_pointer self) {
+  if (!self->state.minding)
+    mind_leases_often(self);
 }
 
 caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
@@ -356,7 +376,6 @@ void wake_up(self_pointer self, const std::vector<leftover>& former) {
     if (!s.copies.contains(holder))
       s.settings.workers->give([release = s.images.release, holder] { release(holder); });
   report_always(self);
-  mind_leases_always(self);
 }
 
 /// The actor of the instance called `name`, or the error that says there is none.
