@@ -98,6 +98,10 @@ int program::run(const std::vector<std::string>& words) {
   }
 }
 
+std::optional<int> program::run_first(const std::vector<std::string>& words) const {
+  return hooks.first ? hooks.first(words) : std::nullopt;
+}
+
 int program::run_words(const std::vector<std::string>& words) {
   auto parsed = parse(table, words);
   if (const auto* wrong = std::get_if<usage_error>(&parsed))

@@ -37,6 +37,9 @@ public:
   void set_format(format as) { mode = as; }
   void set_timing(bool on) { timing = on; }
 
+  /// What the composer of the program makes of the words; nothing when they are not for it.
+  std::optional<int> run_first(const std::vector<std::string>& words) const;
+
   const command_table& commands() const { return table; }
   /// Names that exist, for completion; asked for at most every few seconds, and none if that takes long.
   std::vector<std::string> names(kind is, const std::string& context);

@@ -58,6 +58,8 @@ int run_one(program& within, std::vector<std::string> words) {
     throw leaving{};
   if (words.front() == "novacron")
     words.erase(words.begin());
+  if (const auto done = within.run_first(words))
+    return *done;
   return within.run(words);
 }
 

@@ -6,7 +6,9 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace novacron::shell {
 
@@ -22,6 +24,8 @@ struct process_commands {
   std::vector<std::string> build;
   /// Where the fabric of ./nodes.toml listens (a path or HOST:PORT), empty when there is none; may be null.
   std::function<std::string()> find_fabric;
+  /// Offered each command of the shell before the table; its exit code when it took it. May be null.
+  std::function<std::optional<int>(const std::vector<std::string>& words)> first;
 };
 
 /// Runs one command line and returns the exit code. `--help` and `--version` touch neither network nor hooks.

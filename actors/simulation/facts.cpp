@@ -4,13 +4,18 @@
 
 #include "messages/registry.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 
 namespace novacron::simulation {
 namespace {
 
 struct wanted {
   std::size_t workloads = 0;
+  /// Batch workloads that are not over: as many of their instances run as it happens.
+  std::set<std::string> batches;
   std::map<std::string, double> desired;
   double instances = 0;
   double failed = 0;
@@ -31,6 +36,8 @@ wanted wanted_by(const ledger::records& truth) {
                        : spec.kind() == wire::WORKLOAD_KIND_BATCH ? 0.0
                                                                   : static_cast<double>(std::max(1u, spec.replicas()));
     found.desired[spec.name()] = count;
+    if (!over && spec.kind() == wire::WORKLOAD_KIND_BATCH)
+      found.batches.insert(spec.name());
     found.instances += count;
     found.failed += record.outcome() == wire::PHASE_FAILED ? 1 : 0;
   }
@@ -109,16 +116,14 @@ std::optional<value> node_fact(world& here, const std::string& what) {
       std::ranges::count_if(list.nodes(), [&](const wire::NodeView& x) { return x.state() == what; }));
 }
 
-bool all_as_wanted(world& here) {
-  const auto found = wanted_by(here.truth().truth());
-  auto total = 0.0;
-  for (const auto& [name, count] : found.desired) {
-    if (static_cast<double>(here.watch().running(name)) != count)
-      return false;
-    total += count;
-  }
-  // Nothing runs that nobody wants.
-  return total == static_cast<double>(here.watch().running());
+/// What runs on whom, of a workload.
+std::string places_of(const world& here, const std::string& workload) {
+  auto text = std::string{};
+  for (const auto& x : here.machines())
+    for (const auto& [name, run] : x.runs)
+      if (run.alive && run.what.workload() == workload)
+        text += fmt::format("{}{} of epoch {} on {}", text.empty() ? "" : ", ", name, run.what.epoch(), x.facts.name());
+  return text;
 }
 
 } // namespace
@@ -161,13 +166,30 @@ const std::vector<std::string>& player::facts() {
   return all;
 }
 
+std::string player::unsettled() const {
+  const auto& here = *world_;
+  const auto found = wanted_by(here.truth().truth());
+  auto seen = 0.0;
+  for (const auto& [name, count] : found.desired) {
+    const auto running = static_cast<double>(here.watch().running(name));
+    seen += running;
+    if (running != count && !found.batches.contains(name))
+      return fmt::format("{} instances of {} run, and {} are wanted ({})", running, name, count, places_of(here, name));
+  }
+  // Nothing runs that nobody wants.
+  if (seen != static_cast<double>(here.watch().running()))
+    return fmt::format("{} instances run of workloads that are forgotten",
+                       static_cast<double>(here.watch().running()) - seen);
+  return {};
+}
+
 std::optional<value> player::fact(const std::string& name) {
   auto& here = *world_;
   const auto& watch = here.watch();
   if (name == "workloads.running")
     return static_cast<double>(watch.running());
   if (name == "converged")
-    return all_as_wanted(here) ? 1.0 : 0.0;
+    return unsettled().empty() ? 1.0 : 0.0;
   if (name == "workloads.count")
     return static_cast<double>(wanted_by(here.truth().truth()).workloads);
   if (name == "workloads.desired")

@@ -102,6 +102,8 @@ bool virtual_driver::struck(std::uint32_t of_a_million) {
 
 std::vector<workload::leftover> virtual_driver::sweep() {
   auto found = std::vector<workload::leftover>{};
+  if (around_.planted == plant::blind_sweep)
+    return found;
   for (auto& [name, x] : on_.runs)
     found.push_back({.instance = x.what, .status = x.status, .alive = x.alive, .how = x.alive ? std::nullopt : x.how});
   return found;
@@ -146,7 +148,7 @@ void virtual_driver::watch_lease(machine& on, surroundings around, const std::st
     return;
   auto& x = found->second;
   const auto patience = moment{workload::patience_of(x.what.spec())};
-  if (patience == moment{0})
+  if (patience == moment{0} || around.planted == plant::deaf_lease)
     return;
   const auto now = around.stage.now() - on.booted;
   if (now - on.lease < patience) {
@@ -244,6 +246,15 @@ void virtual_driver::signal(const std::string& name, int number, workload::then<
     x.number = ++on_.run_count;
     x.how = by_signal(number);
     later(1ms, [end, number] { end(by_signal(number)); });
+    return done(workload::nothing{});
+  }
+  if (around_.planted == plant::leaky_end && x.alive && ++on_.leaks % 5 == 0) {
+    // The process runs on beside everything that is known of it.
+    auto how = by_signal(number);
+    x.alive = false;
+    x.how = how;
+    if (x.over)
+      std::exchange(x.over, nullptr)(how);
     return done(workload::nothing{});
   }
   const auto wait = number == SIGKILL ? moment{1ms} : drawn(10ms, 300ms);

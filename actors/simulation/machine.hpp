@@ -5,6 +5,7 @@
 #include "actors/host/files.hpp"
 #include "actors/simulation/director.hpp"
 #include "actors/simulation/network.hpp"
+#include "actors/simulation/plant.hpp"
 #include "actors/workload/driver.hpp"
 #include "actors/workload/lease.hpp"
 #include "messages/wire/node.pb.h"
@@ -100,6 +101,8 @@ struct machine {
   /// How many times slower than usual it works; 1 is usual, 0 stuck.
   std::uint32_t slowness = 1;
   std::uint64_t starts = 0;
+  /// For a planted bug.
+  std::uint64_t leaks = 0;
 
   bool is_controller() const { return facts.role() == "cloud" || facts.role() == "hybrid"; }
 };
@@ -114,6 +117,7 @@ public:
     run_watcher& witness;
     /// Wall clock of the host, milliseconds.
     std::function<std::int64_t()> wall_ms;
+    plant planted = plant::none;
   };
 
   virtual_driver(machine& on, surroundings around) : on_{on}, around_{around}, life_{on.life} {}

@@ -19,6 +19,9 @@ namespace {
 constexpr auto order_patience = moment{90s};
 constexpr auto order_pause = moment{500ms};
 constexpr auto samples_max = std::size_t{2000};
+/// How long after the last fault of a weather everything must be as it is wanted: a lost node is known after 10 s, a
+/// link that is down is tried again every 10 s, a failing instance waits for a minute at most.
+constexpr auto settled_within = moment{5min};
 
 bool not_now(const caf::error& x) {
   const auto kind = explain(x).kind;
@@ -32,6 +35,13 @@ player::player(const scenario& what, play_options options) : what_{what}, option
   world_ = build_world(what.plan, options_.seed);
   score_.scenario = what.name;
   score_.seed = options_.seed;
+  for (const auto& x : what.steps)
+    length_ += x.length;
+  if (options_.coverage)
+    world_->post().heard = [this](const caf::message& x) {
+      if (auto name = name_of(x.content()); !name.empty())
+        note_operation(std::move(name));
+    };
 }
 
 player::~player() = default;
@@ -42,8 +52,25 @@ outcome player::play() {
 }
 
 void player::play_on() {
-  run_steps(what_.steps);
+  for (const auto& x : what_.steps) {
+    step_began_ = world_->now();
+    step_length_ = x.length;
+    x.play(*this);
+    length_played_ += x.length;
+    step_length_ = moment{0};
+  }
+  settle();
   check_rules();
+}
+
+void player::play_more(const std::vector<step>& steps) {
+  run_steps(steps);
+  check_rules();
+}
+
+moment player::ahead() const {
+  const auto played = std::min(step_length_, world_->now() - step_began_);
+  return std::max(moment{0}, length_ - length_played_ - played);
 }
 
 outcome player::result() {
@@ -156,14 +183,19 @@ void player::until(const expression& what, moment limit, const position& where, 
   ++score_.expectations;
   while (!what.holds(facts, error)) {
     if (world_->now() >= end) {
-      world_->watch().accuse("until",
-                             fmt::format("{}:{}: {} did not come true within {} s: {}", where.file, where.line, text,
-                                         limit.count() / 1'000'000'000, error.empty() ? what.explain(facts) : error));
+      world_->watch().accuse("until", fmt::format("{}:{}: {} did not come true within {} s: {}", where.file, where.line,
+                                                  text, limit.count() / 1'000'000'000,
+                                                  error.empty() ? in_words(what.explain(facts)) : error));
       return;
     }
     pass_until(std::min(end, world_->now() + stride));
     error.clear();
   }
+}
+
+std::string player::in_words(const std::string& facts) const {
+  const auto left = facts.find("converged") == facts.npos ? std::string{} : unsettled();
+  return left.empty() ? facts : facts + ": " + left;
 }
 
 void player::expect(const expression& what, const position& where, const std::string& text) {
@@ -172,7 +204,7 @@ void player::expect(const expression& what, const position& where, const std::st
   ++score_.expectations;
   if (!what.holds(facts, error))
     world_->watch().accuse("expect", fmt::format("{}:{}: {} does not hold: {}", where.file, where.line, text,
-                                                 error.empty() ? what.explain(facts) : error));
+                                                 error.empty() ? in_words(what.explain(facts)) : error));
 }
 
 void player::every(moment period, std::vector<step> steps) {
@@ -374,6 +406,7 @@ void player::begin_weather(const climate& what, moment length) {
       draw_weather(what, options_.seed * 1'000'003 + strikes_drawn_, length,
                    static_cast<host_number>(world_->machines().size()), world_->truth().members(), strikes_drawn_);
   strikes_drawn_ += static_cast<std::uint32_t>(drawn.size()) + 1;
+  stormy_ = true;
   for (auto& x : drawn) {
     x.begin += world_->now();
     if (!options_.spared.contains(x.number))
@@ -447,6 +480,31 @@ void player::check_rules() {
     world_->watch().accuse("lost order", std::move(x));
   if (auto x = world_->truth().disagreement(); !x.empty())
     world_->watch().accuse("ledger", std::move(x));
+  for (auto& x : world_->unanswered())
+    world_->watch().accuse("request", std::move(x));
+}
+
+bool player::disturbed() const {
+  return !weather_.empty() || !ends_.empty() || world_->wires().cuts() > 0 ||
+         std::ranges::any_of(world_->machines(),
+                             [](const machine& x) { return !x.up || x.slowness != 1 || x.disk->full(); });
+}
+
+/// After a weather everything comes right again, also when the scenario does not ask for it.
+void player::settle() {
+  if (!stormy_)
+    return;
+  recurring_.clear();
+  while (!weather_.empty() || !ends_.empty())
+    pass_until(world_->now() + 1s);
+  if (disturbed())
+    return;
+  const auto end = world_->now() + settled_within;
+  while (!unsettled().empty() && world_->now() < end)
+    pass_until(std::min(end, world_->now() + 500ms));
+  if (const auto left = unsettled(); !left.empty())
+    world_->watch().accuse("convergence",
+                           fmt::format("{} s after the last fault {}", settled_within.count() / 1'000'000'000, left));
 }
 
 } // namespace novacron::simulation

@@ -21,6 +21,8 @@ class player;
 struct step {
   position where;
   std::function<void(player&)> play;
+  /// How much virtual time it lets pass, as far as that is known before.
+  moment length{0};
 };
 
 /// A scenario that was understood as a whole.
@@ -80,6 +82,8 @@ struct play_options {
   /// Called now and then with the virtual time.
   std::function<void(const player&)> progress;
   bool keep_samples = false;
+  /// Count also which message met which fault; it costs a look at each.
+  bool coverage = false;
 };
 
 class player {
@@ -91,6 +95,10 @@ public:
   outcome play();
   /// Plays everything and stays, for those who want to look around.
   void play_on();
+  /// Plays what was said afterwards.
+  void play_more(const std::vector<step>& steps);
+  /// The virtual time that is still to pass, as far as the scenario says.
+  moment ahead() const;
   outcome result();
 
   // -- what steps do
@@ -122,6 +130,8 @@ public:
   const world& here() const { return *world_; }
   const scenario& what() const { return what_; }
   std::optional<value> fact(const std::string& name);
+  /// What is wanted and does not run, or runs and is not wanted, in words; empty when all is as it shall be.
+  std::string unsettled() const;
   /// The names of all facts, with `*` for any word.
   static const std::vector<std::string>& facts();
 
@@ -134,12 +144,16 @@ private:
   void run_steps(const std::vector<step>& steps);
   void pass_until(moment when);
   void look();
+  /// What is known of facts, and what else of them is worth to know.
+  std::string in_words(const std::string& facts) const;
   void begin_strike(const strike& x);
   void end_strike(const strike& x);
   void mark_began(std::string what, std::string whom);
   void mark_ended(const std::string& what, const std::string& whom);
   void note_operation(const std::string& what);
   void check_rules();
+  void settle();
+  bool disturbed() const;
   std::string names_of(const host_set& whom) const;
   /// Asks the scheduler until it answers with something that is not "not now"; nothing when it does not in time.
   template <class Answer, class Order>
@@ -160,6 +174,11 @@ private:
   std::uint64_t sequence_ = 0;
   std::uint32_t strikes_drawn_ = 0;
   bool playing_ = false;
+  bool stormy_ = false;
+  moment length_{0};
+  moment length_played_{0};
+  moment step_began_{0};
+  moment step_length_{0};
 };
 
 } // namespace novacron::simulation

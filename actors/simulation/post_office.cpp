@@ -1,6 +1,7 @@
 #include "actors/simulation/post_office.hpp"
 
 #include "messages/language.hpp"
+#include "messages/wire/agent.pb.h"
 
 #include <caf/binary_deserializer.hpp>
 #include <caf/binary_serializer.hpp>
@@ -20,7 +21,7 @@ public:
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit*) override {
     // As with BASP: what is sent to a dead proxy vanishes, requests too.
     if (!dead_)
-      office_.send(home_, away_, id(), std::move(what));
+      office_.send(line_ ? line_ : (line_ = office_.find(home_, away_)), home_, away_, id(), std::move(what));
   }
   bool add_backlink(caf::abstract_actor* x) override { return monitorable_actor::add_backlink(x); }
   void kill_proxy(caf::execution_unit* unit, caf::error reason) override {
@@ -32,6 +33,7 @@ private:
   post_office& office_;
   life_number home_;
   life_number away_;
+  connection* line_ = nullptr;
   bool dead_ = false;
 };
 
@@ -186,6 +188,8 @@ void post_office::connect(life_number caller, const std::string& address,
     if (!door || now->second.first != callee || !stage_.alive(callee) ||
         wires_.is_cut(host_of(caller), host_of(callee)))
       return done(caf::make_error(caf::sec::cannot_connect_to_node));
+    if (settings_.planted == plant::no_redial && find(caller, callee) && find(caller, callee)->opened > 0)
+      return;
     establish(caller, callee);
     done(import(caller, door));
   });
@@ -287,6 +291,20 @@ bool post_office::decode(parcel& x) {
   return !source(x.stages, x.content);
 }
 
+void post_office::make_stale(parcel& x) {
+  if (!x.content.match_elements<v1::Assign>())
+    return;
+  const auto& fresh = x.content.get_as<v1::Assign>(0);
+  const auto first = first_assigned_.find(x.to);
+  if (first == first_assigned_.end() && fresh.instances_size() > 0)
+    first_assigned_.emplace(x.to, x.content);
+  if (first == first_assigned_.end() || chance_() % 10 != 0)
+    return;
+  auto old = first->second.get_as<v1::Assign>(0);
+  old.set_revision(fresh.revision());
+  x.content = caf::make_message(std::move(old));
+}
+
 void post_office::export_actor(const caf::strong_actor_ptr& who) {
   if (who->id() >= registered_.size())
     registered_.resize(std::max<std::size_t>(who->id() + 1, registered_.size() * 2));
@@ -296,7 +314,8 @@ void post_office::export_actor(const caf::strong_actor_ptr& who) {
   system_.registry().put(who->id(), who);
 }
 
-void post_office::send(life_number from, life_number to, caf::actor_id receiver, caf::mailbox_element_ptr what) {
+void post_office::send(connection* x, life_number from, life_number to, caf::actor_id receiver,
+                       caf::mailbox_element_ptr what) {
   if (closing_ || !stage_.alive(from))
     return;
   auto mail = std::make_unique<parcel>();
@@ -316,7 +335,7 @@ void post_office::send(life_number from, life_number to, caf::actor_id receiver,
     encode(*mail);
     stage_.become(before);
   }
-  launch(std::move(mail));
+  launch(x, std::move(mail));
 }
 
 void post_office::tell_down(life_number from, life_number to, std::uint64_t actor, const caf::error& why) {
@@ -328,14 +347,13 @@ void post_office::tell_down(life_number from, life_number to, std::uint64_t acto
   mail->to = to;
   mail->sender = actor;
   mail->reason = why;
-  launch(std::move(mail));
+  launch(find(from, to), std::move(mail));
 }
 
-void post_office::launch(std::unique_ptr<parcel> what) {
-  auto* x = find(what->from, what->to);
+void post_office::launch(connection* x, std::unique_ptr<parcel> what) {
   if (!x || !x->open)
     return;
-  what->connection = key(what->from, what->to);
+  what->line = x;
   what->opened = x->opened;
   ++counts_.sent;
   counts_.bytes += what->size;
@@ -363,8 +381,8 @@ void post_office::transmit(connection& x, std::size_t way, std::unique_ptr<parce
 }
 
 void post_office::deliver(parcel& what) {
-  const auto* x = find(what.from, what.to);
-  if (!x || !x->open || x->opened != what.opened || !stage_.alive(what.to))
+  const auto* x = static_cast<const connection*>(what.line);
+  if (!x->open || x->opened != what.opened || !stage_.alive(what.to))
     return;
   ++counts_.delivered;
   stage_.become(what.to);
@@ -376,6 +394,10 @@ void post_office::deliver(parcel& what) {
   stage_.note(what.bytes.data(), what.bytes.size());
   if (!decode(what))
     return;
+  if (settings_.planted == plant::stale_assignment)
+    make_stale(what);
+  if (heard)
+    heard(what.content);
   const auto sender = what.sender == 0 ? caf::strong_actor_ptr{} : proxies.known(stage_.of(what.from).id, what.sender);
   const auto receiver = system_.registry().get(what.receiver);
   if (!receiver) {

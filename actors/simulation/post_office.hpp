@@ -6,11 +6,13 @@
 #include "actors/simulation/director.hpp"
 #include "actors/simulation/network.hpp"
 #include "actors/simulation/parcel.hpp"
+#include "actors/simulation/plant.hpp"
 
 #include <caf/actor_proxy.hpp>
 #include <caf/io/middleman_actor.hpp>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <set>
 #include <typeinfo>
@@ -29,6 +31,7 @@ struct post_config {
   moment connect_max = std::chrono::seconds{3};
   /// Encode and decode each message as on the wire. Without it, messages that carry handles still are.
   bool encoded = true;
+  plant planted = plant::none;
 };
 
 class post_office {
@@ -52,6 +55,8 @@ public:
 
   // -- on the way
   void deliver(parcel& what);
+  /// Told of each message that arrives; may be empty.
+  std::function<void(const caf::message&)> heard;
   /// A handle for `receiver` to an actor of another life.
   caf::strong_actor_ptr import(life_number receiver, const caf::strong_actor_ptr& whom);
   /// Both are alive and have a connection.
@@ -84,7 +89,7 @@ private:
   class proxy;
   class registry;
 
-  void send(life_number from, life_number to, caf::actor_id receiver, caf::mailbox_element_ptr what);
+  void send(connection* x, life_number from, life_number to, caf::actor_id receiver, caf::mailbox_element_ptr what);
   void export_actor(const caf::strong_actor_ptr& who);
 
   static std::uint64_t key(life_number a, life_number b) {
@@ -98,12 +103,13 @@ private:
   void give_up(std::uint64_t which, std::size_t way, std::uint64_t number);
   void lose(life_number here, life_number peer);
   void shut(connection& x);
-  void launch(std::unique_ptr<parcel> what);
+  void launch(connection* x, std::unique_ptr<parcel> what);
   void transmit(connection& x, std::size_t way, std::unique_ptr<parcel> what);
   void tell_down(life_number from, life_number to, std::uint64_t actor, const caf::error& why);
   bool must_encode(const caf::message& what);
   void encode(parcel& x);
   bool decode(parcel& x);
+  void make_stale(parcel& x);
   std::uint32_t host_of(life_number x) const { return stage_.of(x).host; }
 
   caf::actor_system& system_;
@@ -111,6 +117,7 @@ private:
   network& wires_;
   post_config settings_;
   std::mt19937_64 chance_;
+  /// None is ever erased: parcels and proxies point at them.
   std::map<std::uint64_t, connection> connections_;
   std::vector<std::unique_ptr<registry>> registries_;
   std::map<std::string, std::pair<life_number, caf::weak_actor_ptr>> published_;
@@ -120,6 +127,8 @@ private:
   std::vector<bool> registered_;
   /// Whether messages of a type are known to carry no handles.
   std::vector<std::pair<const std::type_info*, bool>> plain_;
+  /// For a planted bug: what each life was assigned first.
+  std::map<life_number, caf::message> first_assigned_;
   counts counts_;
   bool closing_ = false;
 };

@@ -22,6 +22,13 @@ public:
   compiler(const std::string& file, const file_reader& files, reading& into)
       : files_{files}, into_{into}, file_{file} {}
 
+  /// What follows a world that is there.
+  void read_more(std::string_view text) {
+    has_world_ = true;
+    knows_all_ = false;
+    compile(parse_script(text, file_), into_.what.steps, 0);
+  }
+
   void read(std::string_view text) {
     compile(parse_script(text, file_), into_.what.steps, 0);
     if (!has_world_ && errors_ == 0)
@@ -252,7 +259,7 @@ private:
 
   void advance(const statement& x, std::vector<step>& into) {
     if (const auto length = length_of(x, 1))
-      into.push_back({x.where, [length = *length](player& p) { p.advance(length); }});
+      into.push_back({x.where, [length = *length](player& p) { p.advance(length); }, *length});
   }
   std::optional<expression> condition(const statement& x, const std::string& text) {
     auto wrong = std::vector<script_error>{};
@@ -328,7 +335,7 @@ private:
   }
   void stop(const statement& x, std::vector<step>& into) {
     const auto& name = x.words[1].text;
-    if (!workloads_.contains(name))
+    if (knows_all_ && !workloads_.contains(name))
       return complain(x.at(1), fmt::format("no workload '{}' was run before{}", name,
                                            shell::did_you_mean(name, {workloads_.begin(), workloads_.end()})));
     into.push_back({x.where, [name, forget = x.verb() == "delete"](player& p) { p.stop(name, forget); }});
@@ -377,7 +384,7 @@ private:
   }
   void heal(const statement& x, std::vector<step>& into) {
     const auto name = x.words.size() > 1 ? x.words[1].text : std::string{};
-    if (!name.empty() && !cuts_.contains(name))
+    if (knows_all_ && !name.empty() && !cuts_.contains(name))
       return complain(x.at(1), fmt::format("no cut is called '{}'{}", name,
                                            shell::did_you_mean(name, {cuts_.begin(), cuts_.end()})));
     into.push_back({x.where, [name](player& p) { p.heal(name); }});
@@ -456,6 +463,7 @@ private:
   int depth_ = 0;
   std::size_t errors_ = 0;
   bool has_world_ = false;
+  bool knows_all_ = true;
 };
 
 } // namespace
@@ -498,6 +506,14 @@ reading read_scenario(std::string_view text, const std::string& file, const file
   auto found = reading{};
   found.what.name = std::filesystem::path{file}.stem().string();
   compiler{file, files, found}.read(text);
+  return found;
+}
+
+reading read_more(const scenario& before, std::string_view text) {
+  const auto no_files = file_reader{[](const std::string&) { return std::nullopt; }};
+  auto found = reading{};
+  found.what.plan = before.plan;
+  compiler{"shell", no_files, found}.read_more(text);
   return found;
 }
 

@@ -24,6 +24,9 @@ using file_reader = std::function<std::optional<std::string>(const std::string& 
 /// Never throws. `file` is the scenario's own name, for errors and for files beside it.
 reading read_scenario(std::string_view text, const std::string& file, const file_reader& files);
 
+/// Reads statements that are said after `before` was played. Names of cuts and workloads are not checked.
+reading read_more(const scenario& before, std::string_view text);
+
 /// A statement of the language, for help and completion.
 struct verb_help {
   std::string_view name;

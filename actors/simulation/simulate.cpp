@@ -3,6 +3,7 @@
 #include "actors/host/log.hpp"
 #include "actors/simulation/plot.hpp"
 #include "actors/simulation/scenario.hpp"
+#include "actors/simulation/shell_of_world.hpp"
 #include "actors/simulation/swarm.hpp"
 
 #include <fmt/format.h>
@@ -101,8 +102,9 @@ public:
     const auto& stage = const_cast<player&>(p).here().stage();
     const auto events = stage.steps() + stage.timers();
     const auto wall = std::chrono::duration<double>(now - began_).count();
-    std::cerr << fmt::format("\r\033[K{} virtual, {:.0f} events/s, {:.0f}x", clock_text(p.here().now()),
-                             static_cast<double>(events) / wall, seconds(p.here().now()) / wall)
+    const auto speed = seconds(p.here().now()) / wall;
+    std::cerr << fmt::format("\r\033[K{} virtual, {:.0f} events/s, {:.0f}x, {:.0f} s to go", clock_text(p.here().now()),
+                             static_cast<double>(events) / wall, speed, speed > 0 ? seconds(p.ahead()) / speed : 0.0)
               << std::flush;
   }
   static void clear() { std::cerr << "\r\033[K" << std::flush; }
@@ -132,12 +134,12 @@ void print_coverage(const std::map<std::pair<std::string, std::string>, std::uin
   auto operations = std::set<std::string>{};
   for (const auto& [pair, count] : counts)
     operations.insert(pair.first);
-  std::cout << fmt::format("{:<14}", "");
+  std::cout << fmt::format("{:<24}", "");
   for (const auto kind : all_fault_kinds())
     std::cout << fmt::format("{:>12}", to_string(kind));
   std::cout << "\n";
   for (const auto& operation : operations) {
-    std::cout << fmt::format("{:<14}", operation);
+    std::cout << fmt::format("{:<24}", operation);
     for (const auto kind : all_fault_kinds()) {
       const auto found = counts.find({operation, std::string{to_string(kind)}});
       std::cout << fmt::format("{:>12}", found == counts.end() ? std::string{"-"} : std::to_string(found->second));
@@ -150,13 +152,15 @@ int play_once(const reading& read, const std::string& file, const shell::invocat
   auto options =
       play_options{.seed = static_cast<std::uint64_t>(x.number("seed", static_cast<std::int64_t>(read.what.seed))),
                    .spared = numbers_in(x.get("without")),
-                   .keep_samples = x.has("plot")};
+                   .keep_samples = x.has("plot"),
+                   .coverage = x.has("coverage")};
   const auto watched = ::isatty(2) == 1;
   auto line = progress_line{};
   if (watched)
     options.progress = [&line](const player& p) { line(p); };
   const auto before = processor_seconds();
-  const auto found = player{read.what, options}.play();
+  auto play = player{read.what, options};
+  const auto found = play.play();
   if (watched)
     progress_line::clear();
   if (x.get("output") == "json")
@@ -167,18 +171,22 @@ int play_once(const reading& read, const std::string& file, const shell::invocat
     print_coverage(found.coverage);
   if (x.has("plot") && !(std::ofstream{x.get("plot")} << plot(found)))
     std::cerr << fmt::format("novacron: cannot write {}\n", x.get("plot"));
+  if (x.has("shell"))
+    return run_shell_of(play, read.what);
   if (found.violations.empty())
     return 0;
   std::cerr << "to play it again: " << replay_line(file, options.seed, options.spared) << "\n";
   if (!x.has("shrink"))
     return exit_violated;
-  const auto rule = found.violations.front().rule;
+  // Another condition that fails without these faults is another story.
+  const auto what = [](const violation& v) { return v.rule + v.text.substr(0, v.text.find(' ')); };
+  const auto first = what(found.violations.front());
   const auto spared = shrink(found.strikes, [&](const std::set<std::uint32_t>& tried) {
     auto again = options;
     again.progress = {};
     again.spared.insert(tried.begin(), tried.end());
     const auto seen = player{read.what, again}.play();
-    return std::ranges::any_of(seen.violations, [&](const violation& v) { return v.rule == rule; });
+    return std::ranges::any_of(seen.violations, [&](const violation& v) { return what(v) == first; });
   });
   auto all = options.spared;
   all.insert(spared.begin(), spared.end());
@@ -215,7 +223,7 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
   const auto watched = ::isatty(2) == 1;
   const auto total = range->second - range->first + 1;
   const auto began = std::chrono::steady_clock::now();
-  run_swarm(read.what, range->first, range->second, jobs, [&](const seed_result& one) {
+  run_swarm(read.what, range->first, range->second, jobs, x.has("coverage"), [&](const seed_result& one) {
     ++done;
     events += one.events;
     for (const auto& [pair, count] : one.coverage)

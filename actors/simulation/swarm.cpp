@@ -20,10 +20,10 @@ using nlohmann::json;
 /// Chosen: a scenario whose runs are longer is no test but a study.
 constexpr auto result_bytes_max = std::size_t{1} << 20;
 
-seed_result play_one(const scenario& what, std::uint64_t seed) {
+seed_result play_one(const scenario& what, std::uint64_t seed, bool coverage) {
   auto found = seed_result{.seed = seed};
   try {
-    const auto x = player{what, {.seed = seed}}.play();
+    const auto x = player{what, {.seed = seed, .coverage = coverage}}.play();
     found.hash = x.hash;
     found.events = x.events;
     found.violations = x.violations.size();
@@ -63,7 +63,7 @@ struct worker {
   std::uint64_t next = 0;
 };
 
-worker start_worker(const scenario& what, std::uint64_t first, std::uint64_t last, unsigned stride) {
+worker start_worker(const scenario& what, std::uint64_t first, std::uint64_t last, unsigned stride, bool coverage) {
   int ends[2];
   if (::pipe(ends) != 0)
     throw std::runtime_error{"no pipe for a worker"};
@@ -76,7 +76,7 @@ worker start_worker(const scenario& what, std::uint64_t first, std::uint64_t las
   }
   ::close(ends[0]);
   for (auto seed = first; seed <= last; seed += stride) {
-    const auto line = to_line(play_one(what, seed));
+    const auto line = to_line(play_one(what, seed, coverage));
     for (auto at = std::size_t{0}; at < line.size();) {
       const auto count = ::write(ends[1], line.data() + at, line.size() - at);
       if (count <= 0)
@@ -89,11 +89,11 @@ worker start_worker(const scenario& what, std::uint64_t first, std::uint64_t las
 
 } // namespace
 
-void run_swarm(const scenario& what, std::uint64_t first, std::uint64_t last, unsigned jobs,
+void run_swarm(const scenario& what, std::uint64_t first, std::uint64_t last, unsigned jobs, bool coverage,
                const std::function<void(const seed_result&)>& told) {
   auto workers = std::vector<worker>{};
   for (auto i = 0u; i < jobs && first + i <= last; ++i)
-    workers.push_back(start_worker(what, first + i, last, jobs));
+    workers.push_back(start_worker(what, first + i, last, jobs, coverage));
   while (!workers.empty()) {
     auto waits = std::vector<pollfd>{};
     for (const auto& x : workers)
@@ -126,7 +126,7 @@ void run_swarm(const scenario& what, std::uint64_t first, std::uint64_t last, un
             .violations = 1,
             .first = fmt::format("the process ended with signal {}", WIFSIGNALED(status) ? WTERMSIG(status) : 0)});
       if (unfinished + jobs <= last)
-        workers.push_back(start_worker(what, unfinished + jobs, last, jobs));
+        workers.push_back(start_worker(what, unfinished + jobs, last, jobs, coverage));
     }
   }
 }

@@ -24,7 +24,7 @@ struct seed_result {
 
 /// Plays `what` under each seed from `first` to `last` in `jobs` processes, so that a run that breaks off breaks
 /// nothing else. `told` is called for each result as it comes.
-void run_swarm(const scenario& what, std::uint64_t first, std::uint64_t last, unsigned jobs,
+void run_swarm(const scenario& what, std::uint64_t first, std::uint64_t last, unsigned jobs, bool coverage,
                const std::function<void(const seed_result&)>& told);
 
 /// Leaves faults out of a failing run while it still fails; returns the faults that can be spared.

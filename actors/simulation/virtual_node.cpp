@@ -19,7 +19,7 @@ virtual_node::virtual_node(node_surroundings around, machine& on)
   if (on_.facts.hosts_workloads())
     driver_ = std::make_shared<virtual_driver>(
         on_, virtual_driver::surroundings{around_.stage, around_.images, around_.chance, around_.witness,
-                                          [this] { return around_.wall_ms(on_); }});
+                                          [this] { return around_.wall_ms(on_); }, around_.settings.planted});
   supervisor_ = node::spawn_supervisor(around_.system, names_, rooms(), {});
   auto settings = node::door_config{};
   for (const auto& peer : around_.joins)
@@ -32,6 +32,13 @@ virtual_node::virtual_node(node_surroundings around, machine& on)
 
 virtual_node::~virtual_node() = default;
 
+wire::NodeFacts virtual_node::facts() const {
+  auto x = on_.facts;
+  if (around_.settings.planted == plant::doubled_capacity)
+    x.mutable_capacity()->set_cpu_milli(2 * x.capacity().cpu_milli());
+  return x;
+}
+
 node::neighbourhood virtual_node::neighbours() {
   auto x = node::neighbourhood{};
   x.names = &names_;
@@ -39,7 +46,7 @@ node::neighbourhood virtual_node::neighbours() {
   x.own_papers = [papers = around_.notary.papers_of(on_.facts.name(), on_.facts.role())] { return papers; };
   x.wall_clock = [this] { return host::wall_time{std::chrono::milliseconds{around_.wall_ms(on_)}}; };
   x.denied = &around_.denied;
-  x.facts = on_.facts;
+  x.facts = facts();
   if (on_.is_controller())
     x.watchers.push_back(handle_of(*names_.open("scheduler")));
   if (driver_)
@@ -69,7 +76,7 @@ void virtual_node::introduce(const caf::actor& newcomer) const {
     *news.mutable_facts() = facts;
     caf::anon_send(newcomer, std::move(news));
   };
-  tell(on_.facts);
+  tell(facts());
   for (const auto& facts : names_.present())
     tell(facts);
 }
@@ -120,7 +127,7 @@ room virtual_node::agent() {
             settings.node = on_.facts.name();
             settings.incarnation = on_.facts.incarnation();
             settings.data = "/virtual";
-            settings.capacity = on_.facts.capacity();
+            settings.capacity = facts().capacity();
             settings.report_interval = around_.settings.report_interval;
             settings.disk = on_.disk;
             settings.lease = std::make_shared<virtual_lease>(on_);
@@ -129,7 +136,11 @@ room virtual_node::agent() {
                 std::make_shared<host::crew>([this, stage = &around_.stage, life = life_](std::function<void()> work) {
                   stage->plan(std::chrono::microseconds{300}, life, std::move(work));
                 });
-            settings.since_boot = [this] { return duration{around_.stage.now() - on_.booted}; };
+            settings.since_boot = [this] {
+              if (around_.settings.planted == plant::wall_lease)
+                return duration{around_.stage.now() - on_.booted + on_.wall_offset};
+              return duration{around_.stage.now() - on_.booted};
+            };
             auto started = caf::actor_cast<caf::actor>(workload::spawn_agent(
                 around_.system, settings, driver_, workload::access_to(std::filesystem::path{"/virtual"}),
                 names_.leading("scheduler")));

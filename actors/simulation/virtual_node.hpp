@@ -7,6 +7,7 @@
 #include "actors/node/link_actor.hpp"
 #include "actors/node/supervisor_actor.hpp"
 #include "actors/simulation/machine.hpp"
+#include "actors/simulation/plant.hpp"
 #include "actors/simulation/post_office.hpp"
 #include "actors/simulation/seal.hpp"
 #include "actors/simulation/voters.hpp"
@@ -23,6 +24,7 @@ struct node_config {
   duration report_interval = std::chrono::seconds{2};
   duration patience = std::chrono::seconds{5};
   std::string policy = "balance";
+  plant planted = plant::none;
 };
 
 /// What a node needs of the world. Everything referred to outlives it.
@@ -62,6 +64,7 @@ private:
   node::room scheduler();
   node::room agent();
   node::neighbourhood neighbours();
+  wire::NodeFacts facts() const;
   void introduce(const caf::actor& newcomer) const;
   std::uint64_t drawn() { return around_.chance(); }
 

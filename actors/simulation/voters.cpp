@@ -397,7 +397,8 @@ void voters::receive(std::size_t who, std::uint64_t start, const message& what) 
     case message::kind::ask_vote: {
       const auto newer =
           what.index_term != x.term_of(x.last()) ? what.index_term > x.term_of(x.last()) : what.index >= x.last();
-      const auto agreed = what.term == x.term && newer && (!x.voted || *x.voted == what.from);
+      const auto free = !x.voted || *x.voted == what.from || settings_.planted == plant::many_votes;
+      const auto agreed = what.term == x.term && newer && free;
       if (agreed) {
         x.voted = what.from;
         x.heard = stage_.now();
@@ -558,7 +559,7 @@ void voters::count(member& x) {
   auto have = x.match;
   have[x.number] = x.synced;
   std::ranges::sort(have, std::greater{});
-  const auto agreed = have[majority() - 1];
+  const auto agreed = have[settings_.planted == plant::early_answer ? 0 : majority() - 1];
   if (agreed <= x.committed || x.term_of(agreed) != x.term)
     return;
   x.committed = agreed;
@@ -572,12 +573,14 @@ void voters::apply(member& x) {
     const auto index = x.machine_state.index() + 1;
     const auto& next = x.log[index - x.base - 1];
     auto outcome = ledger::records::outcome{};
-    const auto command = next.command.empty() ? std::nullopt : ledger::parse_command(next.command);
+    const auto forgets = settings_.planted == plant::uneven_truth && x.number == 1 && index % 40 == 0;
+    const auto command = next.command.empty() || forgets ? std::nullopt : ledger::parse_command(next.command);
     if (command)
       outcome = x.machine_state.apply(index, *command);
     else
       x.machine_state.skip(index);
-    if (x.watcher.changed && outcome.changed.written_size() + outcome.changed.removed_size() > 0)
+    const auto hushed = settings_.planted == plant::lost_news && index % 23 == 0;
+    if (x.watcher.changed && !hushed && outcome.changed.written_size() + outcome.changed.removed_size() > 0)
       x.watcher.changed(outcome.changed);
     if (x.plays == member::part::leader && !x.reigns && index >= x.began_at) {
       x.reigns = true;

@@ -8,6 +8,7 @@
 #include "actors/simulation/director.hpp"
 #include "actors/simulation/machine.hpp"
 #include "actors/simulation/network.hpp"
+#include "actors/simulation/plant.hpp"
 #include "actors/state/local_ledger.hpp"
 #include "actors/state/records.hpp"
 
@@ -28,6 +29,7 @@ struct voters_config {
   /// Entries that are kept for voters that are behind; whoever is further behind gets the whole state.
   std::size_t kept_max = 4096;
   moment patience = std::chrono::seconds{8};
+  plant planted = plant::none;
 };
 
 class voters {

@@ -2,6 +2,8 @@
 
 #include "messages/language.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -27,6 +29,10 @@ public:
   std::optional<caf::message> heard;
 };
 
+/// A channel gives a question up after two minutes, and looks at most that often again; then there is nothing that
+/// could still answer.
+constexpr auto answer_max = moment{std::chrono::minutes{5}};
+
 /// Each part of the world draws from a chance of its own, so that one more draw in one changes nothing in the others.
 std::uint64_t chance_for(std::uint64_t seed, std::uint64_t part) {
   auto x = seed * 0x9E3779B97F4A7C15ull + part * 0xBF58476D1CE4E5B9ull;
@@ -38,6 +44,13 @@ std::uint64_t chance_for(std::uint64_t seed, std::uint64_t part) {
 
 struct world::language : system_settings {};
 
+struct world::open_question {
+  std::shared_ptr<ear> listener;
+  std::string whom;
+  life_number life = 0;
+  moment asked{0};
+};
+
 world::world(world_config settings)
     : settings_{settings}, language_{std::make_unique<language>()}, system_{std::make_unique<caf::actor_system>(
                                                                         *language_)},
@@ -48,8 +61,9 @@ world::world(world_config settings)
   stage_ = dynamic_cast<director*>(&system_->scheduler());
   stage_->shuffle(chance_for(settings.seed, 4), settings.shuffle_one_in);
   stage_->note(settings.seed);
-  post_ = std::make_unique<post_office>(*system_, *stage_, wires_, chance_for(settings.seed, 5), settings.post);
-  voters_ = std::make_unique<voters>(*stage_, wires_, chance_for(settings.seed, 6), settings.voters);
+  settings_.post.planted = settings_.voters.planted = settings_.nodes.planted = settings.planted;
+  post_ = std::make_unique<post_office>(*system_, *stage_, wires_, chance_for(settings.seed, 5), settings_.post);
+  voters_ = std::make_unique<voters>(*stage_, wires_, chance_for(settings.seed, 6), settings_.voters);
 }
 
 world::~world() {
@@ -58,6 +72,9 @@ world::~world() {
       bring_down(x, false, false);
   stage_->clock().cancel_all();
   nodes_.clear();
+  for (auto& x : open_)
+    x.listener->retire();
+  open_.clear();
 }
 
 // -- hosts -----------------------------------------------------------------------------------------------------------
@@ -205,6 +222,7 @@ std::vector<caf::expected<caf::message>> world::ask(machine& at, const std::vect
   auto answers = std::vector<caf::expected<caf::message>>{};
   auto* here = node_of(at);
   const auto life = at.life;
+  const auto began = now();
   for (const auto& path : actors) {
     answers.emplace_back(caf::make_error(fault::timeout, path + " did not answer in time"));
     stage_->become(life);
@@ -224,6 +242,10 @@ std::vector<caf::expected<caf::message>> world::ask(machine& at, const std::vect
                     [&] { return std::ranges::all_of(ears, [](const auto& x) { return x->heard.has_value(); }); });
   for (auto i = std::size_t{0}; i < ears.size(); ++i) {
     auto& heard = ears[i]->heard;
+    if (!heard && stage_->alive(life)) {
+      open_.push_back({ears[i], fmt::format("{} asked {}", at.facts.name(), actors[i]), life, began});
+      continue;
+    }
     if (heard && heard->match_elements<caf::error>())
       answers[i] = heard->get_as<caf::error>(0);
     else if (heard)
@@ -231,6 +253,22 @@ std::vector<caf::expected<caf::message>> world::ask(machine& at, const std::vect
     ears[i]->retire();
   }
   return answers;
+}
+
+std::vector<std::string> world::unanswered() {
+  auto found = std::vector<std::string>{};
+  std::erase_if(open_, [&](const open_question& x) {
+    const auto over = x.listener->heard || !stage_->alive(x.life);
+    // A host that is stuck cannot answer, and needs its time again when it goes on.
+    const auto late = !over && !stage_->of(x.life).stuck && now() - x.asked > answer_max;
+    if (late)
+      found.push_back(fmt::format("{} at {:.3f} s, and was never answered", x.whom,
+                                  std::chrono::duration<double>(x.asked).count()));
+    if (over || late)
+      x.listener->retire();
+    return over || late;
+  });
+  return found;
 }
 
 } // namespace novacron::simulation

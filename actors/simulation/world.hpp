@@ -23,6 +23,7 @@ struct world_config {
   std::uint32_t shuffle_one_in = 16;
   /// What the wall clocks show when the world begins, milliseconds since 1970.
   std::int64_t wall_ms = 1'767'225'600'000;
+  plant planted = plant::none;
 };
 
 /// A host as it is asked for.
@@ -50,6 +51,7 @@ public:
   void start();
   machine* find(std::string_view name);
   std::deque<machine>& machines() { return machines_; }
+  const std::deque<machine>& machines() const { return machines_; }
   /// The power of a host goes: its runs end, what was not synced is lost, peers notice by silence.
   void crash(machine& on, bool torn = false);
   /// Only the node process ends; what it ran goes on.
@@ -60,6 +62,7 @@ public:
 
   // -- the network; changes count at once
   network& wires() { return wires_; }
+  const network& wires() const { return wires_; }
   void rewire() { post_->recheck(); }
 
   // -- time
@@ -71,8 +74,11 @@ public:
 
   // -- talking to it
   /// Asks actors of the fabric, as a person on the host `at` would; time passes until the answers are there.
+  /// What has no answer at the end of `patience` is waited for in silence: see `unanswered`.
   std::vector<caf::expected<caf::message>> ask(machine& at, const std::vector<std::string>& actors,
                                                const caf::message& question, moment patience);
+  /// Questions that got neither an answer nor an error, although their time was over long ago and their host lived on.
+  std::vector<std::string> unanswered();
   /// A controller that runs, the one that leads if there is one; null when none does.
   machine* controller();
   virtual_node* node_of(const machine& on);
@@ -81,7 +87,9 @@ public:
   director& stage() { return *stage_; }
   post_office& post() { return *post_; }
   voters& truth() { return *voters_; }
+  const voters& truth() const { return *voters_; }
   witness& watch() { return witness_; }
+  const witness& watch() const { return witness_; }
   std::map<std::string, image_behavior>& images() { return images_; }
   std::mt19937_64& chance() { return chance_; }
   const world_config& settings() const { return settings_; }
@@ -108,6 +116,8 @@ private:
   std::unique_ptr<post_office> post_;
   std::unique_ptr<voters> voters_;
   std::vector<std::unique_ptr<virtual_node>> nodes_;
+  struct open_question;
+  std::vector<open_question> open_;
 };
 
 } // namespace novacron::simulation

@@ -49,7 +49,7 @@ SCENARIO("every shipped scenario holds what it says, and one seed is one history
     CHECK(plot(seen).ends_with("</svg>\n"));
     // Each result comes from a process of its own.
     auto hashes = std::vector<std::uint64_t>{};
-    run_swarm(read.what, read.what.seed, read.what.seed + 1, 2, [&](const seed_result& x) {
+    run_swarm(read.what, read.what.seed, read.what.seed + 1, 2, false, [&](const seed_result& x) {
       CHECK_MESSAGE(x.violations == 0, x.first);
       CHECK((x.hash == seen.hash) == (x.seed == seen.seed));
       hashes.push_back(x.hash);
