@@ -176,6 +176,10 @@ std::string reconciler::make_room(round& r, const wire::WorkloadRecord& record, 
                    priorities_.begin()->first < spec.priority();
   if (!may || r.preemptions >= settings_.preemptions_max)
     return {};
+  // One after the other: two that make room at the same time move their victims into each other's, and so for ever.
+  for (auto others = making_room_; const auto& [other, victims] : others)
+    if (room_is_coming(other))
+      return fmt::format("waits until room was made for {}", other);
   ++r.preemptions;
   const auto find = [&](const std::string& key) -> std::optional<displaceable> {
     const auto* x = truth_.find_instance(key);

@@ -132,7 +132,7 @@ SCENARIO("an error names file, line, key, value, and what is accepted") {
         "web.toml:4: resources.memory is \"64Mb\", but must be a size such as \"64MiB\" or \"1.5GB\"");
   CHECK(error(minimal + "replica = 2") == "web.toml:3: replica is not a key; did you mean 'replicas'?; known are name, "
                                           "kind, image, command, env, workdir, user, "
-                                          "read_only_root, mounts, replicas, priority, labels, resources, placement, "
+                                          "read_only_root, mounts, replicas, priority, preempts, tenant, labels, resources, placement, "
                                           "restart, on_disconnect, health, network, batch, "
                                           "stop_grace");
   CHECK(error(minimal + "kind = \"contaner\"") ==
