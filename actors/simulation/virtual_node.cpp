@@ -133,7 +133,7 @@ room virtual_node::agent() {
             settings.lease = std::make_shared<virtual_lease>(on_);
             // A worker thread takes a moment, and ends with the process.
             settings.workers =
-                std::make_shared<host::crew>([this, stage = &around_.stage, life = life_](std::function<void()> work) {
+                std::make_shared<host::crew>([stage = &around_.stage, life = life_](std::function<void()> work) {
                   stage->plan(std::chrono::microseconds{300}, life, std::move(work));
                 });
             settings.since_boot = [this] {

@@ -1,7 +1,9 @@
 #include "actors/state/ledger_server.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <string_view>
 
@@ -57,11 +59,19 @@ int ledger_server_main(int argc, char** argv) {
     given.erase(found);
     return good;
   };
-  const auto good = take("node", options.node) & take("address", options.address) & take("directory", options.directory) &
-                    take("socket", options.socket) & take("trust", options.trust) & take("bootstrap", options.bootstrap) &
-                    take("election-ms", options.election_ms) & take("heartbeat-ms", options.heartbeat_ms) &
-                    take("snapshot-entries", options.snapshot_entries) &
-                    take("free-bytes-min", options.free_bytes_min) & take("segment-bytes", options.segment_bytes);
+  // Each of them, so that what is left was not known.
+  const auto all = {take("node", options.node),
+                    take("address", options.address),
+                    take("directory", options.directory),
+                    take("socket", options.socket),
+                    take("trust", options.trust),
+                    take("bootstrap", options.bootstrap),
+                    take("election-ms", options.election_ms),
+                    take("heartbeat-ms", options.heartbeat_ms),
+                    take("snapshot-entries", options.snapshot_entries),
+                    take("free-bytes-min", options.free_bytes_min),
+                    take("segment-bytes", options.segment_bytes)};
+  const auto good = std::ranges::all_of(all, std::identity{});
   if (!good || !given.empty() || options.node.empty() || options.directory.empty() || options.socket.empty()) {
     std::fprintf(stderr, "ledger-server: --node, --directory and --socket are needed%s%s\n",
                  given.empty() ? "" : "; unknown: --", given.empty() ? "" : given.begin()->first.c_str());
