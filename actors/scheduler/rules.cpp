@@ -30,9 +30,13 @@ bool holds(const label_rule& x, const labels& of) {
     case absent: return !there;
     case above:
     case below: {
-      const auto has = there ? number_in(found->second) : std::nullopt;
-      const auto bound = x.values.empty() ? std::nullopt : number_in(x.values.front());
-      return has && bound && (x.is == above ? *has > *bound : *has < *bound);
+      if (!there || x.values.empty())
+        return false;
+      const auto has = number_in(found->second);
+      const auto bound = number_in(x.values.front());
+      if (!has || !bound)
+        return false;
+      return x.is == above ? *has > *bound : *has < *bound;
     }
   }
   return false;
