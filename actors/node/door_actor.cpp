@@ -137,8 +137,8 @@ caf::result<wire::Welcome> welcome(pointer self, const wire::Proof& proof) {
   // What the certificate says counts, not what the peer says of itself.
   peer.facts.set_name(talk.who.name);
   peer.facts.set_role(talk.who.role);
-  const auto& guest = begin_session(self, system, talk.who.name, talk.who.role, talk.who.serial);
-  caf::anon_send(open_link(self, talk.who.name, caf::none), dialled_in{std::move(peer), guest.beats});
+  auto beats = begin_session(self, system, talk.who.name, talk.who.role, talk.who.serial).beats;
+  caf::anon_send(open_link(self, talk.who.name, caf::none), dialled_in{std::move(peer), std::move(beats)});
   auto reply = wire::Welcome{};
   *reply.mutable_facts() = st.around->facts;
   return reply;
