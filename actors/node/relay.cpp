@@ -113,8 +113,12 @@ bool channel::hold(caf::mailbox_element_ptr& what) {
   const auto lock = std::lock_guard{guard_};
   if (condition_ != condition::awaited)
     return false;
-  if (held_.size() < bounds_.outstanding_max || what->mid.is_request())
-    held_.push_back(std::move(what));
+  if (held_.size() >= bounds_.outstanding_max && !what->mid.is_request())
+    return true;
+  // What is held must not hold the channel.
+  if (what->mid.is_request())
+    what->sender = nullptr;
+  held_.push_back(std::move(what));
   return true;
 }
 
@@ -188,8 +192,11 @@ void channel::aim(caf::strong_actor_ptr target) {
       first.swap(held_);
     }
     // Nothing overtakes what waited: who comes now waits behind it.
-    for (auto& each : first)
+    for (auto& each : first) {
+      if (each->mid.is_request())
+        each->sender = ctrl();
       target->enqueue(std::move(each), nullptr);
+    }
   }
 }
 

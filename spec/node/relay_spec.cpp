@@ -194,6 +194,18 @@ SCENARIO("a channel never lets a request vanish") {
   way->cut("the curtain falls");
 }
 
+SCENARIO("what a channel holds does not hold the channel") {
+  auto stage = spec::stage{};
+  const auto answers = std::make_shared<std::vector<std::atomic<int>>>(2);
+  const auto asker = node::make_relay<counting>(stage.system, answers);
+  auto way = node::make_relay<node::channel>(stage.system, "cloud-1", "scheduler", node::channel::limits{});
+  way->enqueue(caf::make_mailbox_element(asker->ctrl(), caf::make_message_id(1), {}, wire::HealthRequest{}), nullptr);
+  CHECK(way->outstanding() == 1);
+  const auto weak = caf::weak_actor_ptr{way->ctrl()};
+  way.reset();
+  CHECK_FALSE(caf::actor_cast<caf::strong_actor_ptr>(weak));
+}
+
 SCENARIO("a channel that is cut again and again while many ask answers each request once") {
   auto stage = spec::stage{};
   constexpr auto senders = 4u, each = 5000u;
@@ -216,6 +228,8 @@ SCENARIO("a channel that is cut again and again while many ask answers each requ
   }
   for (auto& x : threads)
     x.join();
+  // All may have asked before anybody looked.
+  way->cut("the curtain falls");
   CHECK(way->outstanding() == 0);
   CHECK(std::all_of(answers->begin() + 1, answers->end(), [](const auto& x) { return x == 1; }));
 }
