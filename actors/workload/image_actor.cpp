@@ -118,11 +118,14 @@ using quick_worker = caf::typed_actor<
 
 struct quick_state {
   static inline const char* name = "image-files";
+  /// Behaviors go before states do: what is under way must find its store still there.
+  std::shared_ptr<image_store> store;
   std::map<std::string, std::unique_ptr<image_store::download>> downloads;
 };
 
 quick_worker::behavior_type quick(quick_worker::stateful_pointer<quick_state> self, std::shared_ptr<image_store> store,
                                   image_actor_config settings) {
+  self->state.store = store;
   return {
       [=](const wire::ImageListRequest&) {
         auto list = wire::ImageList{};
