@@ -156,10 +156,7 @@ struct bench_node {
     door = spawn_door(system, std::move(around), {.dials = std::move(dials), .health = [] { return wire::Health{}; }, .leave = {}});
   }
   ~bench_node() {
-    for (const auto& post : names.posts())
-      if (const auto target = post->target())
-        caf::anon_send_exit(caf::actor_cast<caf::actor>(target), caf::exit_reason::user_shutdown);
-    caf::anon_send_exit(transport, caf::exit_reason::user_shutdown);
+    end_actors(system, names, transport);
   }
 };
 

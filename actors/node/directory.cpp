@@ -14,15 +14,24 @@ directory::directory(caf::actor_system& system, std::string self, channel::limit
   : system_{system}, self_{std::move(self)}, bounds_{bounds} {}
 
 directory::~directory() {
-  for (const auto& [title, x] : posts_) {
+  retire();
+}
+
+void directory::retire() {
+  auto addresses = posts();
+  auto ways = std::vector<channel_ptr>{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    for (const auto& [title, x] : leading_)
+      addresses.push_back(x);
+    for (const auto& [name, x] : ways_)
+      ways.push_back(x);
+  }
+  for (const auto& x : addresses) {
     x->aim(nullptr);
     x->retire();
   }
-  for (const auto& [title, x] : leading_) {
-    x->aim(nullptr);
-    x->retire();
-  }
-  for (const auto& [name, x] : ways_) {
+  for (const auto& x : ways) {
     x->cut("this node is going down");
     x->retire();
   }

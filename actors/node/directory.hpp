@@ -21,6 +21,9 @@ public:
   directory(caf::actor_system& system, std::string self, channel::limits bounds = {});
   ~directory();
 
+  /// Ends the addresses and the ways: what is sent to them is refused from here on.
+  void retire();
+
   const std::string& self() const { return self_; }
 
   /// What of this node its peers may reach; the transport asks it for each message.

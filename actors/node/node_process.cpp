@@ -143,26 +143,19 @@ public:
       api_->stop(std::chrono::seconds{3});
     }
     // The rooms first, then the links: what the rooms say last still gets out.
-    end(supervisor_);
-    rooms_->end();
-    for (const auto& room : names_.posts())
-      if (const auto target = room->target())
-        end(caf::actor_cast<caf::actor>(target));
-    end(caf::actor_cast<caf::actor>(transport_));
+    if (supervisor_)
+      caf::anon_send_exit(supervisor_, caf::exit_reason::user_shutdown);
+    if (rooms_)
+      rooms_->end();
     supervisor_ = nullptr;
     threshold_ = nullptr;
-    transport_ = nullptr;
+    end_actors(system_, names_, std::exchange(transport_, nullptr));
   }
 
   bool ready() const { return feel(names_, self_).ready(); }
   const node_settings& self() const { return self_; }
 
 private:
-  static void end(const caf::actor& x) {
-    if (x)
-      caf::anon_send_exit(x, caf::exit_reason::user_shutdown);
-  }
-
   /// A flood of refusals must not wash away what people ordered: of one kind, one in ten seconds is kept.
   void note_refusal(const std::string& why, const std::string& text) {
     using monotonic = std::chrono::steady_clock;

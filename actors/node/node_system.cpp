@@ -71,4 +71,14 @@ caf::expected<std::uint16_t> publish(caf::actor_system& system, const caf::io::m
   return result;
 }
 
+void end_actors(caf::actor_system& system, directory& names, const caf::io::middleman_actor& transport) {
+  for (const auto& room : names.posts())
+    if (const auto target = room->target())
+      caf::anon_send_exit(caf::actor_cast<caf::actor>(target), caf::exit_reason::user_shutdown);
+  if (transport)
+    caf::anon_send_exit(transport, caf::exit_reason::user_shutdown);
+  names.retire();
+  system.await_all_actors_done();
+}
+
 } // namespace novacron::node

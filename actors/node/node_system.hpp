@@ -6,6 +6,7 @@
 #include "actors/host/loop.hpp"
 #include "actors/host/tls.hpp"
 #include "actors/host/tls_middleman.hpp"
+#include "actors/node/directory.hpp"
 #include "messages/language.hpp"
 #include "messages/vocabulary.hpp"
 
@@ -26,5 +27,9 @@ host::tls_hooks links_over_tls(const std::string& trust_dir, std::shared_ptr<con
 /// Publishes `door` on host:port (port 0 picks one) and returns the port; a sentence about what is wrong otherwise.
 caf::expected<std::uint16_t> publish(caf::actor_system& system, const caf::io::middleman_actor& transport,
                                      const caf::actor& door, const std::string& host, std::uint16_t port);
+
+/// Ends the actors that `names` knows, then the transport, and waits until no actor of `system` is left. Whoever owns
+/// what actors use (`names` itself, files, counters) calls it before that goes: until then they may use it.
+void end_actors(caf::actor_system& system, directory& names, const caf::io::middleman_actor& transport);
 
 } // namespace novacron::node

@@ -109,8 +109,8 @@ struct node {
   scratch home;
   host::key_and_certificate authority = host::make_authority("spec", std::chrono::system_clock::now());
   language settings;
-  caf::actor_system system{settings};
   std::shared_ptr<host::metrics> numbers = std::make_shared<host::metrics>();
+  caf::actor_system system{settings};
   caf::actor all = system.spawn(everybody, numbers.get());
   std::unique_ptr<api::service> serving;
 

@@ -54,14 +54,14 @@ caf::behavior echo(caf::event_based_actor*) {
 }
 
 struct test_node {
+  std::mutex guard;
+  std::vector<std::string> refusals;
   host::loop loop;
   node::system_config config{2};
   caf::actor_system system{config};
   std::shared_ptr<host::deny_list> denied = std::make_shared<host::deny_list>();
   node::directory names;
   caf::io::middleman_actor transport;
-  std::mutex guard;
-  std::vector<std::string> refusals;
   caf::actor threshold;
   caf::actor room = system.spawn(echo);
 
@@ -85,12 +85,7 @@ struct test_node {
   }
 
   ~test_node() {
-    for (const auto& post : names.posts())
-      if (const auto target = post->target())
-        caf::anon_send_exit(caf::actor_cast<caf::actor>(target), caf::exit_reason::user_shutdown);
-    caf::anon_send_exit(transport, caf::exit_reason::user_shutdown);
-    room = nullptr;
-    threshold = nullptr;
+    node::end_actors(system, names, transport);
   }
 
   void note(const std::string& why) {
