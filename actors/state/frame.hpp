@@ -17,9 +17,11 @@ constexpr std::size_t reply_bytes_max = 1u << 30;
 
 inline void put_frame(std::string& out, const google::protobuf::MessageLite& x) {
   const auto size = x.ByteSizeLong();
+  const auto at = out.size();
+  out.resize(at + 4 + size);
   for (auto i = 0u; i < 4; ++i)
-    out.push_back(static_cast<char>(size >> (8 * i)));
-  x.AppendToString(&out);
+    out[at + i] = static_cast<char>(size >> (8 * i));
+  x.SerializePartialToArray(out.data() + at + 4, static_cast<int>(size));
 }
 
 /// Takes frames off the front of a buffer.

@@ -16,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <thread>
 #include <utility>
 
 namespace novacron::ledger {
@@ -68,6 +69,8 @@ struct client::state {
   bool over = false;
   bool wants_watch = false;
   bool writing = false;
+  /// The loop's thread, while it hands out answers.
+  std::thread::id gatherer;
   std::atomic<bool> connected = false;
 
   // Only touched on the loop's thread.
@@ -113,8 +116,13 @@ struct client::state {
            : done(nullptr, fault::overloaded, "too many calls wait for the ledger");
   }
 
-  /// With the guard held. What the socket does not take now follows when it can.
+  /// With the guard held. What the socket does not take now follows when it can; what the callbacks of one read ask
+  /// for goes out together.
   void send_now(std::string_view bytes) {
+    if (gatherer == std::this_thread::get_id()) {
+      out += bytes;
+      return;
+    }
     if (out.empty()) {
       const auto sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       bytes.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
@@ -195,16 +203,36 @@ struct client::state {
     if (count <= 0)
       return disconnect();
     in.append(block.data(), static_cast<std::size_t>(count));
+    begin_gathering();
+    const auto good = hand_out();
+    end_gathering();
+    if (!good)
+      disconnect();
+  }
+
+  void begin_gathering() {
+    const auto lock = std::lock_guard{guard};
+    gatherer = std::this_thread::get_id();
+  }
+
+  void end_gathering() {
+    const auto lock = std::lock_guard{guard};
+    gatherer = {};
+    if (!writing && !out.empty())
+      send_now(std::exchange(out, {}));
+  }
+
+  /// False when what came in is no stream of answers.
+  bool hand_out() {
     auto stream = frames{in, reply_bytes_max};
     auto reply = wire::LedgerReply{};
     while (const auto frame = stream.next()) {
       if (!reply.ParseFromArray(frame->data(), static_cast<int>(frame->size())))
-        return disconnect();
+        return false;
       reply.id() == 0 ? tell(reply) : finish_call(reply);
     }
-    if (stream.bad())
-      return disconnect();
     in.erase(0, stream.taken());
+    return !stream.bad();
   }
 
   void disconnect() {

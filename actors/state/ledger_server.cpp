@@ -31,6 +31,8 @@ constexpr std::size_t command_bytes_waiting_max = 64u << 20;
 constexpr std::size_t batch_entries_max = 1024;
 constexpr std::size_t batch_bytes_max = 2u << 20;
 constexpr std::uint64_t tick_ms = 50;
+/// A log of this size, and that of the records, calls for a snapshot: reading it again is what a start waits for.
+constexpr std::uint64_t log_bytes_max = 32u << 20;
 constexpr auto doubt = "leadership was lost on the way; whether it was done is not known";
 class server {
 public:
@@ -96,7 +98,7 @@ private:
     engine_ = std::make_unique<engine>(&loop_, options_,
                                        engine::hooks{
                                            .apply = [this](auto index, auto bytes) { apply(index, bytes); },
-                                           .snapshot = [this] { return current().snapshot(); },
+                                           .snapshot = [this] { return take_snapshot(); },
                                            .restore = [this](auto bytes) { return restore(bytes); },
                                            .doubted = [this] { fail_pending(); },
                                        });
@@ -145,20 +147,22 @@ private:
   // --- the state
 
   void apply(std::uint64_t index, std::string_view bytes) {
-    const auto own = pending_.extract(index);
+    log_bytes_ += bytes.size();
+    auto own = pending_.extract(index);
     auto asked = own ? own.mapped().who : caller{};
     if (own)
-      pending_bytes_ -= own.mapped().bytes.size();
-    // Another leader may have written something else there before the library tells that this one leads no longer.
-    if (own && own.mapped().bytes != bytes)
+      pending_bytes_ -= own.mapped().size;
+    // What was proposed here stands there as it was parsed then, unless the term has ended since: another leader may
+    // have written something else there before the library tells that this one leads no longer.
+    const auto same = own && own.mapped().term == engine_->term();
+    if (own && !same)
       refuse(std::exchange(asked, {}), fault::unavailable, doubt);
-    const auto command = parse_command(bytes);
+    auto command = same ? std::optional{std::move(own.mapped().command)} : parse_command(bytes);
     if (!command) {
       complain("entry " + std::to_string(index) + " of the log is no command; it is skipped");
-      current().skip(index);
-      return refuse(asked, fault::bad_request, "the entry is no command");
+      return current().skip(index);
     }
-    auto done = current().apply(index, *command);
+    auto done = current().apply(index, std::move(*command));
     if (done.forgotten)
       refuse(asked, fault::conflict, "this client has sent so many commands since that the answer is forgotten");
     else
@@ -167,6 +171,11 @@ private:
       adopt_fresh();
     else if (done.changed.written_size() + done.changed.removed_size() > 0)
       tell_watchers(done.changed);
+  }
+
+  std::string take_snapshot() {
+    log_bytes_ = 0;
+    return current().snapshot();
   }
 
   bool restore(std::string_view bytes) {
@@ -212,6 +221,8 @@ private:
     begin_barrier();
     follow_leadership();
     clients_.flush();
+    if (log_bytes_ > log_bytes_max + serving().bytes() && usable())
+      engine_->snapshot_soon();
   }
 
   void tick() {
@@ -239,15 +250,17 @@ private:
       }
       auto why = engine::verdict{.ok = false, .kind = fault::unavailable, .text = "the ledger is being opened again"};
       auto accepted = std::size_t{0};
+      const auto term = usable() ? engine_->term() : 0;
       const auto first = usable() ? engine_->propose(entries, accepted, why) : 0;
       for (auto i = std::size_t{0}; i < entries.size(); ++i) {
         auto one = std::move(waiting_.front());
         waiting_.pop_front();
         if (i < accepted) {
-          pending_.insert_or_assign(first + i, std::move(one));
+          one.asked.term = term;
+          pending_.insert_or_assign(pending_.end(), first + i, std::move(one.asked));
         } else {
-          pending_bytes_ -= one.bytes.size();
-          refuse(one.who, why.kind, why.text);
+          pending_bytes_ -= one.asked.size;
+          refuse(one.asked.who, why.kind, why.text);
         }
       }
     }
@@ -255,7 +268,7 @@ private:
 
   void fail_pending() {
     for (const auto& [index, p] : std::exchange(pending_, {})) {
-      pending_bytes_ -= p.bytes.size();
+      pending_bytes_ -= p.size;
       refuse(p.who, fault::unavailable, doubt);
     }
   }
@@ -294,9 +307,8 @@ private:
   void answer(const caller& who, const wire::LedgerApplied& x) {
     if (who.connection == 0)
       return restorations_.contains(who.call) ? continue_restoration(who.call) : void();
-    auto reply = wire::LedgerReply{};
-    *reply.mutable_applied() = x;
-    clients_.answer(who, reply);
+    *applied_.mutable_applied() = x;
+    clients_.answer(who, applied_);
   }
 
   void answer(const caller& who, wire::LedgerEntries x) {
@@ -338,7 +350,7 @@ private:
   }
 
   void propose(const caller& who, std::string bytes) {
-    const auto parsed = parse_command(bytes);
+    auto parsed = parse_command(bytes);
     if (!parsed)
       return refuse(who, fault::bad_request, "this is not a command that the ledger takes");
     if (!leads())
@@ -348,7 +360,8 @@ private:
     if (pending_.size() + waiting_.size() >= commands_max || pending_bytes_ + bytes.size() > command_bytes_waiting_max)
       return refuse(who, fault::overloaded, "too many commands wait for the disk");
     pending_bytes_ += bytes.size();
-    waiting_.push_back({who, std::move(bytes)});
+    auto asked = pending{.who = who, .command = std::move(*parsed), .size = bytes.size()};
+    waiting_.push_back({std::move(asked), std::move(bytes)});
   }
 
   void refuse_follower(const caller& who) {
@@ -456,6 +469,13 @@ private:
 
   struct pending {
     caller who;
+    wire::LedgerCommand command;
+    std::size_t size = 0;
+    /// In which it was proposed.
+    std::uint64_t term = 0;
+  };
+  struct proposal {
+    pending asked;
     std::string bytes;
   };
   /// Its commands are proposed by a caller without connection whose call is the restoration's number.
@@ -489,9 +509,13 @@ private:
   std::uint64_t term_ = 0;
 
   ledger_clients clients_{&loop_, [this](const caller& who, wire::LedgerCall& call) { handle(who, call); }};
-  std::deque<pending> waiting_;
+  /// Used again for each answer, so that its memory is.
+  wire::LedgerReply applied_;
+  std::deque<proposal> waiting_;
   std::map<std::uint64_t, pending> pending_;
   std::size_t pending_bytes_ = 0;
+  /// Applied since the last snapshot.
+  std::uint64_t log_bytes_ = 0;
   std::vector<std::pair<caller, std::string>> reads_;
   bool barrier_under_way_ = false;
   std::map<std::uint64_t, restoration_run> restorations_;

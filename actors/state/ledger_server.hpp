@@ -24,7 +24,7 @@ struct server_options {
   std::uint32_t election_ms = 300;
   std::uint32_t heartbeat_ms = 60;
   /// A snapshot is taken after this many entries, and half as many are kept behind it for slow voters.
-  std::uint32_t snapshot_entries = 8192;
+  std::uint32_t snapshot_entries = 65'536;
   /// Below this much free space writes are refused and reads served. Two log segments and a snapshot must fit.
   std::uint64_t free_bytes_min = 32u << 20;
   std::uint64_t segment_bytes = 8u << 20;

@@ -18,6 +18,9 @@ constexpr auto batch_max = std::size_t{1};
 constexpr auto batch_max = std::numeric_limits<std::size_t>::max();
 #endif
 
+/// Entries kept in memory behind a snapshot, for voters that are a little late.
+constexpr auto trailing_max = std::uint32_t{4096};
+
 /// The log wants lengths that are multiples of 8, so the real one stands in front.
 std::size_t padded(std::size_t size) {
   return (sizeof(std::uint64_t) + size + 7) & ~std::size_t{7};
@@ -216,7 +219,7 @@ struct engine::state {
         &raft, static_cast<unsigned short>(std::min<std::uint64_t>(options.segment_bytes / 4096, 4096)));
 #endif
     raft_set_snapshot_threshold(&raft, options.snapshot_entries);
-    raft_set_snapshot_trailing(&raft, options.snapshot_entries / 2);
+    raft_set_snapshot_trailing(&raft, std::min(options.snapshot_entries / 2, trailing_max));
     if (const auto rc = raft_start(&raft))
       return std::string{"the ledger cannot be loaded: "} + raft_strerror(rc) + ": " + raft_errmsg(&raft);
     return {};
@@ -418,9 +421,13 @@ void engine::remove(const std::string& node, decided told) {
 }
 
 void engine::snapshot(decided told) {
+  snapshot_soon();
+  barrier(std::move(told));
+}
+
+void engine::snapshot_soon() {
   // The library takes one after an entry that finds the threshold reached.
   raft_set_snapshot_threshold(&state_->raft, 1);
-  barrier(std::move(told));
 }
 
 void engine::hand_over() {

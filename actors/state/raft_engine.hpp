@@ -68,6 +68,8 @@ public:
   void remove(const std::string& node, decided told);
   /// Takes a snapshot now; the leader's alone.
   void snapshot(decided told);
+  /// Without being asked for: with the next entry.
+  void snapshot_soon();
   /// Gives leadership to another voter if there is one.
   void hand_over();
 

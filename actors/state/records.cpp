@@ -88,19 +88,18 @@ std::optional<wire::LedgerCommand> parse_command(std::string_view bytes) {
   return command;
 }
 
-records::outcome records::apply(std::uint64_t index, const wire::LedgerCommand& command) {
+records::outcome records::apply(std::uint64_t index, wire::LedgerCommand command) {
   index_ = index;
   auto done = outcome{};
-  if (const auto known = sessions_.find(command.client()); known != sessions_.end()) {
-    const auto& answers = known->second.answers;
-    if (const auto same = answers.find(command.sequence()); same != answers.end()) {
-      done.answer = same->second;
-      return done;
-    }
-    if (answers.size() >= answers_max && command.sequence() < answers.begin()->first) {
-      done.forgotten = true;
-      return done;
-    }
+  const auto [known, is_new] = sessions_.try_emplace(std::move(*command.mutable_client()));
+  const auto& answers = known->second.answers;
+  if (const auto same = answers.find(command.sequence()); same != answers.end()) {
+    done.answer = same->second;
+    return done;
+  }
+  if (answers.size() >= answers_max && command.sequence() < answers.begin()->first) {
+    done.forgotten = true;
+    return done;
   }
   done.answer.set_index(index);
   if (const auto* unmet = first_unmet(command)) {
@@ -109,10 +108,10 @@ records::outcome records::apply(std::uint64_t index, const wire::LedgerCommand& 
   } else {
     done.answer.set_applied(true);
     done.changed.set_index(index);
-    for (const auto& op : command.ops())
+    for (auto& op : *command.mutable_ops())
       write(op, done.changed);
   }
-  remember(command, done.answer);
+  remember(known, command.sequence(), done.answer);
   return done;
 }
 
@@ -128,34 +127,48 @@ std::uint64_t records::revision_of(const std::string& key) const {
   return found == all_.end() ? 0 : found->second.revision;
 }
 
-void records::write(const wire::LedgerOp& op, wire::LedgerChanged& changed) {
-  const auto found = all_.find(op.key());
-  if (found != all_.end())
+void records::write(wire::LedgerOp& op, wire::LedgerChanged& changed) {
+  auto found = all_.lower_bound(op.key());
+  const auto there = found != all_.end() && found->first == op.key();
+  if (there)
     bytes_ -= found->second.value.size();
   if (op.remove()) {
-    if (found == all_.end())
+    if (!there)
       return;
     bytes_ -= op.key().size();
     all_.erase(found);
-    changed.add_removed(op.key());
+    changed.add_removed(std::move(*op.mutable_key()));
     return;
   }
-  bytes_ += op.value().size() + (found == all_.end() ? op.key().size() : 0);
-  all_.insert_or_assign(op.key(), record{op.value(), index_});
+  bytes_ += op.value().size() + (there ? 0 : op.key().size());
+  if (!there)
+    found = all_.try_emplace(found, op.key());
+  found->second.value = op.value();
+  found->second.revision = index_;
   auto& entry = *changed.add_written();
-  entry.set_key(op.key());
-  entry.set_value(op.value());
+  entry.set_key(std::move(*op.mutable_key()));
+  entry.set_value(std::move(*op.mutable_value()));
   entry.set_revision(index_);
 }
 
-void records::remember(const wire::LedgerCommand& command, const wire::LedgerApplied& answer) {
-  auto& known = sessions_[command.client()];
-  oldest_.erase(known.index);
+/// Every command comes through here: the nodes of both maps are used again rather than made anew.
+void records::remember(session_map::iterator whose, std::uint64_t sequence, const wire::LedgerApplied& answer) {
+  auto& [client, known] = *whose;
+  if (auto mark = oldest_.extract(known.index)) {
+    mark.key() = index_;
+    oldest_.insert(oldest_.end(), std::move(mark));
+  } else {
+    oldest_.emplace_hint(oldest_.end(), index_, client);
+  }
   known.index = index_;
-  oldest_.emplace(index_, command.client());
-  known.answers.emplace(command.sequence(), answer);
-  if (known.answers.size() > answers_max)
-    known.answers.erase(known.answers.begin());
+  if (known.answers.size() >= answers_max) {
+    auto oldest = known.answers.extract(known.answers.begin());
+    oldest.key() = sequence;
+    oldest.mapped() = answer;
+    known.answers.insert(known.answers.end(), std::move(oldest));
+  } else {
+    known.answers.emplace_hint(known.answers.end(), sequence, answer);
+  }
   if (sessions_.size() > sessions_max) {
     sessions_.erase(oldest_.begin()->second);
     oldest_.erase(oldest_.begin());

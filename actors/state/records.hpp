@@ -48,7 +48,7 @@ public:
   };
 
   /// Applies the command that stands in the log at `index`. A repetition gets the answer of the first time.
-  outcome apply(std::uint64_t index, const wire::LedgerCommand& command);
+  outcome apply(std::uint64_t index, wire::LedgerCommand command);
 
   /// An entry of the log that is not a command counts, and changes nothing.
   void skip(std::uint64_t index) { index_ = index; }
@@ -73,13 +73,15 @@ private:
     std::map<std::uint64_t, wire::LedgerApplied> answers;
   };
 
+  using session_map = std::map<std::string, session, std::less<>>;
+
   const wire::LedgerOp* first_unmet(const wire::LedgerCommand& command) const;
   std::uint64_t revision_of(const std::string& key) const;
-  void write(const wire::LedgerOp& op, wire::LedgerChanged& changed);
-  void remember(const wire::LedgerCommand& command, const wire::LedgerApplied& answer);
+  void write(wire::LedgerOp& op, wire::LedgerChanged& changed);
+  void remember(session_map::iterator whose, std::uint64_t sequence, const wire::LedgerApplied& answer);
 
   std::map<std::string, record, std::less<>> all_;
-  std::map<std::string, session, std::less<>> sessions_;
+  session_map sessions_;
   /// Clients by the index of their latest command, oldest first.
   std::map<std::uint64_t, std::string> oldest_;
   std::uint64_t index_ = 0;

@@ -51,6 +51,23 @@ SCENARIO("a client's command is applied once, also across restarts and snapshots
   CHECK(found.value.entries(0).value() == "later 39");
 }
 
+SCENARIO("a log of few but large entries is shortened by a snapshot, too") {
+  auto where = directory{};
+  auto group = ledger::voter_group{{.program = program, .directory = where.path, .count = 1}};
+  group.start_all();
+  const auto large = std::string(900'000, 'x');
+  auto snapshots = [&] {
+    auto files = std::filesystem::recursive_directory_iterator{where.path};
+    return std::count_if(begin(files), end(files),
+                         [](const auto& file) { return file.path().filename().string().starts_with("snapshot-"); });
+  };
+  REQUIRE(put(group, "large", large));
+  CHECK(snapshots() == 0);
+  for (auto i = 0; i < 40; ++i)
+    REQUIRE(put(group, "large", large));
+  CHECK(eventually([&] { return snapshots() > 0; }));
+}
+
 SCENARIO("acknowledged commands survive kills of the leader, and nobody sees the past") {
   const auto* kills = std::getenv("NOVACRON_SPEC_KILLS");
   auto where = directory{};
