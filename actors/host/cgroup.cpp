@@ -148,6 +148,21 @@ bool cgroup::exists() const {
   return std::ranges::any_of(layout_.groups(path_), [&](const fs::path& x) { return fs::exists(x, error); });
 }
 
+void cgroup::create() const {
+  auto error = std::error_code{};
+  for (const auto& top : layout_.hierarchies) {
+    auto here = top;
+    for (const auto& part : fs::path{path_}.relative_path()) {
+      // Version 2 gives a group the controllers that the one above it hands on; one at a time, as some may be missing.
+      if (layout_.mode == cgroup_mode::unified)
+        for (const auto* controller : {"+cpu", "+memory", "+pids"})
+          std::ofstream{here / "cgroup.subtree_control"} << controller << std::flush;
+      here /= part;
+      fs::create_directory(here, error);
+    }
+  }
+}
+
 cgroup_usage cgroup::usage() const {
   if (layout_.mode == cgroup_mode::unified)
     return {number(find("cpu.stat"), "usage_usec"), number(find("memory.current"))};

@@ -52,6 +52,8 @@ public:
   cgroup(cgroup_layout layout, std::string path);
 
   [[nodiscard]] bool exists() const;
+  /// Makes it, and what is above it, in every hierarchy where that is allowed.
+  void create() const;
   [[nodiscard]] cgroup_usage usage() const;
   /// The processes in the group and in those below it.
   [[nodiscard]] std::vector<pid_t> members() const;

@@ -1,11 +1,15 @@
 #include "actors/host/networks.hpp"
 
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <exception>
 #include <system_error>
 #include <thread>
@@ -128,6 +132,38 @@ network networks::take(std::optional<ipv4> wanted) {
   return make({address->address, base_.prefix});
 }
 
+network networks::attach(std::optional<ipv4> wanted) {
+  {
+    const auto lock = std::lock_guard{guard_};
+    if (!wanted)
+      wanted = range_.take();
+  }
+  if (!wanted)
+    throw std::system_error{EADDRNOTAVAIL, std::system_category(), "all addresses of " + bridge() + " are given out"};
+  auto made = network{};
+  made.address = {wanted->address, base_.prefix};
+  auto line = netlink{};
+  line.remove(device(made.address));
+  made.fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  auto request = ifreq{};
+  const auto name = device(made.address);
+  std::memcpy(request.ifr_name, name.data(), std::min(name.size(), sizeof request.ifr_name - 1));
+  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  if (made.fd < 0 || ::ioctl(made.fd, TUNSETIFF, &request) != 0) {
+    const auto problem = errno;
+    give_back(made.address);
+    throw std::system_error{problem, std::system_category(), "cannot make a device for a machine"};
+  }
+  join_bridge(line, made.address);
+  return made;
+}
+
+void networks::join_bridge(netlink& line, const ipv4& address) const {
+  const auto index = line.find(device(address)).value();
+  line.set_master(index, line.find(bridge()).value());
+  line.set_up(index);
+}
+
 /// Keeps a few namespaces ready, so that a start does not wait for the kernel to make one.
 void networks::refill() {
   const auto lock = std::lock_guard{guard_};
@@ -173,9 +209,7 @@ network networks::make(const ipv4& address) {
       const auto index = inside.find("eth0").value();
       inside.add_address(index, address);
       inside.set_up(index);
-      const auto peer = outside.find(device(address)).value();
-      outside.set_master(peer, outside.find(bridge()).value());
-      outside.set_up(peer);
+      join_bridge(outside, address);
       inside.add_default_route(range_.gateway());
     } catch (...) {
       problem = std::current_exception();

@@ -61,6 +61,11 @@ public:
   void begin();
   /// A namespace; with `wanted` one with that address. Throws std::system_error.
   network take(std::optional<ipv4> wanted = {});
+  /// A device on the bridge for what brings its own end, such as a virtual machine: the device is there for as long as
+  /// somebody has the descriptor `fd`, on which the frames are. Throws std::system_error.
+  network attach(std::optional<ipv4> wanted = {});
+  /// The bridge's own address, through which everything else is reached.
+  [[nodiscard]] ipv4 gateway() const { return range_.gateway(); }
   /// The address may be given out again.
   void give_back(const ipv4& address);
 
@@ -69,6 +74,7 @@ public:
 private:
   void ensure_bridge();
   network make(const ipv4& address);
+  void join_bridge(netlink& line, const ipv4& address) const;
   void refill();
   [[nodiscard]] std::string device(const ipv4& address) const;
 
