@@ -101,8 +101,6 @@ diagnosis criu(const symptoms& x) {
 }
 
 diagnosis kvm(const symptoms& x) {
-  constexpr auto patience =
-      std::chrono::milliseconds{20}; // hardware needs far less than 1 ms, emulated KVM ten times this
   const auto& k = x.kvm;
   if (!k.device)
     return {"kvm", grade::limited, "no /dev/kvm: guests are emulated and slow",
@@ -115,7 +113,7 @@ diagnosis kvm(const symptoms& x) {
             "/dev/kvm opens, but a tiny guest does not run: " + k.trouble + "; guests are emulated",
             {}};
   const auto took = fmt::format("{:.2f} ms", static_cast<double>(k.took.count()) / 1000);
-  if (k.took > patience || !k.sse3)
+  if (!is_usable(k))
     return {"kvm",
             grade::limited,
             "opens and runs, but a loop of 65535 turns takes " + took + (k.sse3 ? "" : " and there is no SSE3") +
@@ -128,7 +126,12 @@ diagnosis qemu(const symptoms& x) {
   if (x.qemu.empty())
     return {"qemu", grade::limited, "not installed: no sandboxes and no virtual machines",
             "apt-get install qemu-system-x86"};
-  return {"qemu", grade::good, x.qemu + (x.vsock ? ", vsock" : ", no vsock (a serial port is used)"), {}};
+  if (!x.qemu_img)
+    return {"qemu", grade::limited, x.qemu + ", but no qemu-img: machines get no disks", "apt-get install qemu-utils"};
+  if (x.guest_kernel.empty())
+    return {"qemu", grade::limited, x.qemu + ", but no kernel for guests: no sandboxes, and virtual machines only from whole disks",
+            "share/guest/prepare /usr/lib/novacron/guest"};
+  return {"qemu", grade::good, x.qemu + ", guests boot " + x.guest_kernel + (x.vsock ? ", vsock" : ", no vsock (a serial port is used)"), {}};
 }
 
 diagnosis network(const symptoms& x) {
@@ -259,6 +262,12 @@ diagnosis certificates(const symptoms& x) {
 }
 
 } // namespace
+
+bool is_usable(const kvm_trial& x) {
+  // Hardware needs far less than 1 ms, emulated KVM ten times this.
+  constexpr auto patience = std::chrono::milliseconds{20};
+  return x.device && x.may_open && x.ran && x.sse3 && x.took <= patience;
+}
 
 std::string to_string(grade x) {
   constexpr auto names = std::array{"good", "limited", "missing"};

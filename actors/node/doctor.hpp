@@ -36,6 +36,9 @@ struct kvm_trial {
   std::string trouble;
 };
 
+/// Whether guests should run on KVM: hosts exist where it opens, and a guest takes a thousand times as long as it should.
+bool is_usable(const kvm_trial& x);
+
 struct port_trial {
   std::string what;
   std::string address;
@@ -64,6 +67,9 @@ struct symptoms {
   std::optional<bool> criu_check;
   bool criu_tracks_dirty = false;
   std::string qemu;
+  /// The package whose kernel guests boot; empty when none was prepared.
+  std::string guest_kernel;
+  bool qemu_img = false;
   kvm_trial kvm;
   bool vsock = false;
   std::optional<bool> network_namespace;

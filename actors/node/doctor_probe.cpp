@@ -5,6 +5,7 @@
 #include "actors/host/secure_file.hpp"
 #include "actors/host/tls.hpp"
 #include "actors/node/credentials.hpp"
+#include "actors/workload/machine_files.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -135,6 +136,9 @@ void look_at_tools(symptoms& x) {
     x.criu_tracks_dirty = succeeds({"criu", "check", "--feature", "mem_dirty_track"});
   }
   x.qemu = version_of(("qemu-system-" + x.architecture).c_str());
+  x.qemu_img = !version_of("qemu-img").empty();
+  if (const auto kernel = workload::find_guest_kernel())
+    x.guest_kernel = kernel->version;
   x.vsock = ::access("/dev/vhost-vsock", R_OK | W_OK) == 0;
   x.tun = owned_fd{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)}.fd >= 0;
 }

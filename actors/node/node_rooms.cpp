@@ -6,15 +6,21 @@
 #include "actors/node/credentials.hpp"
 #include "actors/node/credentials_actor.hpp"
 #include "actors/node/compass_actor.hpp"
+#include "actors/node/doctor_probe.hpp"
 #include "actors/node/observer_actor.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
 #include "actors/state/ledger_actor.hpp"
 #include "actors/workload/agent_actor.hpp"
 #include "actors/workload/container_driver.hpp"
+#include "actors/workload/driver_by_kind.hpp"
 #include "actors/workload/image_actor.hpp"
+#include "actors/workload/machine_driver.hpp"
+#include "actors/workload/qemu_monitor.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 namespace novacron::node {
@@ -37,8 +43,16 @@ node_rooms::node_rooms(room_surroundings around) : around_{std::move(around)} {
     auto settings = workload::container_settings{};
     settings.data = around_.self.data_dir;
     settings.mountable = around_.self.mounts;
-    driver_ = workload::make_container_driver(settings);
-    for (const auto& lack : driver_->abilities().missing)
+    const auto containers = workload::make_container_driver(settings);
+    auto wanted = workload::machine_settings{};
+    wanted.data = around_.self.data_dir;
+    wanted.monitor = workload::make_qemu_monitor();
+    wanted.networks = containers->networks();
+    wanted.accelerated = [] { return is_usable(try_kvm()); };
+    auto lacks = containers->abilities().missing;
+    std::ranges::copy(workload::machine_lacks(wanted), std::back_inserter(lacks));
+    driver_ = workload::make_driver_by_kind(containers, workload::make_machine_driver(wanted));
+    for (const auto& lack : lacks)
       host::log_warn("agent", "{}", lack);
   }
 }

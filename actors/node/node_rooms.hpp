@@ -61,7 +61,7 @@ private:
 
   room_surroundings around_;
   std::shared_ptr<workload::image_store> store_;
-  std::shared_ptr<workload::container_driver> driver_;
+  std::shared_ptr<workload::driver> driver_;
   /// Tells the incarnations of an actor apart for the ledger.
   std::uint64_t starts_ = 0;
 };

@@ -94,7 +94,7 @@ std::vector<command> own_commands() {
        .summary = "measure this machine; prints one JSON object",
        .by = process,
        .arguments = {{"AREA"}, {.name = "MORE", .optional = true, .many = true}},
-       .examples = {{"bench workload --kind=container -o json", ""}},
+       .examples = {{"bench workload --kind=container -o json", ""}, {"bench workload --kind=sandbox --count=7", ""}},
        .see_also = {"doctor"},
        .open_flags = true},
       {.path = "doctor",

@@ -1,8 +1,9 @@
 #pragma once
 
-/// How long it takes from the request for a container to its first output, beside bare crun.
+/// How long it takes from the request for a workload to its first output, beside what runs it started by hand.
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -22,10 +23,16 @@ struct bench_options {
   /// The image's root; empty makes one of the host's static busybox.
   std::filesystem::path root;
   int rounds = 21;
+  /// Whether guests run on the processor itself here; for machines.
+  std::function<bool()> accelerated = [] { return false; };
 };
 
 /// `start_p50`, `start_p95`, `overhead_p50`, each beside bare crun on the same bundle, interleaved.
 /// Throws std::runtime_error when this host cannot run containers.
 std::map<std::string, bench_figure> bench_container(const bench_options& options);
+
+/// `start_p50`, `start_p95`, `overhead_p50` of a sandbox or (`whole`) a virtual machine that boots anew, each beside the
+/// same program with the same disks started by hand, interleaved. Throws std::runtime_error when this host cannot run them.
+std::map<std::string, bench_figure> bench_machine(const bench_options& options, bool whole);
 
 } // namespace novacron::workload

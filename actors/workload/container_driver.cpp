@@ -105,6 +105,7 @@ public:
   }
 
   container_abilities abilities() const override { return abilities_; }
+  std::shared_ptr<host::networks> networks() const override { return networks_; }
 
   std::vector<leftover> sweep() override;
   void prepare(const wire::Instance& what, const image_root& image, then<> done) override {
@@ -208,7 +209,7 @@ private:
   std::mutex guard_;
   std::map<std::string, held> held_;
   std::atomic<std::uint64_t> sessions_{0};
-  std::unique_ptr<host::networks> networks_;
+  std::shared_ptr<host::networks> networks_;
   host::loop loop_;
   output_watch output_{loop_};
   /// Last, so that its threads end before what they use.
@@ -248,7 +249,7 @@ void crun_driver::open_networks() {
     base = host::address_range::choose(tag_, host::netlink{}.addresses());
     host::replace_file(file, to_string(*base));
   }
-  networks_ = std::make_unique<host::networks>(tag_, *base, settings_.networks_ready);
+  networks_ = std::make_shared<host::networks>(tag_, *base, settings_.networks_ready);
 }
 
 outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& image) {
@@ -452,34 +453,11 @@ void crun_driver::probe(const std::string& name, const wire::HealthCheck& check,
       target.address = to_string(*found->second.address);
     return workload::probe(loop_, target, std::move(done));
   }
-  struct asking {
-    std::shared_ptr<exec_process> process;
-    then<> done;
-    void finish(outcome<> x) {
-      if (const auto told = std::exchange(done, nullptr))
-        told(std::move(x));
-      process.reset();
-    }
-  };
   auto order = exec_order{.command = {check.command().begin(), check.command().end()}};
   exec(name, order, [this, limit, done = std::move(done)](outcome<std::shared_ptr<exec_process>> begun) {
     if (!begun)
       return done(begun.why());
-    const auto one = std::make_shared<asking>(asking{*begun, done});
-    const auto listen = std::make_shared<std::function<void()>>();
-    *listen = [this, one, again = std::weak_ptr{listen}] {
-      loop_.post([one, again = again.lock()] {
-        if (!one->process)
-          return;
-        const auto now = one->process->take();
-        if (!now.exited)
-          return one->process->when_ready([again] { (*again)(); });
-        one->finish(now.code == 0 ? outcome<>{nothing{}}
-                                  : outcome<>{trouble{fault::unspecified, fmt::format("ended with {}", now.code)}});
-      });
-    };
-    one->process->when_ready([listen] { (*listen)(); });
-    loop_.after(limit, [one] { one->finish(trouble{fault::timeout, "no answer in time"}); });
+    probe_process(loop_, *begun, limit, done);
   });
 }
 

@@ -2,6 +2,7 @@
 
 /// Runs containers with crun; they outlive the process that started them.
 
+#include "actors/host/networks.hpp"
 #include "actors/workload/driver.hpp"
 #include "messages/vocabulary.hpp"
 
@@ -47,6 +48,9 @@ struct container_abilities {
 class container_driver : public driver {
 public:
   [[nodiscard]] virtual container_abilities abilities() const = 0;
+  /// The networks of this node, for whoever else has instances on its bridge; null when there is no bridge. `sweep` makes
+  /// namespaces ahead: whoever else has addresses claims them before.
+  [[nodiscard]] virtual std::shared_ptr<host::networks> networks() const = 0;
 };
 
 /// Throws std::system_error when the data directory cannot be used.

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 namespace novacron::workload {
 namespace {
@@ -86,7 +87,35 @@ struct probing : std::enable_shared_from_this<probing> {
   }
 };
 
+struct asking {
+  std::shared_ptr<exec_process> process;
+  then<> done;
+  void finish(outcome<> x) {
+    if (const auto told = std::exchange(done, nullptr))
+      told(std::move(x));
+    process.reset();
+  }
+};
+
 } // namespace
+
+void probe_process(host::loop& loop, std::shared_ptr<exec_process> process, duration limit, then<> done) {
+  const auto one = std::make_shared<asking>(asking{std::move(process), std::move(done)});
+  const auto listen = std::make_shared<std::function<void()>>();
+  *listen = [&loop, one, again = std::weak_ptr{listen}] {
+    loop.post([one, again = again.lock()] {
+      if (!one->process)
+        return;
+      const auto now = one->process->take();
+      if (!now.exited)
+        return one->process->when_ready([again] { (*again)(); });
+      one->finish(now.code == 0 ? outcome<>{nothing{}}
+                                : outcome<>{trouble{fault::unspecified, "ended with " + std::to_string(now.code)}});
+    });
+  };
+  one->process->when_ready([listen] { (*listen)(); });
+  loop.after(limit, [one] { one->finish(trouble{fault::timeout, "no answer in time"}); });
+}
 
 void probe(host::loop& loop, const probe_target& target, then<> done) {
   loop.post([one = std::make_shared<probing>(loop, target, std::move(done))] { one->begin(); });

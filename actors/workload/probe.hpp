@@ -3,7 +3,7 @@
 /// Asks a TCP or HTTP server whether it is there.
 
 #include "actors/host/loop.hpp"
-#include "actors/workload/outcome.hpp"
+#include "actors/workload/driver.hpp"
 #include "messages/vocabulary.hpp"
 
 #include <cstdint>
@@ -21,5 +21,8 @@ struct probe_target {
 
 /// Answers once, on the loop's thread, at the latest after the timeout.
 void probe(host::loop& loop, const probe_target& target, then<> done);
+
+/// The same of a process that was started to find out: it is well if that ends with 0 within `limit`. The process ends.
+void probe_process(host::loop& loop, std::shared_ptr<exec_process> process, duration limit, then<> done);
 
 } // namespace novacron::workload

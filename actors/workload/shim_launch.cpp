@@ -45,6 +45,13 @@ host::child shim_launch::start(const shim_order& order) const {
     what.inherit.push_back(order.network);
     what.argv.emplace_back("net=4");
   }
+  if (order.link >= 0) {
+    what.argv.push_back("link=" + std::to_string(3 + what.inherit.size()));
+    what.inherit.push_back(order.link);
+  }
+  if (!order.machine.empty())
+    for (auto&& word : {"machine=" + order.machine, std::string{order.relays ? "relays=1" : "relays=0"}})
+      what.argv.push_back(word);
   if (order.patience_ms > 0)
     for (auto&& word : {"lease=" + order.lease, "patience=" + std::to_string(order.patience_ms),
                         "grace=" + std::to_string(order.grace_ms), "signal=" + std::to_string(order.stop_signal)})

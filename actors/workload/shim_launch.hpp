@@ -33,6 +33,12 @@ struct shim_order {
   std::uint64_t grace_ms = 0;
   int stop_signal = 15;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ports;
+  /// A file in `directory` with the words of a machine's process, to be run in place of a container; empty for none.
+  std::string machine;
+  /// The descriptor of that machine's network device.
+  int link = -1;
+  /// That machine's process makes connections on the host's network.
+  bool relays = false;
 };
 
 /// The program in memory, where it needs no file that could be missing, old, or on a mount without exec.

@@ -30,6 +30,8 @@ node::symptoms healthy() {
   x.criu = "Version: 4.2";
   x.criu_check = true;
   x.qemu = "QEMU emulator version 7.2";
+  x.qemu_img = true;
+  x.guest_kernel = "linux-image-6.1.0-56-cloud-amd64";
   x.kvm = {true, true, true, 300us, true, ""};
   x.vsock = true;
   x.network_namespace = true;

@@ -6,6 +6,9 @@
 #include "actors/host/files.hpp"
 #include "actors/workload/agent_actor.hpp"
 #include "actors/workload/container_driver.hpp"
+#include "actors/workload/driver_by_kind.hpp"
+#include "actors/workload/machine_driver.hpp"
+#include "actors/workload/qemu_monitor.hpp"
 #include "messages/language.hpp"
 
 #include <caf/actor_system.hpp>
@@ -44,7 +47,10 @@ int main(int count, char** arguments) {
   auto settings = caf::actor_system_config{};
   add_language(settings);
   auto system = caf::actor_system{settings};
-  auto driver = workload::make_container_driver({.data = arguments[1]});
+  const auto containers = workload::make_container_driver({.data = arguments[1]});
+  auto machines = workload::machine_settings{.data = arguments[1], .monitor = workload::make_qemu_monitor()};
+  machines.networks = containers->networks();
+  const auto driver = workload::make_driver_by_kind(containers, workload::make_machine_driver(machines));
   const auto boss = system.spawn(controller, std::string{arguments[3]}, std::string{arguments[4]});
   auto agent = workload::spawn_agent(system, {.node = "n", .data = arguments[1]}, driver,
                                      workload::access_to(std::filesystem::path{arguments[2]}), boss);

@@ -3,6 +3,8 @@
 #include "actors/host/cgroup.hpp"
 #include "actors/host/files.hpp"
 #include "actors/host/netlink.hpp"
+#include "actors/workload/driver_by_kind.hpp"
+#include "actors/workload/qemu_monitor.hpp"
 #include "spec/skip.hpp"
 
 #include <fcntl.h>
@@ -41,6 +43,23 @@ bool can_run() {
   return able;
 }
 
+bool can_run_machines() {
+  const auto lacks = workload::machine_lacks({.monitor = workload::make_qemu_monitor()});
+  const auto able = ::geteuid() == 0 && fs::exists("/bin/busybox") && lacks.empty();
+  if (!able)
+    skip(doctest::getContextOptions()->currentTest->m_name,
+         "machines need root, a static /bin/busybox, QEMU and a kernel for guests" +
+             (lacks.empty() ? std::string{} : ": " + lacks.front()));
+  return able;
+}
+
+std::shared_ptr<workload::driver> with_machines(const fs::path& data,
+                                                const std::shared_ptr<workload::container_driver>& containers) {
+  auto settings = workload::machine_settings{.data = data, .monitor = workload::make_qemu_monitor()};
+  settings.networks = containers->networks();
+  return workload::make_driver_by_kind(containers, workload::make_machine_driver(settings));
+}
+
 ground::ground(const std::string& size) {
   auto pattern = std::string{"/var/tmp/novacron-spec-XXXXXX"};
   top = ::mkdtemp(pattern.data());
@@ -50,7 +69,8 @@ ground::ground(const std::string& size) {
   fs::create_directories(root() / "bin");
   fs::create_directories(root() / "www");
   fs::copy_file("/bin/busybox", root() / "bin/busybox");
-  for (const auto* name : {"sh", "sleep", "cat", "echo", "dd", "yes", "head", "httpd", "rm", "tty", "stty", "true"})
+  for (const auto* name : {"sh", "sleep", "cat", "echo", "dd", "yes", "head", "httpd", "hostname", "id", "ip", "mount",
+                           "poweroff", "rm", "tty", "stty", "true", "touch"})
     fs::create_symlink("busybox", root() / "bin" / name);
   std::ofstream{root() / "www/index.html"} << "hello\n";
 }
@@ -101,15 +121,19 @@ std::vector<std::string> leftovers(const fs::path& data) {
     if (name.find_first_not_of("0123456789") != name.npos)
       continue;
     const auto line = host::read_file(entry.path() / "cmdline").value_or("");
-    if (line.find("dir=" + canonical) != line.npos)
+    auto gone = std::error_code{};
+    const auto lives_in = fs::read_symlink(entry.path() / "cwd", gone).string();
+    if (line.find("dir=" + canonical) != line.npos || lives_in.starts_with(canonical + "/machines/"))
       found.push_back("process " + name);
   }
   if (host::read_file("/proc/self/mounts").value_or("").find(canonical) != std::string::npos)
     found.push_back("mount");
   const auto tag = tag_of(data);
-  const auto group = host::cgroup{host::find_cgroups(), fmt::format("/novacron/{:08x}", tag)};
-  for (const auto& name : group.children())
-    found.push_back("cgroup " + name);
+  for (const auto each : {tag, tag_of(data / "machines")}) {
+    const auto group = host::cgroup{host::find_cgroups(), fmt::format("/novacron/{:08x}", each)};
+    for (const auto& name : group.children())
+      found.push_back("cgroup " + name);
+  }
   for (const auto& name : host::netlink{}.names())
     if (name.starts_with(fmt::format("nv{:08x}", tag)) || name == fmt::format("nova{:08x}", tag))
       found.push_back("device " + name);
@@ -129,7 +153,10 @@ bool eventually(const std::function<bool()>& holds, duration limit) {
 agent_process::~agent_process() {
   cut(false);
   start({});
-  CHECK(eventually([&] { return fs::is_empty(place_.data() / "instances"); }));
+  const auto bare = [&](const char* what) {
+    return !fs::exists(place_.data() / what) || fs::is_empty(place_.data() / what);
+  };
+  CHECK(eventually([&] { return bare("instances") && bare("machines"); }, 120s));
   end();
   CHECK(eventually([&] { return leftovers(place_.data()).empty(); }, 10s));
   for (const auto& each : leftovers(place_.data()))
@@ -178,7 +205,9 @@ void agent_process::cut(bool off) const {
 
 wire::InstanceStatus agent_process::status(const std::string& name) const {
   auto found = wire::InstanceStatus{};
-  found.ParseFromString(host::read_file(place_.data() / "instances" / name / "status.pb").value_or(""));
+  for (const auto* kind : {"instances", "machines"})
+    if (const auto content = host::read_file(place_.data() / kind / name / "status.pb"))
+      found.ParseFromString(*content);
   return found;
 }
 

@@ -5,6 +5,7 @@
 #include "actors/host/process.hpp"
 #include "actors/workload/agent_actor.hpp"
 #include "actors/workload/container_driver.hpp"
+#include "actors/workload/machine_driver.hpp"
 #include "messages/language.hpp"
 
 #include <caf/actor_system.hpp>
@@ -25,6 +26,13 @@ namespace novacron::spec {
 
 /// Whether the scenario that asks can run containers here; says so if not.
 bool can_run();
+
+/// The same for machines: virtual machines, and sandboxes.
+bool can_run_machines();
+
+/// A driver for both, on that data directory and with these containers.
+std::shared_ptr<workload::driver> with_machines(const std::filesystem::path& data,
+                                                const std::shared_ptr<workload::container_driver>& containers);
 
 /// A fresh directory with a busybox root in it; with `size` ("16m") on a disk of its own that has no more room.
 struct ground {
@@ -63,9 +71,10 @@ struct site {
   std::uint64_t revision = 0;
 
   workload::container_settings driven;
+  bool machines = false;
 
-  explicit site(workload::container_settings with = {}, const std::string& disk = {})
-      : place{disk}, driven{std::move(with)} {
+  explicit site(workload::container_settings with = {}, const std::string& disk = {}, bool machines = false)
+      : place{disk}, driven{std::move(with)}, machines{machines} {
     add_language(settings);
     driven.data = place.data();
     begin();
@@ -76,14 +85,15 @@ struct site {
     driver = workload::make_container_driver(driven);
     agent =
         workload::spawn_agent(*system, {.node = "n", .data = place.data(), .report_interval = std::chrono::milliseconds{200}},
-                              driver, workload::access_to(place.root()), {});
+                              machines ? with_machines(place.data(), driver) : driver,
+                              workload::access_to(place.root()), {});
     self = std::make_unique<caf::scoped_actor>(*system);
   }
 
   /// Ends everything it runs, then must have left nothing.
   ~site() {
     assign({});
-    CHECK(eventually([&] { return report().instances().empty(); }));
+    CHECK(eventually([&] { return report().instances().empty(); }, std::chrono::seconds{machines ? 120 : 30}));
     end();
     CHECK(eventually([&] { return leftovers(place.data()).empty(); }, std::chrono::seconds{10}));
     for (const auto& each : leftovers(place.data()))
@@ -129,7 +139,8 @@ struct site {
 
   wire::InstanceStatus await(const std::string& name, const std::function<bool(const wire::InstanceStatus&)>& good) {
     auto last = wire::InstanceStatus{};
-    const auto came = eventually([&] { return good(last = status(name)); });
+    const auto limit = machines ? std::chrono::seconds{240} : std::chrono::seconds{30};
+    const auto came = eventually([&] { return good(last = status(name)); }, limit);
     INFO(last.ShortDebugString());
     CHECK(came);
     return last;

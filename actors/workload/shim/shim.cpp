@@ -1,4 +1,4 @@
-// The shim: one small process per container that outlives novacron.
+// The shim: one small process per container or machine that outlives novacron.
 //
 // It holds the lock of the instance while it lives, runs crun in mount and network namespaces of its own (so that
 // no mount or network of a container can be left behind), keeps the container's output in files of a bounded size,
@@ -14,7 +14,9 @@
 // exit ("CODE OUT_OF_MEMORY CPU_USEC LEASE_OVER" and a second line with words; written by rename).
 
 #include "actors/workload/shim/container_end.hpp"
+#include "actors/workload/shim/lane.hpp"
 #include "actors/workload/shim/lease_page.hpp"
+#include "actors/workload/shim/machine_start.hpp"
 #include "actors/workload/shim/output_log.hpp"
 #include "actors/workload/shim/small_files.hpp"
 
@@ -53,7 +55,6 @@ constexpr int paths_max = 32;
 constexpr int ports_max = 32;
 /// Connections forwarded at a time; further ones wait in the listener's backlog.
 constexpr int streams_max = 256;
-constexpr int block_bytes = 16384;
 constexpr int exit_bytes_max = 2048;
 
 struct port {
@@ -85,6 +86,8 @@ struct settings {
   /// Milliseconds between the signal that asks for the end, and SIGKILL.
   long long grace = 10'000;
   int stop_signal = SIGTERM;
+  /// What it runs instead of a container: the process of a machine, with the file "end" to tell to "end.sock".
+  program machine;
 };
 
 settings set;
@@ -152,7 +155,8 @@ void clean_up() {
       nanosleep(&moment, nullptr);
     }
   remove_tree(path{"crun"}.text, 3);
-  unlink(path{"pid"}.text);
+  for (const char* name : {"pid", "control.sock", "monitor.sock", "end.sock"})
+    unlink(path{name}.text);
 }
 
 // The lease ---------------------------------------------------------------------------------------------------
@@ -234,7 +238,10 @@ void mind_lease(int crun, int container) {
   }
   if (container > 0 && !lease.asked_to_end) {
     lease.asked_to_end = true;
-    kill(container, signal_to_end(container, set.stop_signal));
+    if (*set.machine.file != 0)
+      tell_socket(set.dir, "end.sock", "end");
+    else
+      kill(container, signal_to_end(container, set.stop_signal));
     for (int i = 0; i < set.cgroup_count; ++i)
       thaw(set.cgroups[i]);
   }
@@ -242,16 +249,6 @@ void mind_lease(int crun, int container) {
 }
 
 // Forwarding --------------------------------------------------------------------------------------------------
-
-/// One direction of a forwarded connection.
-struct lane {
-  int from = -1;
-  int to = -1;
-  char* block = nullptr;
-  int begin = 0;
-  int end = 0;
-  bool ended = false;
-};
 
 struct stream {
   int sockets[2] = {-1, -1};
@@ -302,32 +299,6 @@ void watch_stream(stream& x, bool known) {
     watch(x.sockets[side], events, tag(side == 0 ? host_side : inside_side, index), known);
   }
 }
-
-/// Moves what can be moved in one direction; false when the connection is broken.
-bool move(lane& x) {
-  if (!x.ended && x.end < block_bytes) {
-    const ssize_t count = recv(x.from, x.block + x.end, static_cast<size_t>(block_bytes - x.end), MSG_DONTWAIT);
-    if (count < 0 && errno != EAGAIN && errno != EINTR)
-      return false;
-    x.ended = count == 0;
-    x.end += count > 0 ? static_cast<int>(count) : 0;
-  }
-  if (x.end > x.begin) {
-    const ssize_t count =
-        send(x.to, x.block + x.begin, static_cast<size_t>(x.end - x.begin), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count < 0 && errno != EAGAIN && errno != EINTR)
-      return false;
-    x.begin += count > 0 ? static_cast<int>(count) : 0;
-  }
-  if (x.begin == x.end) {
-    x.begin = x.end = 0;
-    if (x.ended)
-      shutdown(x.to, SHUT_WR);
-  }
-  return true;
-}
-
-bool over(const lane& x) { return x.ended && x.begin == x.end; }
 
 void advance(stream& x, uint32_t events) {
   if (x.sockets[0] < 0)
@@ -461,6 +432,33 @@ int start_crun(int out) {
   _exit(127);
 }
 
+/// Runs the machine's process. It is there once the exec went well: nothing else needs to be waited for.
+int start_machine(int out) {
+  char* words[program_words_max + 1];
+  int report[2];
+  if (!read_words(path{set.machine.file}.text, words) || pipe2(report, O_CLOEXEC) != 0)
+    fail("what to run");
+  const int child = fork();
+  if (child == 0)
+    become_program(set.machine, words, set.dir, set.cgroups, set.cgroup_count, out, report[1]);
+  close(report[1]);
+  if (set.machine.link >= 0)
+    close(set.machine.link);
+  int problem = 0;
+  const bool failed = read(report[0], &problem, sizeof problem) == sizeof problem;
+  close(report[0]);
+  errno = failed ? problem : errno;
+  if (failed || child < 0)
+    fail(words[0]);
+  return child;
+}
+
+void note_container(int pid) {
+  char content[64];
+  const int size = text_into(content, sizeof content, "%d %llu\n", pid, start_of(pid));
+  write_by_rename("container", content, size, false);
+}
+
 /// What crun complained about last, without its time stamp and level.
 void crun_complaint(char* into, size_t size) {
   char content[1024] = {};
@@ -490,10 +488,32 @@ int container_started(int status) {
     errno = ENOENT;
     fail("the container's process");
   }
-  char content[64];
-  const int size = text_into(content, sizeof content, "%d %llu\n", pid, start_of(pid));
-  write_by_rename("container", content, size, false);
+  note_container(pid);
   return pid;
+}
+
+/// By the word of the agent in the guest, if it had the time to say one.
+[[noreturn]] void machine_ended(int status, const account& sum) {
+  char content[512] = {}, words[512];
+  const int fd = open(path{"how"}.text, O_RDONLY | O_CLOEXEC);
+  int code = 0, killed = 0, used = 0;
+  if (fd >= 0 && read(fd, content, sizeof content - 1) > 0 && strchr(content, '\n') != nullptr &&
+      sscanf(content, "%d %d%n", &code, &killed, &used) == 2) {
+    char* line = content + used + 1;
+    line[strcspn(line, "\n")] = 0;
+    finish(code, killed != 0, sum.cpu_usec, line);
+  }
+  if (WIFSIGNALED(status)) {
+    const bool out_of_memory = sum.kills > 0 && WTERMSIG(status) == SIGKILL;
+    text_into(words, sizeof words, out_of_memory ? "ran out of memory: the kernel killed its machine"
+                                                 : "its machine was killed by signal %d", WTERMSIG(status));
+    finish(128 + WTERMSIG(status), out_of_memory, sum.cpu_usec, words);
+  }
+  if (WEXITSTATUS(status) == 0)
+    finish(0, false, sum.cpu_usec, "was switched off");
+  last_complaint(path{"complaints"}.text, content, sizeof content);
+  text_into(words, sizeof words, "its machine failed: %s", *content != 0 ? content : "without a word");
+  finish(125, false, sum.cpu_usec, words);
 }
 
 [[noreturn]] void container_ended(int status, int pipe) {
@@ -501,6 +521,8 @@ int container_started(int status) {
   for (pollfd ready = {pipe, POLLIN, 0}; poll(&ready, 1, 500) > 0 && pump(output, pipe);)
     ;
   const account sum = take_account();
+  if (*set.machine.file != 0)
+    machine_ended(status, sum);
   const bool out_of_memory = sum.kills > 0 && WIFSIGNALED(status);
   const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   char words[256];
@@ -533,8 +555,7 @@ void reap(int crun, int& container, int pipe) {
       container_ended(early_status[i], pipe);
 }
 
-[[noreturn]] void serve(int crun, int pipe, int signals) {
-  int container = -1;
+[[noreturn]] void serve(int crun, int container, int pipe, int signals) {
   events_fd = epoll_create1(EPOLL_CLOEXEC);
   watch(signals, EPOLLIN, tag(children, 0));
   watch(pipe, EPOLLIN, tag(container_output, 0));
@@ -586,6 +607,9 @@ bool take(const char* argument) {
   else if (is("address")) set.address = value;
   else if (is("mode")) set.mode = value;
   else if (is("net")) set.net = atoi(value);
+  else if (is("machine")) set.machine.file = value;
+  else if (is("link")) set.machine.link = atoi(value);
+  else if (is("relays")) set.machine.relays = *value == '1';
   else if (is("lock")) set.lock = atoi(value);
   else if (is("segment")) output.segment = atol(value);
   else if (is("segments")) output.segments = atoi(value);
@@ -607,7 +631,7 @@ int run(int count, char** arguments) {
       dprintf(2, "novacron-shim: what is \"%s\"?\n", arguments[i]);
       return 2;
     }
-  for (const int fd : {set.lock, set.net})
+  for (const int fd : {set.lock, set.net, set.machine.link})
     if (fd >= 0)
       fcntl(fd, F_SETFD, FD_CLOEXEC);
   char content[64];
@@ -634,10 +658,13 @@ int run(int count, char** arguments) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0)
     fail("a pipe");
-  const int crun = start_crun(ends[1]);
+  const bool is_machine = *set.machine.file != 0;
+  const int started = is_machine ? start_machine(ends[1]) : start_crun(ends[1]);
+  if (is_machine)
+    note_container(started);
   close(ends[1]);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
-  serve(crun, ends[0], signals);
+  serve(is_machine ? -1 : started, is_machine ? started : -1, ends[0], signals);
 }
 
 int inside(char** arguments) {

@@ -1,0 +1,100 @@
+#include "actors/workload/driver_by_kind.hpp"
+
+#include <mutex>
+#include <utility>
+
+namespace novacron::workload {
+namespace {
+
+class driver_by_kind final : public driver, public std::enable_shared_from_this<driver_by_kind> {
+public:
+  driver_by_kind(std::shared_ptr<driver> containers, std::shared_ptr<driver> machines)
+      : containers_{std::move(containers)}, machines_{std::move(machines)} {}
+
+  std::vector<leftover> sweep() override {
+    auto all = std::vector<leftover>{};
+    for (const auto& each : {machines_, containers_})
+      for (auto& found : each->sweep()) {
+        remember_owner(found.instance.name(), each);
+        all.push_back(std::move(found));
+      }
+    return all;
+  }
+
+  void prepare(const wire::Instance& what, const image_root& image, then<> done) override {
+    const auto kind = what.spec().kind();
+    const auto machine = kind == wire::WORKLOAD_KIND_VM || kind == wire::WORKLOAD_KIND_SANDBOX;
+    const auto& chosen = machine ? machines_ : containers_;
+    remember_owner(what.name(), chosen);
+    chosen->prepare(what, image, std::move(done));
+  }
+  void start(const std::string& name, then<running> done, over end) override {
+    owner(name).start(name, std::move(done), std::move(end));
+  }
+  void adopt(const std::string& name, then<running> done, over end) override {
+    owner(name).adopt(name, std::move(done), std::move(end));
+  }
+  void signal(const std::string& name, int number, then<> done) override {
+    owner(name).signal(name, number, std::move(done));
+  }
+  void pause(const std::string& name, bool paused, then<> done) override {
+    owner(name).pause(name, paused, std::move(done));
+  }
+  void resize(const std::string& name, const wire::Resources& to, then<> done) override {
+    owner(name).resize(name, to, std::move(done));
+  }
+  void stats(const std::string& name, then<usage> done) override { owner(name).stats(name, std::move(done)); }
+  void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) override {
+    owner(name).exec(name, what, std::move(done));
+  }
+  void probe(const std::string& name, const wire::HealthCheck& check, then<> done) override {
+    owner(name).probe(name, check, std::move(done));
+  }
+  void remember(const std::string& name, const wire::InstanceStatus& status) override {
+    owner(name).remember(name, status);
+  }
+  std::filesystem::path logs(const std::string& name) const override { return owner(name).logs(name); }
+  std::shared_ptr<void> when_output(const std::string& name, std::function<void()> what) override {
+    return owner(name).when_output(name, std::move(what));
+  }
+  void destroy(const std::string& name, then<> done) override {
+    owner(name).destroy(name, [self = shared_from_this(), name, done = std::move(done)](outcome<> gone) {
+      if (gone) {
+        const auto lock = std::lock_guard{self->guard_};
+        self->owners_.erase(name);
+      }
+      done(std::move(gone));
+    });
+  }
+  void snapshot(const std::string& name, const std::filesystem::path& into, then<> done) override {
+    owner(name).snapshot(name, into, std::move(done));
+  }
+  void restore(const std::string& name, const std::filesystem::path& from, then<running> done, over end) override {
+    owner(name).restore(name, from, std::move(done), std::move(end));
+  }
+
+private:
+  void remember_owner(const std::string& name, const std::shared_ptr<driver>& who) {
+    const auto lock = std::lock_guard{guard_};
+    owners_[name] = who;
+  }
+  /// Of what nobody has prepared there is nothing, and either driver says so.
+  driver& owner(const std::string& name) const {
+    const auto lock = std::lock_guard{guard_};
+    const auto found = owners_.find(name);
+    return found == owners_.end() ? *containers_ : *found->second;
+  }
+
+  const std::shared_ptr<driver> containers_;
+  const std::shared_ptr<driver> machines_;
+  mutable std::mutex guard_;
+  std::map<std::string, std::shared_ptr<driver>> owners_;
+};
+
+} // namespace
+
+std::shared_ptr<driver> make_driver_by_kind(std::shared_ptr<driver> containers, std::shared_ptr<driver> machines) {
+  return std::make_shared<driver_by_kind>(std::move(containers), std::move(machines));
+}
+
+} // namespace novacron::workload

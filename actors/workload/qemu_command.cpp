@@ -1,0 +1,134 @@
+#include "actors/workload/qemu_command.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace novacron::workload {
+namespace {
+
+using words = std::vector<std::string>;
+
+void add(words& all, std::initializer_list<std::string> more) {
+  all.insert(all.end(), more);
+}
+
+/// A comma ends a value; two of them are one.
+std::string value(const std::string& text) {
+  auto safe = std::string{};
+  for (const auto x : text)
+    safe += x == ',' ? ",," : std::string(1, x);
+  return safe;
+}
+
+std::string device(const machine_plan& x, const std::string& kind) {
+  return kind + (x.small ? "-device" : "-pci");
+}
+
+void add_board(words& all, const machine_plan& x) {
+  const auto* board = x.small ? "microvm,acpi=on,pit=off,pic=off,isa-serial=off,rtc=on" : "q35,vmport=off,smm=off";
+  add(all, {"-M", fmt::format("{},memory-backend=memory", board)});
+  // A larger buffer for translated code costs memory of the host, a smaller one 60 ms at the start.
+  add(all, {"-accel", x.accelerated ? "kvm" : fmt::format("tcg,thread=multi,tb-size={}", x.small ? 64 : 128)});
+  add(all, {"-cpu", x.accelerated ? "host" : "max", "-smp", std::to_string(x.cpus)});
+  const auto memory = x.memory_bytes >> 20;
+  // Shared, so that the memory of a machine that runs can be read from outside.
+  add(all, {"-m", fmt::format("{}M", memory), "-object",
+            fmt::format("memory-backend-memfd,id=memory,size={}M,share=on", memory)});
+  if (x.small)
+    add(all, {"-global", "virtio-mmio.force-legacy=false", "-no-reboot"});
+}
+
+void add_kernel(words& all, const machine_plan& x) {
+  if (x.kernel.empty())
+    return;
+  add(all,
+      {"-kernel", x.kernel, "-initrd", x.initial_files, "-append", fmt::format("{}", fmt::join(x.kernel_words, " "))});
+}
+
+void add_disks(words& all, const machine_plan& x) {
+  for (auto i = std::size_t{0}; i < x.disks.size(); ++i) {
+    const auto& each = x.disks[i];
+    const auto layered = each.format == machine_disk::layout::layered;
+    add(all, {"-blockdev", fmt::format("driver={},node-name=disk{},read-only={},{}file.driver=file,file.filename={}",
+                                       layered ? "qcow2" : "raw", i, each.read_only ? "on" : "off",
+                                       layered ? "" : "discard=unmap,", value(each.file))});
+    const auto boots = x.kernel.empty() && i == 0 ? ",bootindex=0" : "";
+    add(all, {"-device", fmt::format("{},drive=disk{},serial={}{}", device(x, "virtio-blk"), i, each.serial, boots)});
+  }
+}
+
+void add_ports(words& all, const machine_plan& x) {
+  if (x.ports.empty())
+    return;
+  add(all, {"-device", device(x, "virtio-serial")});
+  for (auto i = std::size_t{0}; i < x.ports.size(); ++i) {
+    const auto& each = x.ports[i];
+    auto line = std::string{"log"};
+    if (each.kind != machine_port::end::log) {
+      line = fmt::format("port{}", i);
+      const auto* more = each.kind == machine_port::end::socket ? ",server=on,wait=off" : "";
+      const auto* kind = each.kind == machine_port::end::socket ? "socket" : "file";
+      add(all, {"-chardev", fmt::format("{},id={},path={}{}", kind, line, value(each.file), more)});
+    }
+    add(all, {"-device", fmt::format("virtserialport,chardev={},name={}", line, each.name)});
+  }
+}
+
+void add_network(words& all, const machine_plan& x) {
+  if (x.network.how == machine_network::kind::none)
+    return;
+  auto link = fmt::format("tap,id=link,fd={}", machine_link_descriptor);
+  if (x.network.how == machine_network::kind::relayed) {
+    link = "user,id=link";
+    for (const auto& [host, inside] : x.network.ports)
+      link += fmt::format(",hostfwd=tcp::{}-:{}", host, inside);
+  }
+  add(all, {"-netdev", link, "-device",
+            fmt::format("{},netdev=link,mac={}", device(x, "virtio-net"), x.network.hardware_address)});
+}
+
+/// What a whole computer has besides: places for devices that come later, chance, and memory that can be taken back.
+void add_rest(words& all, const machine_plan& x) {
+  if (x.small)
+    return;
+  for (const auto* place : {"1", "2"})
+    add(all, {"-device", fmt::format("pcie-root-port,id=place{0},chassis={0}", place)});
+  add(all, {"-object", "rng-random,id=chance,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=chance"});
+  add(all, {"-device", "virtio-balloon-pci,id=balloon"});
+}
+
+} // namespace
+
+machine_command qemu_command(const std::string& program, const machine_plan& x) {
+  auto made = machine_command{};
+  auto& all = made.words;
+  add(all, {program, "-name", value(x.name), "-nodefaults", "-no-user-config", "-display", "none"});
+  // It starts nothing, becomes nobody else, and changes no limit.
+  add(all, {"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
+  add_board(all, x);
+  add_kernel(all, x);
+  const auto logs = [](const machine_port& port) { return port.kind == machine_port::end::log; };
+  if (x.console || std::ranges::any_of(x.ports, logs))
+    add(all, {"-add-fd", fmt::format("fd={},set=1", machine_log_descriptor), "-chardev",
+              "file,id=log,path=/dev/fdset/1,append=on"});
+  if (x.console)
+    add(all, {"-serial", "chardev:log"});
+  add_disks(all, x);
+  add_ports(all, x);
+  add_network(all, x);
+  add_rest(all, x);
+  add(all, {"-qmp", fmt::format("unix:{},server=on,wait=off", qemu_monitor_socket)});
+  made.end_socket = qemu_end_socket;
+  // Where the agent listens for the end, that is its port; else the second monitor stands in for the power button.
+  const auto agent = std::ranges::find(x.ports, std::string{qemu_end_socket}, &machine_port::file);
+  if (agent != x.ports.end()) {
+    made.end_words = "stop\n";
+    return made;
+  }
+  add(all, {"-qmp", fmt::format("unix:{},server=on,wait=off", qemu_end_socket)});
+  made.end_words = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_powerdown\"}\n";
+  return made;
+}
+
+} // namespace novacron::workload

@@ -1,0 +1,15 @@
+#pragma once
+
+/// Writes down a machine as the command line of QEMU.
+
+#include "actors/workload/machine.hpp"
+
+namespace novacron::workload {
+
+/// The two sockets at which QEMU takes orders: one for the driver, one for whoever must end the machine without it.
+constexpr auto qemu_monitor_socket = "monitor.sock";
+constexpr auto qemu_end_socket = "end.sock";
+
+machine_command qemu_command(const std::string& program, const machine_plan& plan);
+
+} // namespace novacron::workload

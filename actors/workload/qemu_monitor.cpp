@@ -1,0 +1,87 @@
+#include "actors/workload/qemu_monitor.hpp"
+
+#include "actors/workload/qemu_command.hpp"
+#include "actors/workload/qmp.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace novacron::workload {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Chosen: what QEMU has not answered by then it will not; it answers in milliseconds, also on a busy host.
+constexpr auto patience = 5s;
+
+bool is_on_path(const std::string& program) {
+  const auto* places = std::getenv("PATH");
+  auto words = std::istringstream{places != nullptr ? places : "/usr/bin:/bin"};
+  for (auto place = std::string{}; std::getline(words, place, ':');)
+    if (::access((std::filesystem::path{place} / program).c_str(), X_OK) == 0)
+      return true;
+  return false;
+}
+
+class qemu_control final : public machine_control {
+public:
+  explicit qemu_control(std::shared_ptr<qmp_client> client) : client_{std::move(client)} {}
+
+  void pause(bool paused, then<> done) override { ask(paused ? "stop" : "cont", {}, std::move(done)); }
+  void press_power(then<> done) override { ask("system_powerdown", {}, std::move(done)); }
+  void give_memory(std::uint64_t bytes, then<> done) override {
+    ask("balloon", fmt::format("{{\"value\":{}}}", bytes), std::move(done));
+  }
+
+private:
+  void ask(const std::string& command, const std::string& arguments, then<> done) {
+    client_->ask(command, arguments, patience, [done = std::move(done)](outcome<std::string> x) {
+      done(x ? outcome<>{nothing{}} : outcome<>{x.why()});
+    });
+  }
+
+  std::shared_ptr<qmp_client> client_;
+};
+
+class qemu_monitor final : public machine_monitor {
+public:
+  explicit qemu_monitor(std::string program) : program_{std::move(program)} {}
+
+  std::string lack() const override {
+    if (!is_on_path(program_))
+      return program_ + " is not installed (apt-get install qemu-system-x86)";
+    return is_on_path("qemu-img") ? "" : "qemu-img is not installed (apt-get install qemu-utils)";
+  }
+
+  machine_command command(const machine_plan& plan) const override { return qemu_command(program_, plan); }
+
+  void open(host::loop& loop, const std::filesystem::path& directory,
+            then<std::shared_ptr<machine_control>> done) const override {
+    const auto fd = connect_in(directory, qemu_monitor_socket);
+    if (fd < 0)
+      return done(trouble{fault::unreachable, "the machine's monitor does not listen"});
+    auto client = qmp_client::open(loop, fd, nullptr);
+    client->ask("query-status", {}, patience, [client, done = std::move(done)](outcome<std::string> x) {
+      if (!x)
+        return done(x.why());
+      done(std::shared_ptr<machine_control>{std::make_shared<qemu_control>(client)});
+    });
+  }
+
+private:
+  std::string program_;
+};
+
+} // namespace
+
+std::shared_ptr<const machine_monitor> make_qemu_monitor(std::string program) {
+  return std::make_shared<qemu_monitor>(std::move(program));
+}
+
+} // namespace novacron::workload
