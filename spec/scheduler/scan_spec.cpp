@@ -53,7 +53,7 @@ SCENARIO("every width of vectors finds the same bits") {
         score_nodes(view, x, from, count, found.data(), width);
         CAPTURE(count);
         CAPTURE(static_cast<int>(width));
-        CHECK(std::memcmp(found.data(), plain.data(), count * sizeof(float)) == 0);
+        CHECK((count == 0 || std::memcmp(found.data(), plain.data(), count * sizeof(float)) == 0));
         CHECK(sum_nodes(view, from, count, width) ==
               doctest::Approx(sum_nodes(view, from, count, vector_width::scalar)).epsilon(0.001));
       }
