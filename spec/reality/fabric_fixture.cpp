@@ -227,6 +227,12 @@ bool live_fabric::logged(const std::string& node, const std::string& text) const
   return host::read_file(fabric_->log_of(node)).value_or("").find(text) != std::string::npos;
 }
 
+double resident_mb(pid_t pid) {
+  const auto status = host::read_file(fmt::format("/proc/{}/status", pid)).value_or("");
+  const auto at = status.find("VmRSS:");
+  return at == status.npos ? 0 : std::stod(status.substr(at + 6)) / 1024;
+}
+
 double live_fabric::metric(const std::string& node, const std::string& line) const {
   auto text = std::istringstream{ask(node).get("/metrics")};
   for (auto each = std::string{}; std::getline(text, each);)

@@ -25,6 +25,16 @@ std::uint16_t free_port();
 bool eventually(const std::function<bool()>& holds, std::chrono::nanoseconds limit);
 double seconds_since(std::chrono::steady_clock::time_point begin);
 
+/// Of a process; 0 when it is gone.
+double resident_mb(pid_t pid);
+
+/// Sanitizers keep what was freed, and unoptimized code is large: then sizes mean nothing.
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr auto is_fast_build = true;
+#else
+constexpr auto is_fast_build = false;
+#endif
+
 /// "name = \"edge-1\"..." of one node; the first node of a fabric is its controller.
 struct wanted_node {
   std::string name;

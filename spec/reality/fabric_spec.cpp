@@ -165,18 +165,6 @@ std::set<std::string> metric_names(const std::string& text) {
 }
 
 /// Resident memory that no other process shares, and all of it, in MB.
-double resident_mb(pid_t pid) {
-  const auto status = host::read_file(fmt::format("/proc/{}/status", pid)).value_or("");
-  const auto at = status.find("VmRSS:");
-  return at == status.npos ? 0 : std::stod(status.substr(at + 6)) / 1024;
-}
-
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-constexpr auto is_fast_build = true;
-#else
-constexpr auto is_fast_build = false;
-#endif
-
 } // namespace
 
 SCENARIO("whatever process is killed, each workload runs exactly as often as asked for") {
@@ -277,9 +265,9 @@ SCENARIO("each role can be watched by Prometheus, and is small while it is idle"
   auto known = std::set<std::string>{};
   for (const auto& fabric : fabrics)
     for (const auto& node : fabric->nodes()) {
-      const auto size = resident_mb(fabric->process_of(node));
+      const auto size = spec::resident_mb(fabric->process_of(node));
       std::printf("%s: %.1f MB resident when idle\n", node.c_str(), size);
-      if (is_fast_build && node == "edge-1")
+      if (spec::is_fast_build && node == "edge-1")
         CHECK(size <= 20);
       fabric->ask(node).get("/metrics"); // so that a request has been counted
       const auto text = fabric->ask(node).get("/metrics");
