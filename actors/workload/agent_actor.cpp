@@ -60,6 +60,8 @@ struct agent_state {
   /// Something changed that no report has said yet.
   bool unsaid = false;
   bool reporting = false;
+  /// Reports that were not answered since the last one that was.
+  unsigned failures = 0;
   agent_numbers seen;
 };
 
@@ -127,6 +129,16 @@ void confirmed(self_pointer self, duration sent) {
   mind_leases(self);
 }
 
+/// After a report that nobody answered: short while a leader may be about to be found, then twice as long each time, up
+/// to the interval of reports. A lone node is to be as quiet as any other.
+duration pause_after(const agent_state& s) {
+  constexpr auto shortest = duration{250ms};
+  constexpr auto short_ones = 8u;
+  constexpr auto doublings_max = 16u;
+  const auto doublings = s.failures < short_ones ? 0u : std::min(s.failures - short_ones, doublings_max);
+  return std::min(shortest * (1u << doublings), std::max(shortest, s.settings.report_interval));
+}
+
 /// One report is on its way at a time; what changes meanwhile goes into the next, which follows at once.
 void send_report(self_pointer self) {
   auto& s = self->state;
@@ -135,20 +147,25 @@ void send_report(self_pointer self) {
   s.reporting = true;
   s.unsaid = false;
   s.reported = self->state.settings.since_boot();
-  const auto over = [self] {
-    self->state.reporting = false;
-    if (self->state.unsaid)
-      send_report(self);
-  };
   self->request(s.report_to, 2s, report(self))
       .then(
-            [self, over, sent = s.reported](const wire::Done&) {
+            [self, sent = s.reported](const wire::Done&) {
+              self->state.failures = 0;
               confirmed(self, sent);
-              over();
+              self->state.reporting = false;
+              if (self->state.unsaid)
+                send_report(self);
             },
-            [self, over](const caf::error&) {
-              self->state.unsaid = true;
-              later(self, 250ms, over);
+            [self](const caf::error&) {
+              auto& now = self->state;
+              now.unsaid = true;
+              now.reporting = false;
+              const auto pause = pause_after(now);
+              later(self, pause, [self, failure = ++now.failures] {
+                // Unless something has been answered meanwhile, or has failed again and waits for a pause of its own.
+                if (self->state.failures == failure && self->state.unsaid)
+                  send_report(self);
+              });
             });
 }
 
