@@ -5,6 +5,7 @@
 #include "actors/node/bench_decisions.hpp"
 #include "actors/node/bench_messages.hpp"
 #include "actors/node/bench_migration.hpp"
+#include "actors/node/bench_placements.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/node/doctor.hpp"
 #include "actors/node/doctor_probe.hpp"
@@ -127,7 +128,21 @@ figures packing_bench(const shell::invocation& flags) {
   return scheduler::bench_packing(options);
 }
 
-figures scheduler_bench(const shell::invocation& flags, const std::string&) {
+figures placements_bench(const shell::invocation& flags, const std::string& program) {
+  const auto place = scratch{flags.get("scratch", "/var/tmp")};
+  auto options = bench_placements_options{};
+  options.program = {program, "ledger-server"};
+  options.directory = place.path();
+  options.nodes = static_cast<std::uint32_t>(flags.number("nodes", options.nodes));
+  options.workloads = static_cast<std::uint32_t>(flags.number("workloads", options.workloads));
+  options.outstanding = static_cast<std::uint32_t>(flags.number("outstanding", options.outstanding));
+  options.workload = flags.get("workload", options.workload);
+  return bench_placements(options);
+}
+
+figures scheduler_bench(const shell::invocation& flags, const std::string& program) {
+  if (flags.has("end-to-end") || flags.has("workload"))
+    return placements_bench(flags, program);
   if (auto found = bench_decisions(flags))
     return *found;
   if (flags.has("pods"))
