@@ -42,22 +42,28 @@ crew::crew(std::function<void(std::function<void()>)> runner) : state_{std::make
 }
 
 crew::~crew() {
+  end();
+}
+
+void crew::end() {
   {
     const auto lock = std::lock_guard{state_->guard};
     state_->over = true;
+    state_->changed.notify_all();
   }
-  state_->changed.notify_all();
   for (auto& thread : state_->threads)
     thread.join();
+  state_->threads.clear();
 }
 
 void crew::give(std::function<void()> work) {
   if (state_->runner)
     return state_->runner(std::move(work));
-  {
-    const auto lock = std::lock_guard{state_->guard};
-    state_->waiting.push_back(std::move(work));
-  }
+  // Told with the guard held: once it is free, whoever ends this crew may also free it.
+  const auto lock = std::lock_guard{state_->guard};
+  if (state_->over)
+    return;
+  state_->waiting.push_back(std::move(work));
   state_->changed.notify_one();
 }
 

@@ -102,13 +102,18 @@ loop::loop() : state_{std::make_unique<state>()} {
   state_->thread = std::thread{[s = state_.get()] { s->run(); }};
 }
 
-loop::~loop() {
+void loop::end() {
   {
     const auto lock = std::lock_guard{state_->guard};
     state_->over = true;
   }
   state_->nudge();
-  state_->thread.join();
+  if (state_->thread.joinable())
+    state_->thread.join();
+}
+
+loop::~loop() {
+  end();
   ::close(state_->wake);
   ::close(state_->epoll);
 }

@@ -17,10 +17,13 @@ public:
   using task = std::function<void()>;
 
   loop();
-  /// Stops the thread; callbacks that have not run are dropped.
   ~loop();
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
+
+  /// Stops the thread; callbacks that have not run are dropped, and none runs later. From another thread only, and
+  /// before anything goes that callbacks use; the destructor does what is left of it.
+  void end();
 
   /// Calls `what` whenever `fd` has one of `events` (EPOLLIN, EPOLLOUT, ...). The caller keeps owning `fd`.
   /// Watching an fd again replaces its events and callback.

@@ -100,6 +100,9 @@ public:
 
   /// Leaves no empty groups; those of containers that run on are not empty.
   ~crun_driver() override {
+    // Each gives the other work.
+    crew_.end();
+    loop_.end();
     for (const auto& group : layout_.groups(fmt::format("/novacron/{:08x}", tag_)))
       ::rmdir(group.c_str());
   }
@@ -212,7 +215,6 @@ private:
   std::shared_ptr<host::networks> networks_;
   host::loop loop_;
   output_watch output_{loop_};
-  /// Last, so that its threads end before what they use.
   host::crew crew_{2};
 };
 

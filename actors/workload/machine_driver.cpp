@@ -94,6 +94,9 @@ public:
       held_.clear();
     }
     closed.clear();
+    // Each gives the other work.
+    crew_.end();
+    loop_.end();
     for (const auto& group : layout_.groups(fmt::format("/novacron/{:08x}", tag_)))
       ::rmdir(group.c_str());
   }
@@ -212,7 +215,6 @@ private:
   bool closing_ = false;
   host::loop loop_;
   output_watch output_{loop_};
-  /// Last, so that its threads end before what they use.
   host::crew crew_{2};
 };
 

@@ -29,7 +29,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin);
 double resident_mb(pid_t pid);
 
 /// Sanitizers keep what was freed, and unoptimized code is large: then sizes mean nothing.
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__OPTIMIZE__) && !defined(NOVACRON_SANITIZED)
 constexpr auto is_fast_build = true;
 #else
 constexpr auto is_fast_build = false;
