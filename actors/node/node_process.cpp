@@ -117,6 +117,10 @@ public:
     for (const auto* why : {"bad_token", "no_descriptors", "routed", "stray", "too_large", "too_many", "too_slow"})
       refusals(why);
     denied_->replace(read_deny_list(self_.data_dir / "trust"));
+  }
+
+  /// Starts its actors. Throws std::runtime_error; those that run by then are ended as at any other end.
+  void begin() {
     transport_ = host::spawn_tls_middleman(system_, loop_, transport_hooks());
     rooms_ = std::make_unique<node_rooms>(room_surroundings{system_, loop_, names_, options_.settings, self_, options_.program,
                                                             facts_, denied_, numbers_,
@@ -296,6 +300,7 @@ int run_node(const process_options& options) {
     const auto lock = node_lock{self.data_dir};
     provide_credentials(options, self);
     auto node = std::make_unique<running_node>(options);
+    node->begin();
     const auto why = live(*node, systemd);
     systemd.stopping("leaving");
     host::log_info("node", "{} leaves ({}); its workloads run on", self.name, why == SIGINT ? "interrupted" : "asked to end");

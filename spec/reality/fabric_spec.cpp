@@ -6,14 +6,18 @@
 #include "actors/host/files.hpp"
 #include "actors/host/process.hpp"
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <fmt/ranges.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <regex>
 #include <set>
@@ -166,6 +170,28 @@ std::set<std::string> metric_names(const std::string& text) {
 
 /// Resident memory that no other process shares, and all of it, in MB.
 } // namespace
+
+SCENARIO("a node whose port somebody else has says so and ends") {
+  const auto port = spec::free_port();
+  const auto holder = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  auto where = sockaddr_in{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(port);
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(holder, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0);
+  REQUIRE(::listen(holder, 1) == 0);
+  auto pattern = (fs::temp_directory_path() / "novacron-port-XXXXXX").string();
+  const auto place = fs::path{::mkdtemp(pattern.data())};
+  std::ofstream{place / "nodes.toml"}
+      << fmt::format("[[node]]\nname = \"cloud-1\"\nrole = \"cloud\"\nlisten = \"127.0.0.1:{}\"\n", port);
+  const auto command = fmt::format("cd {0} && timeout -s KILL 20 {1} dev --data-dir={0}/data >out 2>&1", place.string(), NOVACRON);
+  const auto status = std::system(command.c_str());
+  const auto out = host::read_file(place / "out").value_or("");
+  CHECK_MESSAGE(WEXITSTATUS(status) == 1, out);
+  CHECK_MESSAGE(out.find(fmt::format("cannot listen on 127.0.0.1:{}; is another node using it?", port)) != out.npos, out);
+  ::close(holder);
+  fs::remove_all(place);
+}
 
 SCENARIO("whatever process is killed, each workload runs exactly as often as asked for") {
   if (cannot_run("kills of the processes of a fabric"))
