@@ -1,5 +1,7 @@
 #include "actors/host/networks.hpp"
 
+#include "actors/host/way_out.hpp"
+
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -77,14 +79,22 @@ networks::~networks() {
       line.remove(device(unused.address));
     const auto ours = fmt::format("nv{:08x}.", tag_);
     const auto names = line.names();
-    if (std::ranges::none_of(names, [&](const std::string& x) { return x.starts_with(ours); }))
+    if (std::ranges::none_of(names, [&](const std::string& x) { return x.starts_with(ours); })) {
       line.remove(bridge());
+      close_way_out(bridge());
+    }
   } catch (const std::system_error&) {
     // Without the right to remove it the bridge stays; the next start of the node finds it.
   }
 }
 
-std::string networks::bridge() const { return fmt::format("nova{:08x}", tag_); }
+void networks::open_way_out() const {
+  host::open_way_out(bridge(), base_);
+}
+
+std::string networks::bridge() const {
+  return fmt::format("nova{:08x}", tag_);
+}
 
 std::string networks::device(const ipv4& address) const {
   return fmt::format("nv{:08x}.{}", tag_, address.address - base_.address);

@@ -51,13 +51,17 @@ class networks {
 public:
   /// `tag` tells nodes on one machine apart; bridge and devices are named after it.
   networks(std::uint32_t tag, ipv4 base, unsigned ready);
-  /// Removes the bridge unless a container of ours is still on it.
+  /// Removes the bridge, and the way out of it, unless a container of ours is still on it.
   ~networks();
+
+  /// Lets what is on the bridge reach beyond this host. Blocks for some 20 ms. Throws std::system_error when this host
+  /// cannot.
+  void open_way_out() const;
 
   /// Says that `address` belongs to an instance that is there already.
   void claim(const ipv4& address);
-  /// Makes namespaces ahead from now on. Not before all that is there was claimed: one would be made at the address of a
-  /// container that runs, and take its device away.
+  /// Makes namespaces ahead from now on. Not before all that is there was claimed: one would be made at the address of
+  /// a container that runs, and take its device away.
   void begin();
   /// A namespace; with `wanted` one with that address. Throws std::system_error.
   network take(std::optional<ipv4> wanted = {});

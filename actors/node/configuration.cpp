@@ -164,6 +164,7 @@ private:
             into.workloads_said = true;
             read_.boolean(x.workloads)(value, key);
           }},
+         {"masquerade", read_.boolean(x.masquerade)},
          {"mounts", [&](const written& value, const std::string& key) {
             x.mounts.clear();
             read_.list(value, key, "must be a list of absolute paths", [&](const written& item, const std::string&) {

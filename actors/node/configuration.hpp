@@ -94,6 +94,8 @@ struct node_settings {
   bool workloads = true;
   /// Directories of this host that workloads may mount.
   std::vector<std::filesystem::path> mounts;
+  /// Whether its containers and machines reach beyond it, under its address.
+  bool masquerade = true;
 
   bool is_controller() const { return role == "cloud" || role == "hybrid"; }
 };

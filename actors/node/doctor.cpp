@@ -148,6 +148,27 @@ diagnosis network(const symptoms& x) {
   return {"network", grade::good, "namespaces and veth pairs work", {}};
 }
 
+diagnosis way_out(const symptoms& x) {
+  if (x.nft.empty())
+    return {"way out", grade::limited, "no nft: containers and machines on a bridge reach nothing beyond this host",
+            "apt-get install nftables"};
+  if (!x.masquerades)
+    return {"way out", grade::limited, "not tried: network namespaces need CAP_SYS_ADMIN",
+            "run novacron doctor as root"};
+  if (x.masquerades == false)
+    return {"way out", grade::limited,
+            "the kernel refuses to masquerade: containers and machines on a bridge reach nothing beyond this host",
+            "modprobe nft_masq"};
+  if (x.name_servers.empty())
+    return {"way out", grade::limited, "no name server beyond loopback: containers and machines resolve no names",
+            "name one in /etc/resolv.conf"};
+  return {"way out",
+          grade::good,
+          fmt::format("containers and machines reach beyond this host and ask {} for names",
+                      fmt::join(x.name_servers, ", ")),
+          {}};
+}
+
 diagnosis tun(const symptoms& x) {
   if (x.tun)
     return {"tun", grade::good, "/dev/net/tun opens", {}};
@@ -275,9 +296,9 @@ std::string to_string(grade x) {
 }
 
 std::vector<diagnosis> diagnose(const symptoms& x) {
-  auto all = std::vector{kernel(x),  machine(x), capabilities(x), cgroups(x), overlay(x),     crun(x),
-                         network(x), tun(x),     kvm(x),          qemu(x),    criu(x),        disk(x),
-                         sync(x),    clock(x),   limits(x),       redis(x),   certificates(x)};
+  auto all = std::vector{kernel(x),  machine(x), capabilities(x), cgroups(x), overlay(x), crun(x),
+                         network(x), way_out(x), tun(x),          kvm(x),     qemu(x),    criu(x),
+                         disk(x),    sync(x),    clock(x),        limits(x),  redis(x),   certificates(x)};
   for (auto& one : ports(x))
     all.push_back(std::move(one));
   return all;

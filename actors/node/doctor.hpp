@@ -36,7 +36,8 @@ struct kvm_trial {
   std::string trouble;
 };
 
-/// Whether guests should run on KVM: hosts exist where it opens, and a guest takes a thousand times as long as it should.
+/// Whether guests should run on KVM: hosts exist where it opens, and a guest takes a thousand times as long as it
+/// should.
 bool is_usable(const kvm_trial& x);
 
 struct port_trial {
@@ -76,6 +77,12 @@ struct symptoms {
   std::optional<bool> veth;
   bool ip_tool = false;
   bool tun = false;
+  /// First line of `nft --version`.
+  std::string nft;
+  /// Whether the rules of a bridge's way out could be loaded; nothing when it was not tried.
+  std::optional<bool> masquerades;
+  /// What containers and machines can ask for names.
+  std::vector<std::string> name_servers;
   std::string data_dir;
   std::uint64_t disk_free_bytes = 0;
   std::uint64_t disk_total_bytes = 0;

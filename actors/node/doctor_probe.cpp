@@ -2,8 +2,10 @@
 
 #include "actors/host/certificate.hpp"
 #include "actors/host/process.hpp"
+#include "actors/host/resolver.hpp"
 #include "actors/host/secure_file.hpp"
 #include "actors/host/tls.hpp"
+#include "actors/host/way_out.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/workload/machine_files.hpp"
 
@@ -140,6 +142,8 @@ void look_at_tools(symptoms& x) {
   if (const auto kernel = workload::find_guest_kernel())
     x.guest_kernel = kernel->version;
   x.vsock = ::access("/dev/vhost-vsock", R_OK | W_OK) == 0;
+  x.nft = version_of("nft");
+  x.name_servers = host::find_resolver().servers;
   x.tun = owned_fd{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)}.fd >= 0;
 }
 
@@ -154,6 +158,8 @@ void look_at_namespaces(symptoms& x) {
   if (*x.network_namespace && x.ip_tool)
     x.veth =
         succeeds({"unshare", "--net", "ip", "link", "add", "nvdoctor0", "type", "veth", "peer", "name", "nvdoctor1"});
+  if (*x.network_namespace && !x.nft.empty())
+    x.masquerades = succeeds({"unshare", "--net", "nft", host::way_out_rules("nvdoctor0", {0x0a400000, 22})});
   const auto* script = "set -e; mount --make-rprivate /; mount -t tmpfs none \"$1\"; cd \"$1\"; mkdir l u w m; "
                        "mount -t overlay -o lowerdir=l,upperdir=u,workdir=w overlay m; umount m";
   auto pattern = (std::filesystem::temp_directory_path() / "novacron-doctor-XXXXXX").string();

@@ -43,6 +43,7 @@ node_rooms::node_rooms(room_surroundings around) : around_{std::move(around)} {
     auto settings = workload::container_settings{};
     settings.data = around_.self.data_dir;
     settings.mountable = around_.self.mounts;
+    settings.masquerade = around_.self.masquerade;
     const auto containers = workload::make_container_driver(settings);
     auto wanted = workload::machine_settings{};
     wanted.data = around_.self.data_dir;

@@ -183,7 +183,7 @@ const std::map<std::string, std::string>& single_settings() {
     auto made = std::map<std::string, std::string>{};
     for (const std::string key : {"fabric.name", "cache.redis", "log.level", "log.format", "scheduler.patience",
                                   "scheduler.policy", "trust.life", "name", "role", "listen", "api", "ledger", "join",
-                                  "address", "zone", "region", "data_dir", "workloads", "mounts"}) {
+                                  "address", "zone", "region", "data_dir", "workloads", "masquerade", "mounts"}) {
       auto variable = "NOVACRON_" + key;
       std::transform(variable.begin(), variable.end(), variable.begin(), [](char c) {
         return c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

@@ -37,6 +37,7 @@ std::vector<command> own_commands() {
                  {"zone", 0, "ZONE", "where it is, for spreading"},
                  {"region", 0, "REGION", "where its zone is"},
                  {"workloads", 0, "YES", "whether it runs workloads", kind::choice, {"true", "false"}},
+                 {"masquerade", 0, "YES", "whether what it runs reaches beyond it", kind::choice, {"true", "false"}},
                  {"mounts", 0, "DIR,...", "directories that workloads may mount", kind::file},
                  {"fabric-name", 0, "NAME", "of the fabric it begins"},
                  {"cache-redis", 0, "HOST:PORT", "or unix:/PATH: a Redis as cache instead of the embedded one"},

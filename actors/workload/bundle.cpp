@@ -32,7 +32,7 @@ json mount_of(const char* target, const char* type, const char* source, json opt
   return {{"destination", target}, {"type", type}, {"source", source}, {"options", std::move(options)}};
 }
 
-json mounts(const wire::Program& program, bool host_network) {
+json mounts(const wire::WorkloadSpec& spec, const bundle_options& options) {
   auto all = json::array({
       mount_of("/proc", "proc", "proc", json::array({"nosuid", "noexec", "nodev"})),
       mount_of("/dev", "tmpfs", "tmpfs", json::array({"nosuid", "strictatime", "mode=755", "size=65536k"})),
@@ -43,10 +43,15 @@ json mounts(const wire::Program& program, bool host_network) {
       mount_of("/sys", "sysfs", "sysfs", json::array({"nosuid", "noexec", "nodev", "ro"})),
       mount_of("/sys/fs/cgroup", "cgroup", "cgroup", json::array({"nosuid", "noexec", "nodev", "relatime", "ro"})),
   });
-  if (host_network)
-    for (const auto* file : {"/etc/resolv.conf", "/etc/hosts"})
-      all.push_back(mount_of(file, "bind", file, json::array({"bind", "ro", "nosuid", "nodev"})));
-  for (const auto& each : program.mounts())
+  // Its own may be changed from inside, as some images do when they start; the host's may not.
+  const auto own = json::array({"bind", "rw", "nosuid", "nodev", "noexec"});
+  const auto of_host = json::array({"bind", "ro", "nosuid", "nodev"});
+  for (const std::string file : {"hosts", "resolv.conf"})
+    if (options.host_network)
+      all.push_back(mount_of(("/etc/" + file).c_str(), "bind", ("/etc/" + file).c_str(), of_host));
+    else if (file == "hosts" || spec.network().mode() != "none")
+      all.push_back(mount_of(("/etc/" + file).c_str(), "bind", (options.network_files + "/" + file).c_str(), own));
+  for (const auto& each : spec.program().mounts())
     all.push_back(mount_of(each.target().c_str(), "bind", each.source().c_str(),
                            json::array({"rbind", "rprivate", each.read_only() ? "ro" : "rw", "nosuid", "nodev"})));
   return all;
@@ -175,7 +180,7 @@ std::string bundle_config(const wire::WorkloadSpec& spec, const process_argument
       {"root", {{"path", options.root}, {"readonly", program.read_only_root()}}},
       {"hostname", options.hostname},
       {"annotations", {{"org.opencontainers.image.stopSignal", std::to_string(options.stop_signal)}}},
-      {"mounts", mounts(program, options.host_network)},
+      {"mounts", mounts(spec, options)},
       {"linux",
        {{"cgroupsPath", options.cgroup_path},
         {"resources", limits(spec.resources(), options.pids_max)},
@@ -191,6 +196,11 @@ std::string bundle_config(const wire::WorkloadSpec& spec, const process_argument
         {"readonlyPaths", {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}}},
   };
   return config.dump(1);
+}
+
+std::string hosts_file(const std::string& hostname, const std::string& address) {
+  return "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" +
+         (address.empty() ? "127.0.1.1" : address) + '\t' + hostname + '\n';
 }
 
 std::string resize_config(const std::string& config, const wire::Resources& to) {

@@ -21,6 +21,8 @@ struct bundle_options {
   std::uint32_t pids_max = 4096;
   /// Whether the container shares the host's network; decides nothing else, the shim enters the namespace.
   bool host_network = false;
+  /// Where `hosts` and, unless it has no network, `resolv.conf` for a network of its own are.
+  std::string network_files;
   int stop_signal = 15;
   /// Open files per process; must not be above what this host allows.
   std::uint64_t files_max = 65536;
@@ -42,6 +44,9 @@ std::string refuse_container(const wire::WorkloadSpec& spec, const process_argum
 /// The config.json. Depends on nothing but its arguments.
 std::string bundle_config(const wire::WorkloadSpec& spec, const process_arguments& process,
                           const bundle_options& options);
+
+/// The hosts(5) of a container; `address` is empty if it has no network.
+std::string hosts_file(const std::string& hostname, const std::string& address);
 
 /// The same configuration with other limits; 0 leaves a value as it is.
 std::string resize_config(const std::string& config, const wire::Resources& to);

@@ -6,6 +6,7 @@
 #include "actors/host/loop.hpp"
 #include "actors/host/networks.hpp"
 #include "actors/host/process.hpp"
+#include "actors/host/resolver.hpp"
 #include "actors/workload/bundle.hpp"
 #include "actors/workload/exec_session.hpp"
 #include "actors/workload/instance_directory.hpp"
@@ -72,6 +73,22 @@ bool overlay_works(const fs::path& scratch) {
   auto error = std::error_code{};
   fs::remove_all(top, error);
   return works;
+}
+
+/// Anew for each start: the host may be on another network by now.
+void write_network_files(const instance_directory& place, const shim_order& order) {
+  if (order.mode == "host")
+    return;
+  fs::create_directories(place.network_files());
+  const auto write = [&](const char* name, const std::string& text) {
+    const auto file = place.network_files() / name;
+    host::replace_file(file, text);
+    // Everybody inside reads it, not only root.
+    fs::permissions(file, fs::perms{0644});
+  };
+  write("hosts", hosts_file(order.id, order.address));
+  if (order.mode != "none")
+    write("resolv.conf", to_text(host::find_resolver()));
 }
 
 /// What is known of an instance that this driver has in its hands.
@@ -241,6 +258,13 @@ void crun_driver::examine() {
   } catch (const std::system_error& problem) {
     abilities_.missing.push_back(std::string{"no bridge: "} + problem.what());
   }
+  try {
+    if (networks_ && settings_.masquerade)
+      networks_->open_way_out();
+  } catch (const std::system_error& problem) {
+    abilities_.missing.push_back(std::string{"containers on the bridge reach nothing beyond this host: "} +
+                                 problem.what());
+  }
 }
 
 /// The range is chosen once and kept, so that addresses stay what they are over restarts.
@@ -274,7 +298,8 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
   place.lay_out();
   place.write(what);
   if (!abilities_.overlay && fs::is_empty(place.root())) {
-    const auto copied = host::run({.argv = {"cp", "-a", "--reflink=auto", image.root.string() + "/.", place.root()}}, 10min);
+    const auto copied =
+        host::run({.argv = {"cp", "-a", "--reflink=auto", image.root.string() + "/.", place.root()}}, 10min);
     if (copied.how.code != 0)
       return trouble{fault::storage, "cannot copy the image: " + copied.err};
   }
@@ -284,6 +309,7 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
                                       .user = *user,
                                       .pids_max = settings_.pids_max,
                                       .host_network = what.spec().network().mode() == "host",
+                                      .network_files = place.network_files(),
                                       .stop_signal = stop_signal_of(image.config),
                                       .files_max = open_files_max()};
   host::replace_file(place.config(), bundle_config(what.spec(), process, options));
@@ -344,6 +370,7 @@ void crun_driver::launch(const std::string& name, const then<running>& done, con
       x.end = std::make_shared<over>(end);
       x.started = done;
     }
+    write_network_files(place, order);
     const auto child = shim_.start(order);
     ::close(*lock_fd);
     output_.once(place.path(), "container", [=, this] { await_start(name); });

@@ -17,6 +17,7 @@ namespace novacron::workload {
 ///     exit          how the last run ended, see shim.cpp
 ///     log/N         output from byte N on
 ///     bundle/       config.json
+///     etc/          hosts and resolv.conf, mounted over the image's own
 ///     root/ upper/ work/   the root file system: an overlay over the image, or a copy of it
 ///     crun/         crun's own state
 ///     crun.log      what crun complained about
@@ -29,6 +30,8 @@ struct container_settings {
   std::uint32_t log_segments = 8;
   /// Network namespaces kept ready.
   std::uint32_t networks_ready = 2;
+  /// Whether what is on the bridge reaches beyond this host, under its address.
+  bool masquerade = true;
   /// Processes per container; Docker leaves this open, which lets a fork bomb take the host.
   std::uint32_t pids_max = 4096;
   /// Directories of the host below which instances may mount.
@@ -48,8 +51,8 @@ struct container_abilities {
 class container_driver : public driver {
 public:
   [[nodiscard]] virtual container_abilities abilities() const = 0;
-  /// The networks of this node, for whoever else has instances on its bridge; null when there is no bridge. `sweep` makes
-  /// namespaces ahead: whoever else has addresses claims them before.
+  /// The networks of this node, for whoever else has instances on its bridge; null when there is no bridge. `sweep`
+  /// makes namespaces ahead: whoever else has addresses claims them before.
   [[nodiscard]] virtual std::shared_ptr<host::networks> networks() const = 0;
 };
 

@@ -35,6 +35,9 @@ public:
   [[nodiscard]] std::filesystem::path config() const { return where_ / "bundle" / "config.json"; }
   [[nodiscard]] std::filesystem::path crun() const { return where_ / "crun"; }
 
+  /// What is mounted over the container's own /etc/hosts and /etc/resolv.conf.
+  [[nodiscard]] std::filesystem::path network_files() const { return where_ / "etc"; }
+
   /// Makes the directories. Throws std::system_error.
   void lay_out() const;
 

@@ -264,7 +264,7 @@ machine_link machines::link_for(held& x, shim_order& order) {
   for (const auto& port : wanted.ports())
     if (port.host() > 0)
       order.ports.emplace_back(port.host(), port.inside());
-  return {machine_network::kind::bridged, x.network.address, settings_.networks->gateway()};
+  return {machine_network::kind::bridged, x.network.address, settings_.networks->gateway(), host::find_resolver()};
 }
 
 /// Everything that its process and its guest read.

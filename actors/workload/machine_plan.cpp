@@ -65,8 +65,10 @@ std::uint32_t machine_tag(const std::string& directory) {
 }
 
 machine_link relayed_link() {
-  return {machine_network::kind::relayed, host::parse_ipv4("10.0.2.15", 24).value(),
-          host::parse_ipv4("10.0.2.2").value()};
+  return {machine_network::kind::relayed,
+          host::parse_ipv4("10.0.2.15", 24).value(),
+          host::parse_ipv4("10.0.2.2").value(),
+          {.servers = {"10.0.2.3"}, .lines = {}}};
 }
 
 std::string refuse_machine(const wire::WorkloadSpec& spec, const process_arguments& process, const machine_image& image,
@@ -155,6 +157,12 @@ std::string box_content(const wire::Instance& what, const process_arguments& pro
   text += guest_line({ids.begin(), ids.end()});
   if (link.how != machine_network::kind::none)
     say({"network", to_string(link.address), std::to_string(link.address.prefix), to_string(link.gateway)});
+  // That of a virtual machine is its own affair: it stays what its users made of it.
+  if (!machine)
+    say({"file", "/etc/hosts",
+         hosts_file(what.name(), link.how == machine_network::kind::none ? "" : to_string(link.address))});
+  if (link.how != machine_network::kind::none)
+    say({"file", "/etc/resolv.conf", to_text(link.resolver)});
   say({"root", spec.program().read_only_root() ? "read-only" : "writable"});
   say({"stop", std::to_string(stop_signal)});
   say({"files", std::to_string(files_max)});
@@ -176,6 +184,7 @@ std::vector<std::pair<std::string, std::string>> seed_files(const wire::Instance
   if (link.how != machine_network::kind::none)
     devices["ethernets"]["link"] = {{"match", {{"macaddress", hardware_address(link.address)}}},
                                     {"addresses", {fmt::format("{}/{}", to_string(link.address), link.address.prefix)}},
+                                    {"nameservers", {{"addresses", link.resolver.servers}}},
                                     {"routes", {{{"to", "0.0.0.0/0"}, {"via", to_string(link.gateway)}}}}};
   return {{"meta-data", facts.dump(1) + "\n"},
           {"user-data", "#cloud-config\n{}\n"},

@@ -3,6 +3,7 @@
 /// Decides what machine a sandbox or a virtual machine gets, and what its guest is told to run.
 
 #include "actors/host/netlink.hpp"
+#include "actors/host/resolver.hpp"
 #include "actors/workload/driver.hpp"
 #include "actors/workload/image_user.hpp"
 #include "actors/workload/machine.hpp"
@@ -52,6 +53,7 @@ struct machine_link {
   machine_network::kind how = machine_network::kind::none;
   host::ipv4 address;
   host::ipv4 gateway;
+  host::resolver resolver;
 };
 /// The addresses of a relayed network, as QEMU's has them.
 machine_link relayed_link();

@@ -41,6 +41,7 @@ labels = { ssd = "true", "line/no" = "7" }
 resources = { cpu = 0.5, memory = "2GiB", disk = 1024, gpu = 1, gpu_model = "a100", extra = { fpga = 2 } }
 data_dir = "/var/tmp/edge-1"
 mounts = ["/srv/media"]
+masquerade = false
 )";
 
 node::resolved read(std::string_view text, const std::map<std::string, std::string>& flags = {},
@@ -102,6 +103,7 @@ SCENARIO("a fabric is described in one file") {
   CHECK(edge.resources.extra.at("fpga") == 2);
   CHECK(edge.data_dir == "/var/tmp/edge-1");
   CHECK(edge.mounts.size() == 1);
+  CHECK_FALSE(edge.masquerade);
   CHECK_FALSE(x.self);
 }
 

@@ -38,6 +38,9 @@ node::symptoms healthy() {
   x.veth = true;
   x.ip_tool = true;
   x.tun = true;
+  x.nft = "nftables v1.0.6";
+  x.masquerades = true;
+  x.name_servers = {"192.0.2.53"};
   x.data_dir = "/data";
   x.disk_free_bytes = 50ull << 30;
   x.disk_total_bytes = 100ull << 30;
@@ -140,6 +143,17 @@ SCENARIO("what is missing is named with what it means and what helps") {
     x.ports = {{"listen", "127.0.0.1:7100", EADDRINUSE}, {"api", "127.0.0.1:7180", 0}};
     CHECK(of(x, "port listen").finding == "127.0.0.1:7100 is in use");
     CHECK(of(x, "port api").how == grade::good);
+  }
+  WHEN("there is no way out of the bridge") {
+    x.name_servers.clear();
+    CHECK(of(x, "way out").finding.find("no name server") != std::string::npos);
+    x.masquerades = false;
+    CHECK(of(x, "way out").finding.find("refuses to masquerade") != std::string::npos);
+    x.masquerades.reset();
+    CHECK(of(x, "way out").finding.find("not tried") != std::string::npos);
+    x.nft.clear();
+    CHECK(of(x, "way out").how == grade::limited);
+    CHECK(of(x, "way out").remedy == "apt-get install nftables");
   }
   WHEN("redis is away") {
     x.redis = "127.0.0.1:6379";

@@ -70,7 +70,7 @@ ground::ground(const std::string& size) {
   fs::create_directories(root() / "www");
   fs::copy_file("/bin/busybox", root() / "bin/busybox");
   for (const auto* name : {"sh", "sleep", "cat", "echo", "dd", "yes", "head", "httpd", "hostname", "id", "ip", "mount",
-                           "poweroff", "rm", "tty", "stty", "true", "touch"})
+                           "poweroff", "rm", "tty", "stty", "timeout", "true", "touch", "wget"})
     fs::create_symlink("busybox", root() / "bin" / name);
   std::ofstream{root() / "www/index.html"} << "hello\n";
 }
@@ -137,6 +137,9 @@ std::vector<std::string> leftovers(const fs::path& data) {
   for (const auto& name : host::netlink{}.names())
     if (name.starts_with(fmt::format("nv{:08x}", tag)) || name == fmt::format("nova{:08x}", tag))
       found.push_back("device " + name);
+  if (host::run({.argv = {"sh", "-c", fmt::format("nft list tables 2>/dev/null | grep nova{:08x}", tag)}}).how.code ==
+      0)
+    found.push_back("rules of nft");
   return found;
 }
 

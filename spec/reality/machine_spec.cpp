@@ -1,5 +1,7 @@
 #include "actors/host/files.hpp"
+#include "actors/host/resolver.hpp"
 #include "actors/workload/instance_directory.hpp"
+#include "spec/reality/beyond.hpp"
 #include "spec/reality/container_kit.hpp"
 #include "spec/skip.hpp"
 
@@ -121,6 +123,10 @@ SCENARIO("an image runs in a sandbox as it runs in a container") {
   if (bridged) {
     CHECK(fetch(up.address(), 80).find("hello") != std::string::npos);
     CHECK(fetch("127.0.0.1", 19'731).find("hello") != std::string::npos);
+    const auto far = beyond{here.place.root() / "www"};
+    CHECK(here.exec("box.0", {"sh", "-c", "timeout 20 wget -q -O - http://198.51.100.2/index.html"}).first == "hello\n");
+    CHECK(here.exec("box.0", {"sh", "-c", "timeout 20 wget -q -O - http://$(hostname)/index.html"}).first == "hello\n");
+    CHECK(here.exec("box.0", {"cat", "/etc/resolv.conf"}).first == to_text(host::find_resolver()));
     here.await("box.0", [](const auto& now) { return now.health() == "passing"; });
   }
   here.await("box.0",

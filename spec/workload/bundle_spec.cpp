@@ -46,6 +46,25 @@ SCENARIO("a container is shut in") {
   CHECK(config["linux"]["seccomp"]["syscalls"][0]["action"] == "SCMP_ACT_ERRNO");
 }
 
+SCENARIO("a container's names are its own, and the host's only on the host's network") {
+  auto x = web();
+  const auto source_of = [&](const char* target, const workload::bundle_options& options) {
+    auto source = std::string{};
+    const auto config = config_of(x, options);
+    for (const auto& each : config["mounts"])
+      if (each["destination"] == target)
+        source = each["source"];
+    return source;
+  };
+  CHECK(source_of("/etc/hosts", {.network_files = "/i/etc"}) == "/i/etc/hosts");
+  CHECK(source_of("/etc/resolv.conf", {.network_files = "/i/etc"}) == "/i/etc/resolv.conf");
+  CHECK(source_of("/etc/resolv.conf", {.host_network = true}) == "/etc/resolv.conf");
+  x.mutable_spec()->mutable_network()->set_mode("none");
+  CHECK(source_of("/etc/hosts", {.network_files = "/i/etc"}) == "/i/etc/hosts");
+  CHECK(source_of("/etc/resolv.conf", {.network_files = "/i/etc"}).empty());
+  CHECK(workload::hosts_file("web.3", "10.64.0.7").ends_with("\n10.64.0.7\tweb.3\n"));
+}
+
 SCENARIO("limits become what the kernel counts in") {
   auto x = web();
   CHECK_FALSE(config_of(x, {})["linux"]["resources"].contains("cpu"));

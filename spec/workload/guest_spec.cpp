@@ -7,6 +7,8 @@
 #include <memory>
 #include <random>
 
+#include <nlohmann/json.hpp>
+
 using namespace novacron;
 using namespace novacron::workload;
 
@@ -61,8 +63,10 @@ SCENARIO("the guest reads what novacron wrote for it") {
   auto what = instance(wire::WORKLOAD_KIND_SANDBOX);
   what.mutable_spec()->mutable_program()->set_read_only_root(true);
   what.mutable_spec()->mutable_resources()->set_memory_bytes(1 << 20);
-  const auto link = machine_link{machine_network::kind::bridged, host::parse_ipv4("10.64.0.7", 22).value(),
-                                 host::parse_ipv4("10.64.0.1").value()};
+  const auto link = machine_link{machine_network::kind::bridged,
+                                 host::parse_ipv4("10.64.0.7", 22).value(),
+                                 host::parse_ipv4("10.64.0.1").value(),
+                                 {.servers = {"192.0.2.53"}, .lines = {}}};
   const auto text = box_content(what, process(), {1000, 1001, {5, 6}, "/root"}, host, link, 2, 1024);
   CHECK(text.size() % 512 == 0);
   const auto seen = read(text);
@@ -81,6 +85,11 @@ SCENARIO("the guest reads what novacron wrote for it") {
   CHECK(std::string{x.address} == "10.64.0.7");
   CHECK(x.prefix == 22);
   CHECK(std::string{x.gateway} == "10.64.0.1");
+  REQUIRE(x.file_count == 2);
+  CHECK(std::string{x.files[0].name} == "/etc/hosts");
+  CHECK(std::string{x.files[0].text}.ends_with("10.64.0.7\tweb.0\n"));
+  CHECK(std::string{x.files[1].name} == "/etc/resolv.conf");
+  CHECK(std::string{x.files[1].text} == "nameserver 192.0.2.53\n");
   CHECK(x.read_only);
   CHECK_FALSE(x.machine);
   CHECK(x.stop_signal == 2);
@@ -185,6 +194,7 @@ SCENARIO("cloud-init is told who the machine is") {
   CHECK(files[0].second.find("\"instance-id\": \"web.0-3\"") != std::string::npos);
   CHECK(files[1].second.starts_with("#cloud-config\n"));
   CHECK(files[2].second.find("10.0.2.15/24") != std::string::npos);
+  CHECK(nlohmann::json::parse(files[2].second)["ethernets"]["link"]["nameservers"]["addresses"][0] == "10.0.2.3");
   CHECK(seed_files(what, {})[2].second.find("match") == std::string::npos);
 }
 

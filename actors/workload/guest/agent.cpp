@@ -457,6 +457,20 @@ void mount_root() {
     fail("the image's disk");
 }
 
+/// What the image says of names is of where it was made, a link among it.
+void write_files() {
+  for (int i = 0; i < all.file_count; ++i) {
+    char name[256];
+    text_into(name, sizeof name, "/root%s", all.files[i].name);
+    unlink(name);
+    const int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (file < 0)
+      continue; // Read-only, or without /etc: it goes on as it is.
+    novacron::shim::write_all(file, all.files[i].text, strlen(all.files[i].text));
+    close(file);
+  }
+}
+
 void watch_signals() {
   sigset_t wanted;
   sigemptyset(&wanted);
@@ -531,6 +545,8 @@ int main() {
     join_network(all.address, all.prefix, all.gateway);
   }
   mount_root();
+  mkdir("/root/etc", 0755);
+  write_files();
   if (all.machine) {
     start_machine();
     watch_signals();

@@ -14,8 +14,15 @@ namespace novacron::guest {
 
 constexpr int box_words_max = 1024;
 constexpr int groups_max = 64;
+constexpr int box_files_max = 8;
 /// The whole of it, its zeros at the end included.
 constexpr size_t box_bytes_max = 1 << 20;
+
+/// What is put in the place of a file of the image.
+struct box_file {
+  const char* name = nullptr;
+  const char* text = nullptr;
+};
 
 struct box {
   char* arguments[box_words_max + 1] = {};
@@ -32,6 +39,8 @@ struct box {
   const char* address = nullptr;
   int prefix = 0;
   const char* gateway = "";
+  box_file files[box_files_max] = {};
+  int file_count = 0;
   bool read_only = false;
   /// The first argument is an init, which becomes process 1; else it runs in namespaces of its own.
   bool machine = false;
@@ -65,7 +74,9 @@ inline void take_box_line(box& x, const word* words, int count) {
     x.address = words[1].text;
     x.prefix = static_cast<int>(number(2));
     x.gateway = words[3].text;
-  } else if (is("root"))
+  } else if (is("file") && count == 3 && x.file_count < box_files_max)
+    x.files[x.file_count++] = {words[1].text, words[2].text};
+  else if (is("root"))
     x.read_only = strcmp(words[1].text, "read-only") == 0;
   else if (is("role"))
     x.machine = strcmp(words[1].text, "machine") == 0;

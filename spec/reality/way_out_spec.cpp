@@ -1,0 +1,96 @@
+#include "actors/host/files.hpp"
+#include "actors/host/netlink.hpp"
+#include "actors/host/resolver.hpp"
+#include "spec/reality/beyond.hpp"
+#include "spec/reality/container_kit.hpp"
+#include "spec/skip.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+using namespace novacron;
+using namespace novacron::spec;
+
+namespace {
+
+std::string forwarding() {
+  return host::read_file("/proc/sys/net/ipv4/ip_forward", 1).value_or("");
+}
+
+wire::Instance on_bridge(const std::string& script) {
+  auto x = instance("web.0", script);
+  x.mutable_spec()->mutable_network()->set_mode("bridge");
+  return x;
+}
+
+constexpr auto fetch_far = "timeout 3 wget -q -O - http://198.51.100.2/index.html";
+
+} // namespace
+
+TEST_SUITE_BEGIN("reality");
+
+SCENARIO("a container on the bridge reaches beyond this host, and nobody beyond reaches it") {
+  if (!can_run())
+    return;
+  const auto before = forwarding();
+  {
+    auto here = site{};
+    if (const auto missing = here.driver->abilities().missing; !missing.empty()) {
+      skip("a container on the bridge reaches beyond this host", missing.front());
+      return;
+    }
+    const auto far = beyond{here.place.root() / "www"};
+    here.assign({on_bridge("httpd -f -p 80 -h /www")});
+    const auto up = here.await("web.0", wire::PHASE_RUNNING);
+    CHECK(here.exec("web.0", {"/bin/sh", "-c", fetch_far}) == std::pair{std::string{"hello\n"}, 0});
+    const auto uninvited = "http://" + up.address() + "/index.html";
+    CHECK(far.run({"busybox", "timeout", "3", "busybox", "wget", "-q", "-O", "-", uninvited}).how.code != 0);
+    CHECK(host::run({.argv = {"busybox", "timeout", "3", "busybox", "wget", "-q", "-O", "-", uninvited}}).out ==
+          "hello\n");
+  }
+  // Another node on this machine may have come to need it.
+  const auto devices = host::netlink{}.names();
+  if (std::ranges::none_of(devices, [](const std::string& x) { return x.starts_with("nova"); }))
+    CHECK(forwarding() == before);
+}
+
+SCENARIO("a node that does not masquerade keeps its containers to itself") {
+  if (!can_run())
+    return;
+  auto here = site{{.masquerade = false}};
+  if (!here.driver->abilities().bridge) {
+    skip("a node that does not masquerade", "no bridge here");
+    return;
+  }
+  const auto far = beyond{here.place.root() / "www"};
+  here.assign({on_bridge("sleep 1000")});
+  here.await("web.0", wire::PHASE_RUNNING);
+  CHECK(here.exec("web.0", {"/bin/sh", "-c", fetch_far}).second != 0);
+}
+
+SCENARIO("a container knows its own name, localhost and the host's name servers") {
+  if (!can_run())
+    return;
+  auto here = site{};
+  if (!here.driver->abilities().bridge) {
+    skip("a container knows its own name", "no bridge here");
+    return;
+  }
+  auto named = on_bridge("httpd -f -p 8080 -h /www");
+  named.mutable_spec()->mutable_program()->set_user("1000");
+  named.mutable_spec()->mutable_program()->set_read_only_root(true);
+  auto alone = instance("alone.0", "sleep 1000");
+  here.assign({named, alone});
+  here.await("web.0", wire::PHASE_RUNNING);
+  here.await("alone.0", wire::PHASE_RUNNING);
+  for (const auto* name : {"127.0.0.1", "web.0"})
+    CHECK(here.exec("web.0", {"/bin/sh", "-c", std::string{"timeout 3 wget -q -O - http://"} + name + ":8080"}).first ==
+          "hello\n");
+  CHECK(here.exec("web.0", {"/bin/cat", "/etc/resolv.conf"}) == std::pair{to_text(host::find_resolver()), 0});
+  CHECK(here.exec("alone.0", {"/bin/cat", "/etc/hosts"}).first.find("127.0.1.1\talone.0\n") != std::string::npos);
+  CHECK(here.exec("alone.0", {"/bin/cat", "/etc/resolv.conf"}).second != 0);
+}
+
+TEST_SUITE_END();
