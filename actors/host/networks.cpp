@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <system_error>
@@ -20,6 +22,8 @@
 #include <fmt/format.h>
 
 namespace novacron::host {
+
+using namespace std::chrono_literals;
 
 network::network(network&& other) noexcept : fd{std::exchange(other.fd, -1)}, address{other.address} {}
 
@@ -75,17 +79,35 @@ networks::~networks() {
   workers_.reset();
   try {
     auto line = netlink{};
-    for (const auto& unused : ready_)
+    for (const auto& unused : ready_) {
       line.remove(device(unused.address));
-    const auto ours = fmt::format("nv{:08x}.", tag_);
-    const auto names = line.names();
-    if (std::ranges::none_of(names, [&](const std::string& x) { return x.starts_with(ours); })) {
+      range_.give_back(unused.address);
+    }
+    if (await_empty(line)) {
       line.remove(bridge());
       close_way_out(bridge());
     }
   } catch (const std::system_error&) {
     // Without the right to remove it the bridge stays; the next start of the node finds it.
   }
+}
+
+bool networks::await_empty(netlink& line) const {
+  const auto ours = fmt::format("nv{:08x}.", tag_);
+  for (const auto deadline = std::chrono::steady_clock::now() + 2s; std::chrono::steady_clock::now() < deadline;
+       std::this_thread::sleep_for(5ms)) {
+    auto going = false;
+    for (const auto& name : line.names())
+      if (name.starts_with(ours)) {
+        const auto offset = static_cast<std::uint32_t>(std::strtoul(name.c_str() + ours.size(), nullptr, 10));
+        if (range_.is_taken({base_.address + offset}))
+          return false;
+        going = true;
+      }
+    if (!going)
+      return true;
+  }
+  return false;
 }
 
 void networks::open_way_out() const {

@@ -40,6 +40,7 @@ public:
   /// False if it is given out already or not of this range.
   bool take(const ipv4& address);
   void give_back(const ipv4& address) { taken_.erase(address.address); }
+  [[nodiscard]] bool is_taken(const ipv4& address) const { return taken_.contains(address.address); }
 
 private:
   ipv4 base_;
@@ -51,7 +52,8 @@ class networks {
 public:
   /// `tag` tells nodes on one machine apart; bridge and devices are named after it.
   networks(std::uint32_t tag, ipv4 base, unsigned ready);
-  /// Removes the bridge, and the way out of it, unless a container of ours is still on it.
+  /// Removes the bridge, and the way out of it, unless a container of ours is still on it. Waits a moment for devices
+  /// of containers that are gone: the kernel takes a namespace down after its last process.
   ~networks();
 
   /// Lets what is on the bridge reach beyond this host. Blocks for some 20 ms. Throws std::system_error when this host
@@ -80,6 +82,7 @@ private:
   network make(const ipv4& address);
   void join_bridge(netlink& line, const ipv4& address) const;
   void refill();
+  [[nodiscard]] bool await_empty(netlink& line) const;
   [[nodiscard]] std::string device(const ipv4& address) const;
 
   const std::uint32_t tag_;

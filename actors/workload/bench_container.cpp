@@ -132,15 +132,21 @@ struct bench {
     return took;
   }
 
-  /// The same config.json over a root that crun can use without an overlay.
+  /// The same config.json and network files, over a root that crun can use without an overlay.
   void copy_bundle() {
     const auto target = top / "bundle" / "config.json";
     if (fs::exists(target))
       return;
-    const auto here = fs::canonical(top / "data") / "instances" / "start.0" / "root";
-    auto text = host::run({.argv = {"cat", top / "data/instances/start.0/bundle/config.json"}}).out;
-    const auto found = text.find(here.string());
-    text.replace(found, here.string().size(), fs::canonical(root).string());
+    const auto here = fs::canonical(top / "data") / "instances" / "start.0";
+    auto text = host::run({.argv = {"cat", here / "bundle/config.json"}}).out;
+    const auto replace = [&](const std::string& from, const std::string& to) {
+      for (auto at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
+        text.replace(at, from.size(), to);
+    };
+    replace(here / "root", fs::canonical(root));
+    replace(here / "etc", fs::canonical(top) / "bundle");
+    for (const auto& file : fs::directory_iterator{here / "etc"})
+      fs::copy(file, top / "bundle" / file.path().filename());
     auto* file = std::fopen(target.c_str(), "w");
     std::fputs(text.c_str(), file);
     std::fclose(file);

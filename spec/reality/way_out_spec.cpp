@@ -46,6 +46,7 @@ SCENARIO("a container on the bridge reaches beyond this host, and nobody beyond 
     const auto up = here.await("web.0", wire::PHASE_RUNNING);
     CHECK(here.exec("web.0", {"/bin/sh", "-c", fetch_far}) == std::pair{std::string{"hello\n"}, 0});
     const auto uninvited = "http://" + up.address() + "/index.html";
+    CHECK(far.run({"ip", "route", "add", "10.64.0.0/10", "via", "198.51.100.1"}).how.code == 0);
     CHECK(far.run({"busybox", "timeout", "3", "busybox", "wget", "-q", "-O", "-", uninvited}).how.code != 0);
     CHECK(host::run({.argv = {"busybox", "timeout", "3", "busybox", "wget", "-q", "-O", "-", uninvited}}).out ==
           "hello\n");
