@@ -59,34 +59,34 @@ class plain_line : public line {
 public:
   explicit plain_line(descriptor_owner fd) : fd_{std::move(fd)} { who = {"person", "local"}; }
 
-  bool greet(deadline) override { return true; }
+  progress greet() override { return progress::done; }
 
-  std::size_t read(char* into, std::size_t size, deadline until) override {
-    for (;;) {
-      const auto count = ::recv(fd_.get(), into, size, 0);
-      if (count >= 0)
-        return static_cast<std::size_t>(count);
-      if (errno != EINTR && (errno != EAGAIN || !wait(fd_.get(), POLLIN, until)))
-        return 0;
-    }
+  std::optional<std::size_t> read(char* into, std::size_t size) override {
+    return attempt([&] { return ::recv(fd_.get(), into, size, 0); }, POLLIN);
   }
 
-  bool write(std::string_view bytes, deadline until) override {
-    while (!bytes.empty()) {
-      const auto count = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (count >= 0)
-        bytes.remove_prefix(static_cast<std::size_t>(count));
-      else if (errno != EINTR && (errno != EAGAIN || !wait(fd_.get(), POLLOUT, until)))
-        return false;
-    }
-    return true;
+  std::optional<std::size_t> write_some(std::string_view bytes) override {
+    return attempt([&] { return ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL); }, POLLOUT);
   }
 
-  void finish(deadline) override { ::shutdown(fd_.get(), SHUT_WR); }
+  void finish() override { ::shutdown(fd_.get(), SHUT_WR); }
   int descriptor() const override { return fd_.get(); }
+  short events() const override { return events_; }
 
 private:
+  template <class Attempt>
+  std::optional<std::size_t> attempt(Attempt what, short events) {
+    events_ = events;
+    auto count = what();
+    while (count < 0 && errno == EINTR)
+      count = what();
+    if (count < 0 && errno == EAGAIN)
+      return {};
+    return static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+  }
+
   descriptor_owner fd_;
+  short events_ = POLLIN;
 };
 
 struct session_end {
@@ -97,41 +97,36 @@ class tls_line : public line {
 public:
   tls_line(descriptor_owner fd, std::shared_ptr<host::tls_context> context)
       : fd_{std::move(fd)}, context_{std::move(context)}, session_{SSL_new(context_->native())} {
-    if (session_)
-      SSL_set_fd(session_.get(), fd_.get());
+    if (!session_)
+      return;
+    SSL_set_fd(session_.get(), fd_.get());
+    // What did not go out is offered again later, shortened by what did.
+    SSL_set_mode(session_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   }
 
-  bool greet(deadline until) override {
+  progress greet() override {
     if (greeted_)
-      return true;
-    if (!session_ || attempt([this] { return SSL_accept(session_.get()); }, until) <= 0)
-      return false;
+      return progress::done;
+    const auto result = attempt([this] { return SSL_accept(session_.get()); });
+    if (!result)
+      return progress::more;
+    if (*result == 0)
+      return progress::over;
     greeted_ = true;
     if (const auto peer = host::peer_identity(session_.get()))
       who = {peer->role, peer->name};
-    return true;
+    return progress::done;
   }
 
-  std::size_t read(char* into, std::size_t size, deadline until) override {
-    const auto most = static_cast<int>(std::min<std::size_t>(size, 1 << 20));
-    const auto count = attempt([&] { return SSL_read(session_.get(), into, most); }, until);
-    return count > 0 ? static_cast<std::size_t>(count) : 0;
+  std::optional<std::size_t> read(char* into, std::size_t size) override {
+    return attempt([&] { return SSL_read(session_.get(), into, at_most(size)); });
   }
 
-  bool write(std::string_view bytes, deadline until) override {
-    while (!bytes.empty()) {
-      const auto most = static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20));
-      const auto count = attempt([&] { return SSL_write(session_.get(), bytes.data(), most); }, until);
-      if (count <= 0)
-        return false;
-      bytes.remove_prefix(static_cast<std::size_t>(count));
-    }
-    return true;
+  std::optional<std::size_t> write_some(std::string_view bytes) override {
+    return attempt([&] { return SSL_write(session_.get(), bytes.data(), at_most(bytes.size())); });
   }
 
-  bool pending() const override { return session_ && SSL_has_pending(session_.get()) == 1; }
-
-  void finish(deadline) override {
+  void finish() override {
     if (greeted_ && !broken_)
       SSL_shutdown(session_.get());
     ERR_clear_error();
@@ -139,43 +134,59 @@ public:
   }
 
   int descriptor() const override { return fd_.get(); }
+  short events() const override { return events_; }
 
 private:
-  /// Repeats what the socket was not ready for. After an error OpenSSL allows nothing more on this session.
+  static int at_most(std::size_t size) { return static_cast<int>(std::min<std::size_t>(size, 1 << 20)); }
+
+  /// After an error OpenSSL allows nothing more on this session.
   template <class Attempt>
-  int attempt(Attempt what, deadline until) {
-    while (!broken_) {
-      ERR_clear_error();
-      const auto result = what();
-      if (result > 0)
-        return result;
-      const auto why = SSL_get_error(session_.get(), result);
-      const auto events = why == SSL_ERROR_WANT_READ ? POLLIN : why == SSL_ERROR_WANT_WRITE ? POLLOUT : 0;
-      if (events == 0)
-        broken_ = true;
-      if (events == 0 || !wait(fd_.get(), static_cast<short>(events), until))
-        break;
-    }
+  std::optional<std::size_t> attempt(Attempt what) {
+    if (!session_ || broken_)
+      return 0;
     ERR_clear_error();
+    const auto result = what();
+    if (result > 0)
+      return static_cast<std::size_t>(result);
+    const auto why = SSL_get_error(session_.get(), result);
+    ERR_clear_error();
+    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
+      events_ = why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+      return {};
+    }
+    broken_ = true;
     return 0;
   }
 
   descriptor_owner fd_;
   std::shared_ptr<host::tls_context> context_;
   std::unique_ptr<SSL, session_end> session_;
+  short events_ = POLLIN;
   bool greeted_ = false;
   bool broken_ = false;
 };
 
-descriptor_owner accepted(int listener) {
-  return descriptor_owner{::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+descriptor_owner accepted(int listener, sockaddr_storage* from = nullptr) {
+  auto size = socklen_t{sizeof *from};
+  return descriptor_owner{
+      ::accept4(listener, reinterpret_cast<sockaddr*>(from), from ? &size : nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+}
+
+/// The machine at an address: of IPv6 only the network, as one machine has all of a /64.
+std::string machine_at(const sockaddr_storage& address) {
+  if (address.ss_family != AF_INET6)
+    return {reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in&>(address).sin_addr), 4};
+  const auto& long_one = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+  const auto* bytes = reinterpret_cast<const char*>(&long_one);
+  return IN6_IS_ADDR_V4MAPPED(&long_one) ? std::string{bytes + 12, 4} : std::string{bytes, 8};
 }
 
 /// A path as an address. One that is too long is reached through its directory.
 class unix_address {
 public:
   explicit unix_address(const std::filesystem::path& path)
-      : directory_{::open(path.has_parent_path() ? path.parent_path().c_str() : ".", O_PATH | O_DIRECTORY | O_CLOEXEC)} {
+      : directory_{
+            ::open(path.has_parent_path() ? path.parent_path().c_str() : ".", O_PATH | O_DIRECTORY | O_CLOEXEC)} {
     if (directory_.get() < 0)
       fail("cannot open the directory of " + path.string());
     auto text = path.string();
@@ -253,7 +264,8 @@ int tcp_listener(const std::string& host, std::uint16_t port) {
   wanted.ai_socktype = SOCK_STREAM;
   wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  if (const auto wrong = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(), &wanted, &found))
+  if (const auto wrong =
+          ::getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(), &wanted, &found))
     throw std::runtime_error{"cannot resolve " + host + ": " + ::gai_strerror(wrong)};
   const auto all = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>{found, &::freeaddrinfo};
   auto reason = 0;
@@ -287,13 +299,16 @@ public:
   }
 
   std::unique_ptr<line> accept() override {
-    auto fd = accepted(fd_.get());
+    auto from = sockaddr_storage{};
+    auto fd = accepted(fd_.get(), &from);
     if (fd.get() < 0)
       return nullptr;
     const auto yes = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
-    return std::make_unique<tls_line>(std::move(fd), context_);
+    auto way = std::make_unique<tls_line>(std::move(fd), context_);
+    way->from = machine_at(from);
+    return way;
   }
 
 private:
@@ -303,7 +318,19 @@ private:
 
 } // namespace
 
-std::unique_ptr<entrance> enter_by_unix(const std::string& path) { return std::make_unique<unix_entrance>(path); }
+bool line::write(std::string_view bytes, deadline until) {
+  while (!bytes.empty()) {
+    const auto count = write_some(bytes);
+    if (count ? *count == 0 : !wait(descriptor(), events(), until))
+      return false;
+    bytes.remove_prefix(count.value_or(0));
+  }
+  return true;
+}
+
+std::unique_ptr<entrance> enter_by_unix(const std::string& path) {
+  return std::make_unique<unix_entrance>(path);
+}
 
 std::unique_ptr<entrance> enter_by_tls(const std::string& host, std::uint16_t port,
                                        std::shared_ptr<host::tls_context> context) {

@@ -8,29 +8,40 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace novacron::api {
 
 using deadline = std::chrono::steady_clock::time_point;
 
-/// One connection. Not thread-safe; every wait ends at its deadline.
+/// One connection. Not thread-safe. Nothing waits but write(): whoever holds a connection waits for events().
 class line {
 public:
+  enum class progress { done, more, over };
+
   virtual ~line() = default;
-  /// Finishes the handshake; false when the peer may not come in. Does nothing the second time.
-  virtual bool greet(deadline until) = 0;
-  /// Up to `size` bytes; 0 at the end, when broken, or at the deadline.
-  virtual std::size_t read(char* into, std::size_t size, deadline until) = 0;
-  virtual bool write(std::string_view bytes, deadline until) = 0;
-  /// Whether bytes were read from the socket that nobody asked for yet.
-  virtual bool pending() const { return false; }
+  /// Goes on with the handshake as far as it goes now; over when the peer may not come in. Done at once the second
+  /// time.
+  virtual progress greet() = 0;
+  /// Up to `size` bytes; 0 at the end or when broken, nothing while there are none.
+  virtual std::optional<std::size_t> read(char* into, std::size_t size) = 0;
+  /// As many of `bytes` as go out now; 0 when broken, nothing while none do.
+  virtual std::optional<std::size_t> write_some(std::string_view bytes) = 0;
   /// Says that nothing follows.
-  virtual void finish(deadline until) = 0;
+  virtual void finish() = 0;
   virtual int descriptor() const = 0;
+  /// What the last call that could not go on waits for, as poll() has it.
+  virtual short events() const = 0;
+
+  /// All of `bytes`, or false when broken or at the deadline.
+  bool write(std::string_view bytes, deadline until);
 
   /// Who is at the other end; known after greet().
   caller who;
+  /// Where from: connections of one machine have the same. Empty at a unix socket.
+  std::string from;
 };
 
 /// Where connections come in.

@@ -14,10 +14,15 @@
 #include <ctime>
 #include <deque>
 #include <list>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace novacron::api {
@@ -25,12 +30,34 @@ namespace {
 
 using monotonic = std::chrono::steady_clock;
 
-/// One connection and what was read ahead from it.
+using progress = line::progress;
+
+/// One connection, how far it is, and what was read ahead from it.
 struct visitor {
+  enum class step { greeting, head, body, leaving };
+
   std::unique_ptr<line> way;
-  std::string ahead;
+  /// Until when the step at hand must be done.
   deadline patience;
+  step at = step::greeting;
+  /// Has asked nothing yet.
+  bool stranger = true;
+  /// Has asked nothing since the last answer.
+  bool resting = false;
+  bool said_something = false;
+  std::string ahead;
+  head asked;
+  chunked_body chunks = chunked_body{};
+  /// What is to be written, and how much of it was.
+  std::string out;
+  std::size_t sent = 0;
+  /// Bytes that came after the last answer.
+  std::size_t thrown = 0;
 };
+
+/// How long, and for how many bytes, one who got the last answer may go on talking. Chosen.
+constexpr auto leave_max = std::chrono::seconds{1};
+constexpr auto thrown_max = std::size_t{64} << 10;
 
 /// IMF-fixdate, as RFC 9110 asks for.
 std::string date_now() {
@@ -40,37 +67,6 @@ std::string date_now() {
   auto text = std::array<char, 40>{};
   const auto size = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
   return {text.data(), size};
-}
-
-bool read_more(visitor& x, deadline until) {
-  auto block = std::array<char, 16384>{};
-  const auto count = x.way->read(block.data(), block.size(), until);
-  x.ahead.append(block.data(), count);
-  return count > 0;
-}
-
-/// A body whose length was announced.
-bool read_plain(visitor& x, std::size_t length, std::string& into, deadline until) {
-  while (x.ahead.size() < length)
-    if (!read_more(x, until))
-      return false;
-  into = x.ahead.substr(0, length);
-  x.ahead.erase(0, length);
-  return true;
-}
-
-std::optional<refusal> read_chunks(visitor& x, const limits& bounds, std::string& into, deadline until) {
-  auto body = chunked_body{bounds};
-  while (!body.complete()) {
-    if (x.ahead.empty() && !read_more(x, until))
-      return refusal{408, "the body did not come in time"};
-    const auto taken = body.feed(x.ahead);
-    if (const auto* wrong = std::get_if<refusal>(&taken))
-      return *wrong;
-    x.ahead.erase(0, std::get<std::size_t>(taken));
-  }
-  into = body.take();
-  return {};
 }
 
 /// Blocks all signals for the threads that are started while it lives: they belong to the main thread.
@@ -125,21 +121,28 @@ struct server::state {
   // -- what the doorman does: it holds the connections that wait, and takes new ones in --
 
   void watch();
-  void let_in(std::vector<visitor>& waiting);
+  bool let_in(std::vector<visitor>& waiting);
+  void make_room(std::vector<visitor>& waiting, const std::string& from);
   void hand_over(visitor x);
+  void cut_off(visitor x);
   void reap();
   void close_all(std::vector<visitor>& waiting);
 
-  // -- what workers do --
+  // -- what workers do: they go on with a connection as far as it goes, and wait for none --
 
   void labour();
   bool serve(visitor& x);
-  bool greet(visitor& x);
-  bool read_head(visitor& x, deadline until);
-  std::optional<refusal> read_body(visitor& x, head& y);
-  bool reply(visitor& x, const head& to, response with);
-  bool stream(visitor& x, const head& to, const response& with);
-  void refuse(visitor& x, const refusal& why);
+  progress go_on(visitor& x);
+  progress flush(visitor& x);
+  progress greet(visitor& x);
+  progress read_more(visitor& x);
+  progress read_head(visitor& x);
+  progress read_body(visitor& x);
+  progress reply(visitor& x);
+  progress stream(visitor& x, const response& with);
+  progress refuse(visitor& x, const refusal& why);
+  progress throw_away(visitor& x);
+  void rest(visitor& x);
 
   void leave(visitor x);
   bool is_stopping() {
@@ -169,7 +172,7 @@ void server::state::watch() {
     auto fds = std::vector<pollfd>{{wake, POLLIN, 0}, {backoff ? -1 : in->descriptor(), POLLIN, 0}};
     auto next = monotonic::now() + (backoff ? std::chrono::milliseconds{100} : std::chrono::milliseconds{60'000});
     for (const auto& x : waiting) {
-      fds.push_back({x.way->descriptor(), POLLIN, 0});
+      fds.push_back({x.way->descriptor(), x.way->events(), 0});
       next = std::min(next, x.patience);
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - monotonic::now()).count();
@@ -179,26 +182,52 @@ void server::state::watch() {
     const auto now = monotonic::now();
     auto still = std::vector<visitor>{};
     for (auto i = std::size_t{0}; i < waiting.size(); ++i) {
-      if (fds[i + 2].revents != 0)
+      // First whose time is over: one who sends a byte in every moment is no exception.
+      if (waiting[i].patience <= now)
+        cut_off(std::move(waiting[i]));
+      else if (fds[i + 2].revents != 0)
         hand_over(std::move(waiting[i]));
-      else if (waiting[i].patience <= now)
-        leave(std::move(waiting[i]));
       else
         still.push_back(std::move(waiting[i]));
     }
     waiting = std::move(still);
     backoff = false;
-    if (fds[1].revents != 0) {
-      let_in(waiting);
-      // Out of descriptors: waiting a little is better than spinning.
-      backoff = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
-    }
+    // Out of descriptors: waiting a little is better than spinning.
+    if (fds[1].revents != 0)
+      backoff = !let_in(waiting);
   }
   close_all(waiting);
 }
 
-void server::state::let_in(std::vector<visitor>& waiting) {
-  while (auto way = in->accept()) {
+namespace {
+
+/// Who came in between the turns of the doorman waits for the next one, so that a flood keeps nobody from being heard.
+constexpr auto let_in_max = 64;
+
+/// Whom to drop for a newcomer: of the address that most come from, who has asked nothing yet before who rests before
+/// who is in the middle of something, and of those the one that has been at it for longest.
+template <class Which>
+std::vector<visitor>::iterator least_missed(std::vector<visitor>& waiting, Which which) {
+  auto crowds = std::map<std::string_view, int>{};
+  for (const auto& x : waiting)
+    ++crowds[x.way->from];
+  const auto worth = [&](const visitor& x) {
+    return std::tuple{!which(x), -crowds[x.way->from], !x.stranger, !x.resting, x.patience};
+  };
+  const auto found =
+      std::ranges::min_element(waiting, [&](const auto& x, const auto& y) { return worth(x) < worth(y); });
+  return found == waiting.end() || !which(*found) ? waiting.end() : found;
+}
+
+} // namespace
+
+/// False when the process has no descriptors left.
+bool server::state::let_in(std::vector<visitor>& waiting) {
+  for (auto i = 0; i < let_in_max; ++i) {
+    auto way = in->accept();
+    if (!way)
+      return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS;
+    make_room(waiting, way->from);
     const auto crowded = [&] {
       const auto lock = std::lock_guard{guard};
       return connections >= settings.connections_max || !(++connections);
@@ -209,8 +238,28 @@ void server::state::let_in(std::vector<visitor>& waiting) {
     }
     if (told.connections)
       told.connections(1);
-    waiting.push_back({std::move(way), {}, monotonic::now() + settings.head_max});
+    waiting.push_back({.way = std::move(way), .patience = monotonic::now() + settings.head_max});
   }
+  return true;
+}
+
+void server::state::make_room(std::vector<visitor>& waiting, const std::string& from) {
+  const auto is_neighbour = [&](const visitor& x) { return x.way->from == from; };
+  const auto full = [&] {
+    const auto lock = std::lock_guard{guard};
+    return connections >= settings.connections_max;
+  }();
+  auto victim = waiting.end();
+  if (!from.empty() &&
+      std::ranges::count_if(waiting, is_neighbour) >= static_cast<std::ptrdiff_t>(settings.neighbours_max))
+    victim = least_missed(waiting, is_neighbour);
+  else if (full)
+    victim = least_missed(waiting, [](const visitor&) { return true; });
+  if (victim == waiting.end())
+    return;
+  tell("crowd");
+  leave(std::move(*victim));
+  waiting.erase(victim);
 }
 
 void server::state::hand_over(visitor x) {
@@ -222,6 +271,21 @@ void server::state::hand_over(visitor x) {
   }
   const auto silence = no_signals{};
   workers.emplace_back([this] { labour(); });
+}
+
+/// Drops one whose time is over; who was understood so far is told why.
+void server::state::cut_off(visitor x) {
+  if (x.at == visitor::step::greeting && x.said_something)
+    tell("handshake");
+  const auto asking = x.at == visitor::step::body || (x.at == visitor::step::head && !x.ahead.empty());
+  if (!x.out.empty() || asking)
+    tell("slow");
+  if (x.out.empty() && asking) {
+    const auto late = problem(408, "the request did not come in time");
+    x.way->write(format_head(late, false, date_now()) + late.body, monotonic::now());
+    x.way->finish();
+  }
+  leave(std::move(x));
 }
 
 void server::state::reap() {
@@ -256,7 +320,10 @@ void server::state::close_all(std::vector<visitor>& waiting) {
   }
   std::ranges::move(waiting, std::back_inserter(all));
   for (auto& x : all)
-    leave(std::move(x));
+    if (x.out.empty())
+      leave(std::move(x));
+    else
+      hand_over(std::move(x));
   in.reset();
 }
 
@@ -281,7 +348,6 @@ void server::state::labour() {
     const auto lock = std::unique_lock{guard};
     active.erase(x.way->descriptor());
     if (again && !stopping) {
-      x.patience = monotonic::now() + settings.idle_max;
       returned.push_back(std::move(x));
       nudge();
     } else {
@@ -294,85 +360,136 @@ void server::state::labour() {
   }
 }
 
-bool server::state::greet(visitor& x) {
-  if (x.way->greet(monotonic::now() + settings.head_max))
-    return true;
-  tell("handshake");
-  return false;
-}
-
-bool server::state::read_head(visitor& x, deadline until) {
-  while (head_end(x.ahead) == std::string::npos) {
-    if (x.ahead.size() > settings.bounds.head_bytes_max) {
-      refuse(x, {431, "the head of the request is too large"});
-      return false;
-    }
-    if (!read_more(x, until)) {
-      // One that said nothing just left.
-      if (!x.ahead.empty() && monotonic::now() >= until) {
-        tell("slow");
-        refuse(x, {408, "the request did not come in time"});
-      }
-      return false;
-    }
-  }
-  return true;
-}
-
-std::optional<refusal> server::state::read_body(visitor& x, head& y) {
-  const auto until = monotonic::now() + settings.body_max;
-  const auto expected = y.chunked || y.length > 0;
-  if (expected && y.expects_continue && x.ahead.empty() && !x.way->write("HTTP/1.1 100 Continue\r\n\r\n", until))
-    return refusal{408, "the connection broke"};
-  if (y.chunked)
-    return read_chunks(x, settings.bounds, y.asked.body, until);
-  if (!read_plain(x, y.length, y.asked.body, until))
-    return refusal{408, "the body did not come in time"};
-  return {};
-}
-
-/// Serves requests as long as they are there; true when the connection may wait for more.
+/// Goes on as far as it goes now; true when the connection may wait for more.
 bool server::state::serve(visitor& x) {
-  if (!greet(x))
-    return false;
-  do {
-    if (!read_head(x, monotonic::now() + settings.head_max))
-      return false;
-    const auto end = head_end(x.ahead);
-    auto parsed = parse_head(std::string_view{x.ahead}.substr(0, end), settings.bounds);
-    x.ahead.erase(0, end);
-    if (const auto* wrong = std::get_if<refusal>(&parsed)) {
-      refuse(x, *wrong);
-      return false;
-    }
-    auto& asked = std::get<head>(parsed);
-    if (const auto wrong = read_body(x, asked)) {
-      refuse(x, *wrong);
-      return false;
-    }
-    asked.asked.who = x.way->who;
-    auto answered = how(asked.asked);
-    if (!reply(x, asked, std::move(answered)))
-      return false;
-  } while (!x.ahead.empty() || x.way->pending());
-  return true;
+  x.said_something = true;
+  auto far = progress::done;
+  while (far == progress::done)
+    far = go_on(x);
+  // Nobody waits for this one's peer any more but us.
+  if (far == progress::more && !x.out.empty() && is_stopping())
+    return x.way->write(std::string_view{x.out}.substr(x.sent), x.patience) && false;
+  return far == progress::more;
 }
 
-bool server::state::reply(visitor& x, const head& to, response with) {
-  const auto bare = to.asked.method == "HEAD";
-  if (with.stream && !bare)
-    return stream(x, to, with);
-  const auto keep = to.keep_alive && !is_stopping();
-  auto text = format_head(with, keep, date_now());
-  if (!bare && with.status != 204 && with.status != 304)
-    text += with.body;
-  if (!x.way->write(text, monotonic::now() + settings.write_max)) {
-    tell("slow");
-    return false;
+progress server::state::go_on(visitor& x) {
+  if (!x.out.empty())
+    return flush(x);
+  switch (x.at) {
+    case visitor::step::greeting: return greet(x);
+    case visitor::step::head: return read_head(x);
+    case visitor::step::body: return read_body(x);
+    case visitor::step::leaving: return throw_away(x);
   }
-  if (!keep)
-    x.way->finish(monotonic::now() + settings.write_max);
-  return keep;
+  return progress::over;
+}
+
+progress server::state::flush(visitor& x) {
+  const auto count = x.way->write_some(std::string_view{x.out}.substr(x.sent));
+  if (!count)
+    return progress::more;
+  if (*count == 0) {
+    tell("slow");
+    return progress::over;
+  }
+  x.sent += *count;
+  if (x.sent < x.out.size())
+    return progress::done;
+  x.out.clear();
+  x.sent = 0;
+  if (x.at == visitor::step::head)
+    rest(x);
+  if (x.at == visitor::step::leaving) {
+    x.way->finish();
+    x.patience = monotonic::now() + leave_max;
+  }
+  return progress::done;
+}
+
+/// Between two requests.
+void server::state::rest(visitor& x) {
+  x.at = visitor::step::head;
+  x.resting = true;
+  x.patience = monotonic::now() + settings.idle_max;
+}
+
+progress server::state::greet(visitor& x) {
+  const auto far = x.way->greet();
+  if (far == progress::over)
+    tell("handshake");
+  if (far == progress::done)
+    x.at = visitor::step::head;
+  return far;
+}
+
+progress server::state::read_more(visitor& x) {
+  auto block = std::array<char, 16384>{};
+  const auto count = x.way->read(block.data(), block.size());
+  if (!count)
+    return progress::more;
+  x.ahead.append(block.data(), *count);
+  return *count == 0 ? progress::over : progress::done;
+}
+
+progress server::state::read_head(visitor& x) {
+  if (x.resting && !x.ahead.empty()) {
+    x.resting = false;
+    x.patience = monotonic::now() + settings.head_max;
+  }
+  const auto end = head_end(x.ahead);
+  if (end == std::string::npos)
+    return x.ahead.size() > settings.bounds.head_bytes_max ? refuse(x, {431, "the head of the request is too large"})
+                                                           : read_more(x);
+  auto parsed = parse_head(std::string_view{x.ahead}.substr(0, end), settings.bounds);
+  x.ahead.erase(0, end);
+  if (const auto* wrong = std::get_if<refusal>(&parsed))
+    return refuse(x, *wrong);
+  x.asked = std::get<head>(std::move(parsed));
+  x.stranger = false;
+  x.at = visitor::step::body;
+  x.patience = monotonic::now() + settings.body_max;
+  x.chunks = chunked_body{settings.bounds};
+  if ((x.asked.chunked || x.asked.length > 0) && x.asked.expects_continue && x.ahead.empty())
+    x.out = "HTTP/1.1 100 Continue\r\n\r\n";
+  return progress::done;
+}
+
+progress server::state::read_body(visitor& x) {
+  auto& body = x.asked.asked.body;
+  if (!x.asked.chunked) {
+    if (x.ahead.size() < x.asked.length)
+      return read_more(x);
+    body = x.ahead.substr(0, x.asked.length);
+    x.ahead.erase(0, x.asked.length);
+    return reply(x);
+  }
+  if (!x.chunks.complete()) {
+    if (x.ahead.empty())
+      return read_more(x);
+    const auto taken = x.chunks.feed(x.ahead);
+    if (const auto* wrong = std::get_if<refusal>(&taken))
+      return refuse(x, *wrong);
+    x.ahead.erase(0, std::get<std::size_t>(taken));
+    return progress::done;
+  }
+  body = x.chunks.take();
+  return reply(x);
+}
+
+progress server::state::reply(visitor& x) {
+  auto& asked = x.asked.asked;
+  asked.who = x.way->who;
+  const auto with = how(asked);
+  const auto bare = asked.method == "HEAD";
+  if (with.stream && !bare)
+    return stream(x, with);
+  const auto keep = x.asked.keep_alive && !is_stopping();
+  x.out = format_head(with, keep, date_now());
+  if (!bare && with.status != 204 && with.status != 304)
+    x.out += with.body;
+  x.at = keep ? visitor::step::head : visitor::step::leaving;
+  x.patience = monotonic::now() + settings.write_max;
+  return progress::done;
 }
 
 namespace {
@@ -407,18 +524,22 @@ private:
 
 } // namespace
 
-bool server::state::stream(visitor& x, const head& to, const response& with) {
+progress server::state::stream(visitor& x, const response& with) {
   {
     const auto lock = std::lock_guard{guard};
     if (streams >= settings.streams_max) {
-      told.refused ? told.refused("full") : void();
+      tell("full");
       auto busy = problem(429, "too many streams are open here", "overloaded");
       busy.headers["Retry-After"] = "5";
-      return x.way->write(format_head(busy, false, date_now()) + busy.body, monotonic::now() + settings.write_max) && false;
+      x.out = format_head(busy, false, date_now()) + busy.body;
+      x.at = visitor::step::leaving;
+      x.patience = monotonic::now() + settings.write_max;
+      return progress::done;
     }
     ++streams;
   }
   // HTTP/1.0 knows no chunks: there the end of the connection ends the body.
+  const auto& to = x.asked;
   auto head = with;
   if (to.old)
     head.stream = nullptr;
@@ -431,26 +552,28 @@ bool server::state::stream(visitor& x, const head& to, const response& with) {
     whole = x.way->write(format_chunk({}), monotonic::now() + settings.write_max);
   const auto keep = whole && to.keep_alive && !to.old && !is_stopping();
   if (whole && !keep)
-    x.way->finish(monotonic::now() + settings.write_max);
+    x.way->finish();
+  rest(x);
   const auto lock = std::lock_guard{guard};
   --streams;
-  return keep;
+  return keep ? progress::done : progress::over;
 }
 
-void server::state::refuse(visitor& x, const refusal& why) {
+progress server::state::refuse(visitor& x, const refusal& why) {
   tell("head");
   const auto out = problem(why.status, why.text);
-  x.way->write(format_head(out, false, date_now()) + out.body, monotonic::now() + settings.write_max);
-  const auto until = monotonic::now() + std::chrono::seconds{1};
-  x.way->finish(until);
-  // Bytes left unread would reset the connection, and the peer might lose the answer.
-  auto rest = std::array<char, 16384>{};
-  for (auto size = std::size_t{0}; size < (64u << 10);) {
-    const auto count = x.way->read(rest.data(), rest.size(), until);
-    if (count == 0)
-      break;
-    size += count;
-  }
+  x.out = format_head(out, false, date_now()) + out.body;
+  x.at = visitor::step::leaving;
+  x.patience = monotonic::now() + settings.write_max;
+  return progress::done;
+}
+
+/// Bytes left unread would reset the connection, and the peer might lose the answer.
+progress server::state::throw_away(visitor& x) {
+  x.ahead.clear();
+  const auto far = read_more(x);
+  x.thrown += x.ahead.size();
+  return x.thrown < thrown_max ? far : progress::over;
 }
 
 server::server(std::unique_ptr<entrance> in, config settings, answer how, witness told)
@@ -459,9 +582,13 @@ server::server(std::unique_ptr<entrance> in, config settings, answer how, witnes
   state_->doorman = std::thread{[x = state_.get()] { x->watch(); }};
 }
 
-server::~server() { stop(std::chrono::milliseconds{0}); }
+server::~server() {
+  stop(std::chrono::milliseconds{0});
+}
 
-std::uint16_t server::port() const { return state_->port; }
+std::uint16_t server::port() const {
+  return state_->port;
+}
 
 bool server::stop(std::chrono::milliseconds patience) {
   auto& x = *state_;
@@ -474,12 +601,16 @@ bool server::stop(std::chrono::milliseconds patience) {
   if (x.doorman.joinable())
     x.doorman.join();
   auto clean = true;
+  auto late = std::deque<visitor>{};
   {
     auto lock = std::unique_lock{x.guard};
-    clean = x.quiet.wait_for(lock, patience, [&] { return x.active.empty(); });
+    clean = x.quiet.wait_for(lock, patience, [&] { return x.active.empty() && x.ready.empty(); });
     for (const auto fd : x.active)
       ::shutdown(fd, SHUT_RDWR);
+    late.swap(x.ready);
   }
+  for (auto& visitor : late)
+    x.leave(std::move(visitor));
   auto workers = std::list<std::thread>{};
   {
     const auto lock = std::lock_guard{x.guard};

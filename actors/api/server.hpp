@@ -17,13 +17,18 @@ public:
 
   struct config {
     limits bounds;
-    /// Requests being served at once; each takes a thread. Threads are made when needed and end when idle.
+    /// Requests being served at once; each takes a thread. Threads are made when needed and end when idle. A handshake,
+    /// a request that comes in and an answer that goes out take none while they wait for the peer; streams do.
     std::size_t threads_max = 32;
     /// Streams at once, so that watchers leave room for others.
     std::size_t streams_max = 24;
-    /// Open connections; further ones are closed at once. One that waits between two requests takes no thread.
+    /// Open connections. A further one takes the place of one that is waited for: of the address that most come from,
+    /// the oldest of those that asked nothing. It is closed at once where all others are being served.
     std::size_t connections_max = 256;
-    /// For the handshake and the head of a request together, from its first byte: a slow sender is cut off.
+    /// Of those from one address, how many may be waited for.
+    std::size_t neighbours_max = 128;
+    /// From coming in to the end of the first head, the handshake included, and from the first byte of a later head to
+    /// its end: a slow sender is cut off.
     std::chrono::milliseconds head_max{10'000};
     std::chrono::milliseconds body_max{30'000};
     /// For one answer, or one piece of a stream: a slow reader is dropped.
@@ -51,8 +56,8 @@ public:
 
   std::uint16_t port() const;
 
-  /// Accepts nothing new, ends streams, and lets requests finish that are under way, for `patience`; then cuts them off.
-  /// Returns whether all could finish.
+  /// Accepts nothing new, ends streams, and lets requests finish that are under way, for `patience`; then cuts them
+  /// off. Returns whether all could finish.
   bool stop(std::chrono::milliseconds patience);
 
 private:

@@ -7,15 +7,22 @@
 #include <caf/all.hpp>
 #include <doctest/doctest.h>
 
+#include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <thread>
+#include <utility>
 
 using namespace novacron;
 using namespace std::chrono_literals;
@@ -392,6 +399,118 @@ SCENARIO("clients without manners do not hurt") {
   }
   CHECK(soon([&] { return here.connections("unix") == 0; }));
   CHECK(local(here, "/livez") == "ok\n");
+}
+
+/// A ClientHello as curl would say it, from a TLS session that has nobody to talk to.
+std::string hello_of_tls() {
+  const auto context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>{SSL_CTX_new(TLS_client_method()), &SSL_CTX_free};
+  const auto session = std::unique_ptr<SSL, decltype(&SSL_free)>{SSL_new(context.get()), &SSL_free};
+  auto* out = BIO_new(BIO_s_mem());
+  SSL_set_bio(session.get(), BIO_new(BIO_s_mem()), out);
+  SSL_connect(session.get());
+  char* bytes = nullptr;
+  const auto size = BIO_get_mem_data(out, &bytes);
+  return {bytes, static_cast<std::size_t>(size)};
+}
+
+/// Connections of a rude client to the TLS address of a node, each with `text` sent and open until the end.
+struct rude_crowd {
+  std::vector<int> fds;
+  rude_crowd(std::uint16_t port, int count, std::string_view text) {
+    for (auto i = 0; i < count; ++i) {
+      const auto fd = fds.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      auto address = sockaddr_in{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+      REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+      ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+    }
+  }
+  ~rude_crowd() {
+    for (const auto fd : fds)
+      ::close(fd);
+  }
+};
+
+/// What a request of somebody with manners takes among the others.
+template <class Request>
+void check_is_heard(Request request) {
+  const auto start = monotonic::now();
+  request();
+  CHECK(monotonic::now() - start < 1s);
+}
+
+SCENARIO("many slow clients hold nobody up, neither at the unix socket nor at the TLS address") {
+  auto here = node{{}, true};
+  const auto port = here.serving->port();
+  const auto heard_far = [&] { CHECK(remote(here, "/livez", {}, {"--max-time", "5"}) == "200"); };
+  const auto heard_near = [&] { CHECK(local(here, "/livez", {"--max-time", "5"}) == "ok\n"); };
+  const auto many = [&](int count, std::string_view text) {
+    auto all = std::vector<std::unique_ptr<raw>>{};
+    for (auto i = 0; i < count; ++i)
+      all.emplace_back(std::make_unique<raw>(here.socket()))->send(text);
+    return all;
+  };
+  WHEN("more than may come in say nothing") {
+    const auto far = rude_crowd{port, 300, {}};
+    const auto near = many(300, {});
+    check_is_heard(heard_far);
+    check_is_heard(heard_near);
+  }
+  WHEN("more than there are threads stop in the middle of a handshake") {
+    const auto hello = hello_of_tls();
+    const auto far = rude_crowd{port, 100, std::string_view{hello}.substr(0, hello.size() / 2)};
+    std::this_thread::sleep_for(100ms);
+    check_is_heard(heard_far);
+  }
+  WHEN("they stop after the first flight of the handshake") {
+    const auto far = rude_crowd{port, 100, hello_of_tls()};
+    std::this_thread::sleep_for(100ms);
+    check_is_heard(heard_far);
+  }
+  WHEN("they stop in the middle of a head, or go on with it a byte at a time") {
+    const auto near = many(100, "GET /livez HTTP/1.1\r\nHost:");
+    const auto dribbling = many(100, "GET /livez HTTP/1.1\r\nX: ");
+    auto over = std::atomic<bool>{false};
+    auto dribble = std::thread{[&] {
+      for (; !over; std::this_thread::sleep_for(5ms))
+        for (const auto& x : dribbling)
+          x->send("x");
+    }};
+    std::this_thread::sleep_for(100ms);
+    check_is_heard(heard_near);
+    over = true;
+    dribble.join();
+  }
+  WHEN("they promise bodies that do not come") {
+    const auto near = many(300, "PUT /v1/workloads/web HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{");
+    std::this_thread::sleep_for(100ms);
+    check_is_heard(heard_near);
+  }
+  WHEN("they do not read what they ask for") {
+    auto questions = std::string{};
+    for (auto i = 0; i < 50; ++i)
+      questions += "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    const auto near = many(100, questions);
+    std::this_thread::sleep_for(500ms);
+    check_is_heard(heard_near);
+  }
+  WHEN("they ask rubbish and do not go when they were told so") {
+    const auto near = many(100, "rubbish\r\n\r\n");
+    check_is_heard(heard_near);
+  }
+}
+
+SCENARIO("a crowd from one address leaves room for others") {
+  auto here = node{{.connections_max = 16, .neighbours_max = 8, .head_max = 10s}, true};
+  const auto far = rude_crowd{here.serving->port(), 12, {}};
+  // The first four made room for the last.
+  CHECK(soon([&] { return here.connections("tls") == 8; }));
+  const auto gone = [&](int fd) {
+    auto byte = char{};
+    return ::recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+  };
+  CHECK(soon([&] { return gone(far.fds[3]); }));
+  CHECK_FALSE(gone(far.fds[4]));
+  CHECK_FALSE(gone(far.fds[11]));
 }
 
 SCENARIO("a node that stops lets requests finish, and is not ready from the first moment") {
