@@ -1,23 +1,19 @@
 #include "actors/workload/container_driver.hpp"
 
 #include "actors/host/cgroup.hpp"
-#include "actors/host/crew.hpp"
 #include "actors/host/files.hpp"
-#include "actors/host/loop.hpp"
 #include "actors/host/networks.hpp"
 #include "actors/host/process.hpp"
 #include "actors/host/resolver.hpp"
 #include "actors/workload/bundle.hpp"
 #include "actors/workload/exec_session.hpp"
 #include "actors/workload/instance_directory.hpp"
-#include "actors/workload/lease.hpp"
-#include "actors/workload/output_watch.hpp"
+#include "actors/workload/instance_places.hpp"
 #include "actors/workload/probe.hpp"
-#include "actors/workload/shim_launch.hpp"
+#include "actors/workload/shim_runs.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -26,11 +22,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -39,19 +36,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-/// FNV-1a: nodes on one machine are told apart by their data directories.
-std::uint32_t tag_of(const std::string& text) {
-  auto sum = 2166136261u;
-  for (const unsigned char x : text)
-    sum = (sum ^ x) * 16777619u;
-  return sum;
-}
 
 /// What Docker gives, unless we may not have that many ourselves.
 std::uint64_t open_files_max() {
@@ -92,62 +76,47 @@ void write_network_files(const instance_directory& place, const shim_order& orde
 }
 
 /// What is known of an instance that this driver has in its hands.
-struct held {
-  wire::Instance what;
+struct held : held_instance {
   /// The overlay's lower directory; empty when the root is a copy.
   std::string lower;
-  std::optional<host::ipv4> address;
-  host::network network;
-  std::shared_ptr<driver::over> end;
-  then<running> started;
 };
 
-class crun_driver final : public container_driver, public std::enable_shared_from_this<crun_driver> {
-public:
-  explicit crun_driver(container_settings settings) : settings_{std::move(settings)} {
-    // A process that closes its input must not end us; children get the default back.
-    ::signal(SIGPIPE, SIG_IGN);
-    fs::create_directories(settings_.data / "instances");
-    fs::create_directories(settings_.data / "agent");
-    settings_.data = fs::canonical(settings_.data);
-    tag_ = tag_of(settings_.data.string());
-    layout_ = host::find_cgroups();
-    examine();
-  }
+/// Makes the directories, and names the node's one as nobody else can.
+container_settings on_disk(container_settings settings) {
+  fs::create_directories(settings.data / "instances");
+  fs::create_directories(settings.data / "agent");
+  settings.data = fs::canonical(settings.data);
+  return settings;
+}
 
-  /// Leaves no empty groups; those of containers that run on are not empty.
-  ~crun_driver() override {
-    // Each gives the other work.
-    crew_.end();
-    loop_.end();
-    for (const auto& group : layout_.groups(fmt::format("/novacron/{:08x}", tag_)))
-      ::rmdir(group.c_str());
-  }
+class crun_driver final : public container_driver {
+public:
+  explicit crun_driver(container_settings settings) : settings_{on_disk(std::move(settings))} { examine(); }
 
   container_abilities abilities() const override { return abilities_; }
   std::shared_ptr<host::networks> networks() const override { return networks_; }
 
   std::vector<leftover> sweep() override;
   void prepare(const wire::Instance& what, const image_root& image, then<> done) override {
-    answer<nothing>(std::move(done), [=, this] { return lay_out(what, image); });
+    runs_.answer<nothing>(std::move(done), [=, this] { return lay_out(what, image); });
   }
   void start(const std::string& name, then<running> done, over end) override {
-    crew_.give([=, this] { launch(name, done, end); });
+    runs_.give([=, this] { launch(name, done, end); });
   }
   void adopt(const std::string& name, then<running> done, over end) override {
-    crew_.give([=, this] { take_over(name, done, end); });
+    runs_.give([=, this] { take_over(name, done, end); });
   }
   void signal(const std::string& name, int number, then<> done) override {
-    answer<nothing>(std::move(done), [=, this] { return send_signal(name, number); });
+    runs_.answer<nothing>(std::move(done), [=, this] { return send_signal(name, number); });
   }
   void pause(const std::string& name, bool paused, then<> done) override {
-    answer<nothing>(std::move(done), [=, this] {
+    runs_.answer<nothing>(std::move(done), [=, this] {
       group(name).freeze(paused);
       return nothing{};
     });
   }
   void resize(const std::string& name, const wire::Resources& to, then<> done) override {
-    answer<nothing>(std::move(done), [=, this] {
+    runs_.answer<nothing>(std::move(done), [=, this] {
       group(name).limit(to.cpu_milli(), to.memory_bytes());
       // The next start of this instance has the new limits too.
       const auto config = directory(name).config();
@@ -155,27 +124,20 @@ public:
       return nothing{};
     });
   }
-  void stats(const std::string& name, then<usage> done) override {
-    answer<usage>(std::move(done), [=, this] {
-      const auto seen = group(name).usage();
-      return usage{seen.cpu_usec, seen.memory_bytes};
-    });
-  }
+  void stats(const std::string& name, then<usage> done) override { runs_.stats(name, std::move(done)); }
   void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) override {
-    answer<std::shared_ptr<exec_process>>(std::move(done), [=, this] { return exec_now(name, what); });
+    runs_.answer<std::shared_ptr<exec_process>>(std::move(done), [=, this] { return exec_now(name, what); });
   }
   void probe(const std::string& name, const wire::HealthCheck& check, then<> done) override;
   void remember(const std::string& name, const wire::InstanceStatus& status) override {
-    auto error = std::error_code{};
-    if (fs::exists(directory(name).path(), error))
-      directory(name).write(status);
+    places_.remember(name, status);
   }
   fs::path logs(const std::string& name) const override { return directory(name).log(); }
   std::shared_ptr<void> when_output(const std::string& name, std::function<void()> what) override {
-    return output_.add(directory(name).log(), std::move(what));
+    return runs_.when_output(name, std::move(what));
   }
   void destroy(const std::string& name, then<> done) override {
-    answer<nothing>(std::move(done), [=, this] { return remove(name); });
+    runs_.answer<nothing>(std::move(done), [=, this] { return remove(name); });
   }
 
 private:
@@ -186,53 +148,35 @@ private:
   void launch(const std::string& name, const then<running>& done, const over& end);
   void take_over(const std::string& name, const then<running>& done, const over& end);
   void await_start(const std::string& name);
-  void shim_ended(const std::string& name);
-  void conclude(const std::string& name);
+  void conclude(const std::string& name, const ended& how);
   outcome<> send_signal(const std::string& name, int number);
   outcome<std::shared_ptr<exec_process>> exec_now(const std::string& name, const exec_order& what);
   outcome<> remove(const std::string& name);
-  bool alive(const instance_directory& place) const;
-  void kill_unknown(const instance_directory& place) const;
 
-  instance_directory directory(const std::string& name) const {
-    return instance_directory{settings_.data / "instances" / name};
-  }
-  std::string group_path(const std::string& name) const { return fmt::format("/novacron/{:08x}/{}", tag_, name); }
-  host::cgroup group(const std::string& name) const { return {layout_, group_path(name)}; }
+  instance_directory directory(const std::string& name) const { return places_.directory(name); }
+  std::string group_path(const std::string& name) const { return places_.group_path(name); }
+  host::cgroup group(const std::string& name) const { return places_.group(name); }
   /// crun with the options that all its commands need.
   std::vector<std::string> crun(const std::string& name) const {
-    auto words = shim_.inside(layout_.beside.string());
+    auto words = runs_.shim().inside(layout_.beside.string());
     words.insert(words.end(), {settings_.crun, "--root", directory(name).crun().string(), "--cgroup-manager=cgroupfs"});
     return words;
   }
 
-  /// Runs `work` on a worker thread and answers with what it returns or throws.
-  template <class T, class Work>
-  void answer(then<T> done, Work work) {
-    crew_.give([done = std::move(done), work = std::move(work)] {
-      try {
-        done(outcome<T>{work()});
-      } catch (const std::system_error& problem) {
-        const auto full = problem.code().value() == ENOSPC || problem.code().value() == EIO;
-        done(trouble{full ? fault::storage : fault::unspecified, problem.what()});
-      } catch (const std::exception& problem) {
-        done(trouble{fault::unspecified, problem.what()});
-      }
-    });
-  }
-
-  container_settings settings_;
-  std::uint32_t tag_ = 0;
-  host::cgroup_layout layout_;
+  const container_settings settings_;
+  /// Nodes on one machine are told apart by their data directories.
+  const std::uint32_t tag_ = place_tag(settings_.data);
+  const host::cgroup_layout layout_ = host::find_cgroups();
+  const instance_places places_{settings_.data / "instances", tag_, layout_};
   container_abilities abilities_;
-  shim_launch shim_;
   std::mutex guard_;
   std::map<std::string, held> held_;
   std::atomic<std::uint64_t> sessions_{0};
   std::shared_ptr<host::networks> networks_;
-  host::loop loop_;
-  output_watch output_{loop_};
-  host::crew crew_{2};
+  /// The last, so that it ends first: its threads use all of the above.
+  shim_runs runs_{places_,
+                  {settings_.data, settings_.log_segment_bytes, settings_.log_segments},
+                  [this](const std::string& name, const ended& how) { conclude(name, how); }};
 };
 
 void crun_driver::examine() {
@@ -342,44 +286,21 @@ std::string crun_driver::address_for(held& x, shim_order& order) {
 }
 
 void crun_driver::launch(const std::string& name, const then<running>& done, const over& end) {
-  const auto place = directory(name);
-  auto lock_fd = std::optional<int>{};
-  try {
-    lock_fd = place.lock();
-    if (!lock_fd)
-      return done(trouble{fault::conflict, name + " still runs"});
-    place.forget_run();
-    auto order = shim_order{.directory = place.path(),
-                            .id = name,
-                            .crun = settings_.crun,
-                            .hide = layout_.beside,
-                            .lock = *lock_fd,
-                            .log_segment_bytes = settings_.log_segment_bytes,
-                            .log_segments = settings_.log_segments};
-    for (const auto& each : layout_.groups(group_path(name)))
-      order.cgroups.push_back(each);
-    order.lease = lease_file(settings_.data);
-    order.stop_signal = stop_signal_in(host::read_file(place.config()).value_or(""));
+  const auto fill = [&](shim_order& order) {
+    order.crun = settings_.crun;
+    order.hide = layout_.beside;
+    order.stop_signal = stop_signal_in(host::read_file(directory(name).config()).value_or(""));
     {
       const auto lock = std::lock_guard{guard_};
       auto& x = held_.at(name);
       order.lower = x.lower;
-      order.patience_ms = patience_of(x.what.spec()).count();
-      order.grace_ms = grace_of(x.what.spec()).count();
+      limit_silence(order, x.what.spec());
       order.address = address_for(x, order);
-      x.end = std::make_shared<over>(end);
-      x.started = done;
+      x.expect(done, end);
     }
-    write_network_files(place, order);
-    const auto child = shim_.start(order);
-    ::close(*lock_fd);
-    output_.once(place.path(), "container", [=, this] { await_start(name); });
-    host::when_ended(loop_, child, [=, this](host::ending) { shim_ended(name); });
-  } catch (const std::exception& problem) {
-    if (lock_fd)
-      ::close(*lock_fd);
-    done(trouble{fault::unspecified, problem.what()});
-  }
+    write_network_files(directory(name), order);
+  };
+  runs_.begin(name, done, fill, [=, this] { await_start(name); });
 }
 
 /// Answers the start as soon as the shim has written down the container's first process.
@@ -387,35 +308,20 @@ void crun_driver::await_start(const std::string& name) {
   const auto container = directory(name).container();
   if (!container)
     return;
-  auto done = then<running>{};
-  auto now = running{.pid = container->pid, .started_ms = now_ms()};
+  auto answer = std::function<void()>{};
   {
     const auto lock = std::lock_guard{guard_};
     const auto found = held_.find(name);
     if (found == held_.end())
       return;
-    done = std::exchange(found->second.started, nullptr);
-    if (found->second.address)
-      now.address = to_string(*found->second.address);
+    answer = found->second.begun(container->pid);
   }
-  if (done)
-    done(now);
+  answer();
 }
 
-void crun_driver::shim_ended(const std::string& name) {
-  output_.forget(directory(name).path());
+/// It may have begun and ended before anybody looked.
+void crun_driver::conclude(const std::string& name, const ended& how) {
   await_start(name);
-  crew_.give([=, this] { conclude(name); });
-}
-
-/// A run is over: its shim has ended. What it left undone (it was killed) is done now.
-void crun_driver::conclude(const std::string& name) {
-  const auto place = directory(name);
-  auto how = place.how_ended();
-  if (!how) {
-    how = ended{.code = 137, .reason = "its shim was killed, and it with it"};
-    kill_unknown(place);
-  }
   auto started = then<running>{};
   auto end = std::shared_ptr<over>{};
   {
@@ -426,9 +332,9 @@ void crun_driver::conclude(const std::string& name) {
     }
   }
   if (started)
-    started(trouble{how->lease_over ? fault::unreachable : fault::unspecified, how->reason});
+    started(never_begun(how));
   else if (end)
-    (*end)(*how);
+    (*end)(how);
 }
 
 outcome<> crun_driver::send_signal(const std::string& name, int number) {
@@ -463,142 +369,56 @@ outcome<std::shared_ptr<exec_process>> crun_driver::exec_now(const std::string& 
   // crun 1.8 takes the variables that it is given in place of the container's own, PATH among them.
   if (!order.env.empty())
     order.env.merge(environment_in(host::read_file(place.config()).value_or("")));
-  return start_exec(loop_, {.crun = crun(name),
-                            .container = name,
-                            .order = std::move(order),
-                            .scratch = settings_.data / "agent",
-                            .session = std::to_string(++sessions_)});
+  return start_exec(runs_.loop(), {.crun = crun(name),
+                                   .container = name,
+                                   .order = std::move(order),
+                                   .scratch = settings_.data / "agent",
+                                   .session = std::to_string(++sessions_)});
 }
 
 void crun_driver::probe(const std::string& name, const wire::HealthCheck& check, then<> done) {
-  const auto limit = std::chrono::milliseconds{check.timeout_ms() > 0 ? check.timeout_ms() : 1000};
-  if (check.command().empty()) {
-    auto target = probe_target{.address = "127.0.0.1",
-                               .port = static_cast<std::uint16_t>(check.port()),
-                               .http_path = check.http_path(),
-                               .timeout = limit};
+  const auto reach = [&](probe_target& target) {
     const auto lock = std::lock_guard{guard_};
     if (const auto found = held_.find(name); found != held_.end() && found->second.address)
       target.address = to_string(*found->second.address);
-    return workload::probe(loop_, target, std::move(done));
-  }
-  auto order = exec_order{.command = {check.command().begin(), check.command().end()}};
-  exec(name, order, [this, limit, done = std::move(done)](outcome<std::shared_ptr<exec_process>> begun) {
-    if (!begun)
-      return done(begun.why());
-    probe_process(loop_, *begun, limit, done);
-  });
+  };
+  probe_instance(runs_.loop(), *this, name, check, reach, std::move(done));
 }
 
 outcome<> crun_driver::remove(const std::string& name) {
-  const auto place = directory(name);
-  if (!fs::exists(place.path()))
-    return nothing{};
-  const auto lock_fd = place.lock();
-  if (!lock_fd)
-    return trouble{fault::conflict, name + " still runs"};
-  const auto gone = group(name).destroy();
-  place.remove();
-  ::close(*lock_fd);
-  const auto lock = std::lock_guard{guard_};
-  if (const auto found = held_.find(name); found != held_.end()) {
-    const auto address = found->second.address;
-    held_.erase(found);
-    if (address)
-      networks_->give_back(*address);
-  }
-  if (!gone)
-    return trouble{fault::unspecified, "processes of " + name + " would not end"};
-  return nothing{};
-}
-
-/// Whether a shim holds the instance. One that was just started may not yet have written its name.
-bool crun_driver::alive(const instance_directory& place) const {
-  for (const auto deadline = std::chrono::steady_clock::now() + 5s; std::chrono::steady_clock::now() < deadline;) {
-    if (const auto fd = place.lock()) {
-      ::close(*fd);
-      return false;
+  return places_.remove(name, [&] {
+    const auto lock = std::lock_guard{guard_};
+    if (const auto found = held_.find(name); found != held_.end()) {
+      const auto address = found->second.address;
+      held_.erase(found);
+      if (address)
+        networks_->give_back(*address);
     }
-    const auto shim = place.shim();
-    if (const auto fd = shim ? open_process(*shim) : std::nullopt) {
-      ::close(*fd);
-      return true;
-    }
-    std::this_thread::sleep_for(1ms);
-  }
-  throw std::system_error{ETIMEDOUT, std::system_category(), "somebody else holds " + place.path().string()};
-}
-
-void crun_driver::kill_unknown(const instance_directory& place) const {
-  for (const auto& known : {place.container(), place.shim()})
-    if (const auto fd = known ? open_process(*known) : std::nullopt) {
-      ::syscall(SYS_pidfd_send_signal, *fd, SIGKILL, nullptr, 0);
-      ::close(*fd);
-    }
-  static_cast<void>(group(place.path().filename()).destroy());
+  });
 }
 
 std::vector<leftover> crun_driver::sweep() {
-  auto found = std::vector<leftover>{};
-  auto kept = std::vector<std::string>{};
-  for (const auto& entry : fs::directory_iterator{settings_.data / "instances"}) {
-    const auto place = instance_directory{entry.path()};
-    const auto what = place.instance();
-    if (!what) {
-      kill_unknown(place);
-      place.remove();
-      continue;
-    }
-    auto each = leftover{.instance = *what, .status = place.status(), .alive = alive(place)};
-    if (!each.alive)
-      each.how = place.how_ended();
-    if (each.alive)
-      kept.push_back(what->name());
-    else
-      kill_unknown(place);
+  auto found = places_.sweep([&](const leftover& each) {
     const auto address = host::parse_ipv4(each.status.address(), 22);
     const auto lock = std::lock_guard{guard_};
-    auto& x = held_[what->name()];
-    x.what = *what;
-    if (networks_ && address && what->spec().network().mode() != "host") {
+    auto& x = held_[each.instance.name()];
+    x.what = each.instance;
+    if (networks_ && address && each.instance.spec().network().mode() != "host") {
       networks_->claim(*address);
       x.address = address;
     }
-    found.push_back(std::move(each));
-  }
+  });
   if (networks_)
     networks_->begin();
-  const auto ours = host::cgroup{layout_, fmt::format("/novacron/{:08x}", tag_)};
-  for (const auto& name : ours.children())
-    if (std::ranges::find(kept, name) == kept.end())
-      static_cast<void>(group(name).destroy());
   return found;
 }
 
 void crun_driver::take_over(const std::string& name, const then<running>& done, const over& end) {
-  const auto place = directory(name);
-  const auto shim = place.shim();
-  const auto opened = shim ? open_process(*shim) : std::nullopt;
-  const auto fd = opened.value_or(-1);
   {
     const auto lock = std::lock_guard{guard_};
-    auto& x = held_[name];
-    x.end = std::make_shared<over>(end);
-    x.started = done;
+    held_[name].expect(done, end);
   }
-  if (fd < 0)
-    return shim_ended(name);
-  output_.once(place.path(), "container", [=, this] { await_start(name); });
-  // A pidfd of a process that is not our child can be waited for, though not reaped.
-  loop_.watch(fd, EPOLLIN, [=, this](std::uint32_t) {
-    const auto shim_name = name;
-    const auto held_fd = fd;
-    auto* const self = this;
-    self->loop_.forget(held_fd);
-    ::close(held_fd);
-    self->shim_ended(shim_name);
-  });
-  await_start(name);
+  runs_.take_over(name, [=, this] { await_start(name); });
 }
 
 } // namespace

@@ -117,4 +117,11 @@ std::optional<int> open_process(const process_name& x) {
   return {};
 }
 
+void signal_process(const process_name& x, int number) {
+  if (const auto fd = open_process(x)) {
+    ::syscall(SYS_pidfd_send_signal, *fd, number, nullptr, 0);
+    ::close(*fd);
+  }
+}
+
 } // namespace novacron::workload

@@ -64,4 +64,7 @@ private:
 /// A descriptor of the process (pidfd), nothing if it is gone. Never one of another process with the same pid.
 std::optional<int> open_process(const process_name& x);
 
+/// Sends it signal `number`, unless it is gone.
+void signal_process(const process_name& x, int number);
+
 } // namespace novacron::workload

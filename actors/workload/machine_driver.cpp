@@ -1,31 +1,24 @@
 #include "actors/workload/machine_driver.hpp"
 
 #include "actors/host/cgroup.hpp"
-#include "actors/host/crew.hpp"
 #include "actors/host/files.hpp"
-#include "actors/host/loop.hpp"
-#include "actors/host/process.hpp"
 #include "actors/workload/bundle.hpp"
 #include "actors/workload/guest_channel.hpp"
 #include "actors/workload/instance_directory.hpp"
-#include "actors/workload/lease.hpp"
+#include "actors/workload/instance_places.hpp"
 #include "actors/workload/machine_files.hpp"
 #include "actors/workload/machine_images.hpp"
 #include "actors/workload/machine_plan.hpp"
-#include "actors/workload/output_watch.hpp"
 #include "actors/workload/probe.hpp"
-#include "actors/workload/shim_launch.hpp"
+#include "actors/workload/shim_runs.hpp"
 
 #include <signal.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -41,29 +34,12 @@ using namespace std::chrono_literals;
 constexpr auto retry_delay = 10ms;
 constexpr auto files_max = std::uint64_t{65'536};
 
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-void send_to(const process_name& whom, int number) {
-  if (const auto fd = open_process(whom)) {
-    ::syscall(SYS_pidfd_send_signal, *fd, number, nullptr, 0);
-    ::close(*fd);
-  }
-}
-
 /// What is known of a machine that this driver has in its hands.
-struct held {
-  wire::Instance what;
+struct held : held_instance {
   machine_image image;
   process_arguments process;
   process_user user;
   int stop_signal = SIGTERM;
-  std::optional<host::ipv4> address;
-  host::network network;
-  std::shared_ptr<driver::over> end;
-  then<running> started;
   /// Rises with each run, so that the timers of an earlier one are known.
   std::uint64_t run = 0;
   /// Why it was killed before it came up; empty unless it was.
@@ -72,44 +48,37 @@ struct held {
   std::shared_ptr<guest_channel> channel;
 };
 
+/// Makes the directory, and names the node's one as nobody else can.
+machine_settings on_disk(machine_settings settings) {
+  fs::create_directories(settings.data / "machines");
+  settings.data = fs::canonical(settings.data);
+  return settings;
+}
+
 class machines final : public driver {
 public:
   explicit machines(machine_settings settings)
-      : settings_{std::move(settings)}, images_{settings_.data, settings_.guest} {
-    ::signal(SIGPIPE, SIG_IGN);
-    fs::create_directories(settings_.data / "machines");
-    settings_.data = fs::canonical(settings_.data);
-    tag_ = machine_tag((settings_.data / "machines").string());
-    layout_ = host::find_cgroups();
-  }
+      : settings_{on_disk(std::move(settings))}, images_{settings_.data, settings_.guest} {}
 
-  /// Leaves no empty groups; those of machines that run on are not empty.
   ~machines() override {
-    auto closed = std::vector<held>{};
+    // Monitors and guests wait for callbacks that may want the guard, so they go once it is free.
+    auto closed = std::map<std::string, held>{};
     {
       const auto lock = std::lock_guard{guard_};
       closing_ = true;
-      for (auto& [name, each] : held_)
-        closed.push_back(std::move(each));
-      held_.clear();
+      closed.swap(held_);
     }
-    closed.clear();
-    // Each gives the other work.
-    crew_.end();
-    loop_.end();
-    for (const auto& group : layout_.groups(fmt::format("/novacron/{:08x}", tag_)))
-      ::rmdir(group.c_str());
   }
 
   std::vector<leftover> sweep() override;
   void prepare(const wire::Instance& what, const image_root& image, then<> done) override {
-    answer<nothing>(std::move(done), [=, this] { return lay_out(what, image); });
+    runs_.answer<nothing>(std::move(done), [=, this] { return lay_out(what, image); });
   }
   void start(const std::string& name, then<running> done, over end) override {
-    crew_.give([=, this] { launch(name, done, end); });
+    runs_.give([=, this] { launch(name, done, end); });
   }
   void adopt(const std::string& name, then<running> done, over end) override {
-    crew_.give([=, this] { take_over(name, done, end); });
+    runs_.give([=, this] { take_over(name, done, end); });
   }
   void signal(const std::string& name, int number, then<> done) override;
   void pause(const std::string& name, bool paused, then<> done) override {
@@ -118,12 +87,7 @@ public:
     done(trouble{fault::unreachable, "the monitor of " + name + " does not answer"});
   }
   void resize(const std::string& name, const wire::Resources& to, then<> done) override;
-  void stats(const std::string& name, then<usage> done) override {
-    answer<usage>(std::move(done), [=, this] {
-      const auto seen = group(name).usage();
-      return usage{seen.cpu_usec, seen.memory_bytes};
-    });
-  }
+  void stats(const std::string& name, then<usage> done) override { runs_.stats(name, std::move(done)); }
   void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) override {
     if (const auto channel = channel_of(name))
       return channel->exec(what, std::move(done));
@@ -132,16 +96,14 @@ public:
   }
   void probe(const std::string& name, const wire::HealthCheck& check, then<> done) override;
   void remember(const std::string& name, const wire::InstanceStatus& status) override {
-    auto error = std::error_code{};
-    if (fs::exists(directory(name).path(), error))
-      directory(name).write(status);
+    places_.remember(name, status);
   }
   fs::path logs(const std::string& name) const override { return directory(name).log(); }
   std::shared_ptr<void> when_output(const std::string& name, std::function<void()> what) override {
-    return output_.add(directory(name).log(), std::move(what));
+    return runs_.when_output(name, std::move(what));
   }
   void destroy(const std::string& name, then<> done) override {
-    answer<nothing>(std::move(done), [=, this] { return remove(name); });
+    runs_.answer<nothing>(std::move(done), [=, this] { return remove(name); });
   }
 
 private:
@@ -155,17 +117,10 @@ private:
   void reach_monitor(const std::string& name, std::uint64_t run);
   void came_up(const std::string& name, std::uint64_t run);
   void give_up(const std::string& name, std::uint64_t run);
-  void shim_ended(const std::string& name);
-  void conclude(const std::string& name);
+  void conclude(const std::string& name, ended how);
   outcome<> remove(const std::string& name);
-  bool alive(const instance_directory& place) const;
-  void kill_unknown(const instance_directory& place) const;
 
-  instance_directory directory(const std::string& name) const {
-    return instance_directory{settings_.data / "machines" / name};
-  }
-  std::string group_path(const std::string& name) const { return fmt::format("/novacron/{:08x}/{}", tag_, name); }
-  host::cgroup group(const std::string& name) const { return {layout_, group_path(name)}; }
+  instance_directory directory(const std::string& name) const { return places_.directory(name); }
 
   std::shared_ptr<machine_control> control_of(const std::string& name) {
     const auto lock = std::lock_guard{guard_};
@@ -188,34 +143,19 @@ private:
     return facts_;
   }
 
-  /// Runs `work` on a worker thread and answers with what it returns or throws.
-  template <class T, class Work>
-  void answer(then<T> done, Work work) {
-    crew_.give([done = std::move(done), work = std::move(work)] {
-      try {
-        done(outcome<T>{work()});
-      } catch (const std::system_error& problem) {
-        const auto full = problem.code().value() == ENOSPC || problem.code().value() == EIO;
-        done(trouble{full ? fault::storage : fault::unspecified, problem.what()});
-      } catch (const std::exception& problem) {
-        done(trouble{fault::unspecified, problem.what()});
-      }
-    });
-  }
-
-  machine_settings settings_;
+  const machine_settings settings_;
   machine_images images_;
-  std::uint32_t tag_ = 0;
-  host::cgroup_layout layout_;
-  shim_launch shim_;
+  const host::cgroup_layout layout_ = host::find_cgroups();
+  const instance_places places_{settings_.data / "machines", place_tag(settings_.data / "machines"), layout_};
   std::once_flag asked_;
   machine_host facts_;
   std::mutex guard_;
   std::map<std::string, held> held_;
   bool closing_ = false;
-  host::loop loop_;
-  output_watch output_{loop_};
-  host::crew crew_{2};
+  /// The last, so that it ends first: its threads use all of the above.
+  shim_runs runs_{places_,
+                  {settings_.data, settings_.log_segment_bytes, settings_.log_segments},
+                  [this](const std::string& name, const ended& how) { conclude(name, how); }};
 };
 
 outcome<> machines::lay_out(const wire::Instance& what, const image_root& image) {
@@ -289,7 +229,7 @@ void machines::write_orders(const held& x, const machine_link& link) {
 }
 
 void machines::make_group(const wire::WorkloadSpec& spec, const std::string& name) {
-  const auto made = group(name);
+  const auto made = places_.group(name);
   static_cast<void>(made.destroy());
   made.create();
   if (layout_.controls("memory"))
@@ -299,21 +239,10 @@ void machines::make_group(const wire::WorkloadSpec& spec, const std::string& nam
 }
 
 void machines::launch(const std::string& name, const then<running>& done, const over& end) {
-  const auto place = directory(name);
-  auto lock_fd = std::optional<int>{};
-  try {
-    lock_fd = place.lock();
-    if (!lock_fd)
-      return done(trouble{fault::conflict, name + " still runs"});
-    place.forget_run();
-    auto order = shim_order{.directory = place.path(),
-                            .id = name,
-                            .lock = *lock_fd,
-                            .log_segment_bytes = settings_.log_segment_bytes,
-                            .log_segments = settings_.log_segments,
-                            .machine = "machine"};
-    order.lease = lease_file(settings_.data);
-    auto now = held{};
+  // Its network is there for as long as somebody has the descriptor: until the shim has it, that is this.
+  auto now = held{};
+  const auto fill = [&](shim_order& order) {
+    order.machine = "machine";
     {
       const auto lock = std::lock_guard{guard_};
       auto& x = held_.at(name);
@@ -327,28 +256,15 @@ void machines::launch(const std::string& name, const then<running>& done, const 
     const auto link = link_for(now, order);
     write_orders(now, link);
     make_group(now.what.spec(), name);
-    for (const auto& each : layout_.groups(group_path(name)))
-      order.cgroups.push_back(each);
-    order.patience_ms = static_cast<std::uint64_t>(patience_of(now.what.spec()).count());
-    order.grace_ms = static_cast<std::uint64_t>(grace_of(now.what.spec()).count());
-    {
-      const auto lock = std::lock_guard{guard_};
-      auto& x = held_.at(name);
-      x.address = now.address;
-      x.end = std::make_shared<over>(end);
-      x.started = done;
-      x.late.clear();
-      ++x.run;
-    }
-    const auto child = shim_.start(order);
-    ::close(*lock_fd);
-    output_.once(place.path(), "container", [=, this] { connect(name); });
-    host::when_ended(loop_, child, [=, this](host::ending) { shim_ended(name); });
-  } catch (const std::exception& problem) {
-    if (lock_fd)
-      ::close(*lock_fd);
-    done(trouble{fault::unspecified, problem.what()});
-  }
+    limit_silence(order, now.what.spec());
+    const auto lock = std::lock_guard{guard_};
+    auto& x = held_.at(name);
+    x.address = now.address;
+    x.expect(done, end);
+    x.late.clear();
+    ++x.run;
+  };
+  runs_.begin(name, done, fill, [=, this] { connect(name); });
 }
 
 /// Its process is there: reaches for its monitor and for the agent in its guest.
@@ -361,15 +277,15 @@ void machines::connect(const std::string& name) {
       return;
     run = found->second.run;
     if (!found->second.image.whole_disk)
-      found->second.channel =
-          open_guest_channel(loop_, directory(name).path(), machine_control_socket, [=, this] { came_up(name, run); });
+      found->second.channel = open_guest_channel(runs_.loop(), directory(name).path(), machine_control_socket,
+                                                 [=, this] { came_up(name, run); });
   }
   reach_monitor(name, run);
-  loop_.after(settings_.up_patience, [=, this] { give_up(name, run); });
+  runs_.loop().after(settings_.up_patience, [=, this] { give_up(name, run); });
 }
 
 void machines::reach_monitor(const std::string& name, std::uint64_t run) {
-  settings_.monitor->open(loop_, directory(name).path(), [=, this](outcome<std::shared_ptr<machine_control>> x) {
+  settings_.monitor->open(runs_.loop(), directory(name).path(), [=, this](outcome<std::shared_ptr<machine_control>> x) {
     auto whole = false;
     {
       const auto lock = std::lock_guard{guard_};
@@ -381,7 +297,7 @@ void machines::reach_monitor(const std::string& name, std::uint64_t run) {
         found->second.control = *x;
     }
     if (!x)
-      loop_.after(retry_delay, [=, this] { reach_monitor(name, run); });
+      runs_.loop().after(retry_delay, [=, this] { reach_monitor(name, run); });
     else if (whole)
       came_up(name, run);
   });
@@ -389,19 +305,15 @@ void machines::reach_monitor(const std::string& name, std::uint64_t run) {
 
 void machines::came_up(const std::string& name, std::uint64_t run) {
   const auto process = directory(name).container();
-  auto done = then<running>{};
-  auto now = running{.pid = process ? process->pid : -1, .started_ms = now_ms()};
+  auto answer = std::function<void()>{};
   {
     const auto lock = std::lock_guard{guard_};
     const auto found = held_.find(name);
     if (found == held_.end() || found->second.run != run)
       return;
-    done = std::exchange(found->second.started, nullptr);
-    if (found->second.address)
-      now.address = to_string(*found->second.address);
+    answer = found->second.begun(process ? process->pid : -1);
   }
-  if (done)
-    done(now);
+  answer();
 }
 
 void machines::give_up(const std::string& name, std::uint64_t run) {
@@ -414,22 +326,10 @@ void machines::give_up(const std::string& name, std::uint64_t run) {
     found->second.late = fmt::format("could not be started: its guest did not come up in {:.0f} s", seconds);
   }
   if (const auto process = directory(name).container())
-    send_to(*process, SIGKILL);
+    signal_process(*process, SIGKILL);
 }
 
-void machines::shim_ended(const std::string& name) {
-  output_.forget(directory(name).path());
-  crew_.give([=, this] { conclude(name); });
-}
-
-/// A run is over: its shim has ended. What it left undone (it was killed) is done now.
-void machines::conclude(const std::string& name) {
-  const auto place = directory(name);
-  auto how = place.how_ended();
-  if (!how) {
-    how = ended{.code = 137, .reason = "its shim was killed, and it with it"};
-    kill_unknown(place);
-  }
+void machines::conclude(const std::string& name, ended how) {
   auto over_now = held{};
   {
     const auto lock = std::lock_guard{guard_};
@@ -446,15 +346,15 @@ void machines::conclude(const std::string& name) {
     over_now.late = std::exchange(x.late, {});
   }
   if (!over_now.late.empty())
-    how = ended{.code = 125, .reason = over_now.late, .cpu_usec = how->cpu_usec};
-  const auto begun = how->code != 125 && !how->lease_over;
+    how = ended{.code = 125, .reason = over_now.late, .cpu_usec = how.cpu_usec};
+  const auto begun = how.code != 125 && !how.lease_over;
   if (over_now.started && !begun)
-    return over_now.started(trouble{how->lease_over ? fault::unreachable : fault::unspecified, how->reason});
+    return over_now.started(never_begun(how));
   // It was over before anybody had spoken with it.
   if (over_now.started)
-    over_now.started(running{.started_ms = now_ms()});
+    over_now.begun(-1)();
   if (over_now.end)
-    (*over_now.end)(*how);
+    (*over_now.end)(how);
 }
 
 void machines::signal(const std::string& name, int number, then<> done) {
@@ -465,7 +365,7 @@ void machines::signal(const std::string& name, int number, then<> done) {
   const auto control = control_of(name);
   const auto reachable = channel && channel->up();
   if (number == SIGKILL || (number == SIGTERM && !reachable && (channel || !control))) {
-    send_to(*process, SIGKILL);
+    signal_process(*process, SIGKILL);
     return done(nothing{});
   }
   // A machine that stands still cannot act on anything.
@@ -494,33 +394,20 @@ void machines::resize(const std::string& name, const wire::Resources& to, then<>
   if (to.memory_bytes() > 0 && (!is_vm || !control || to.memory_bytes() > machine_memory(spec)))
     return done(trouble{fault::unsupported, "the memory of a sandbox is fixed, and a virtual machine never gets more "
                                             "than it started with"});
-  answer<nothing>(
+  runs_.answer<nothing>(
       [done = std::move(done), control, to](outcome<> limited) {
         if (!limited || to.memory_bytes() == 0)
           return done(std::move(limited));
         control->give_memory(to.memory_bytes(), done);
       },
       [=, this] {
-        group(name).limit(to.cpu_milli(), 0);
+        places_.group(name).limit(to.cpu_milli(), 0);
         return nothing{};
       });
 }
 
 void machines::probe(const std::string& name, const wire::HealthCheck& check, then<> done) {
-  const auto limit = std::chrono::milliseconds{check.timeout_ms() > 0 ? check.timeout_ms() : 1000};
-  if (!check.command().empty()) {
-    const auto order = exec_order{.command = {check.command().begin(), check.command().end()}};
-    return exec(name, order, [this, limit, done = std::move(done)](outcome<std::shared_ptr<exec_process>> begun) {
-      if (!begun)
-        return done(begun.why());
-      probe_process(loop_, *begun, limit, done);
-    });
-  }
-  auto target = probe_target{.address = "127.0.0.1",
-                             .port = static_cast<std::uint16_t>(check.port()),
-                             .http_path = check.http_path(),
-                             .timeout = limit};
-  {
+  const auto reach = [&](probe_target& target) {
     const auto lock = std::lock_guard{guard_};
     const auto found = held_.find(name);
     if (found != held_.end() && found->second.address)
@@ -530,122 +417,53 @@ void machines::probe(const std::string& name, const wire::HealthCheck& check, th
       for (const auto& port : found->second.what.spec().network().ports())
         if (port.inside() == check.port() && port.host() > 0)
           target.port = static_cast<std::uint16_t>(port.host());
-  }
-  workload::probe(loop_, target, std::move(done));
+  };
+  probe_instance(runs_.loop(), *this, name, check, reach, std::move(done));
 }
 
 outcome<> machines::remove(const std::string& name) {
-  const auto place = directory(name);
-  if (!fs::exists(place.path()))
-    return nothing{};
-  const auto lock_fd = place.lock();
-  if (!lock_fd)
-    return trouble{fault::conflict, name + " still runs"};
-  const auto gone = group(name).destroy();
-  place.remove();
-  ::close(*lock_fd);
-  images_.tidy();
-  auto left = std::optional<held>{};
-  {
-    const auto lock = std::lock_guard{guard_};
-    if (const auto found = held_.find(name); found != held_.end()) {
-      left = std::move(found->second);
-      held_.erase(found);
+  return places_.remove(name, [&] {
+    images_.tidy();
+    auto left = std::optional<held>{};
+    {
+      const auto lock = std::lock_guard{guard_};
+      if (const auto found = held_.find(name); found != held_.end()) {
+        left = std::move(found->second);
+        held_.erase(found);
+      }
     }
-  }
-  if (left && left->address && settings_.networks)
-    settings_.networks->give_back(*left->address);
-  if (!gone)
-    return trouble{fault::unspecified, "processes of " + name + " would not end"};
-  return nothing{};
-}
-
-/// Whether a shim holds the instance. One that was just started may not yet have written its name.
-bool machines::alive(const instance_directory& place) const {
-  for (const auto deadline = std::chrono::steady_clock::now() + 5s; std::chrono::steady_clock::now() < deadline;) {
-    if (const auto fd = place.lock()) {
-      ::close(*fd);
-      return false;
-    }
-    const auto shim = place.shim();
-    if (const auto fd = shim ? open_process(*shim) : std::nullopt) {
-      ::close(*fd);
-      return true;
-    }
-    std::this_thread::sleep_for(1ms);
-  }
-  throw std::system_error{ETIMEDOUT, std::system_category(), "somebody else holds " + place.path().string()};
-}
-
-void machines::kill_unknown(const instance_directory& place) const {
-  for (const auto& known : {place.container(), place.shim()})
-    if (known)
-      send_to(*known, SIGKILL);
-  static_cast<void>(group(place.path().filename()).destroy());
+    if (left && left->address && settings_.networks)
+      settings_.networks->give_back(*left->address);
+  });
 }
 
 std::vector<leftover> machines::sweep() {
-  auto found = std::vector<leftover>{};
-  auto kept = std::vector<std::string>{};
-  for (const auto& entry : fs::directory_iterator{settings_.data / "machines"}) {
-    const auto place = instance_directory{entry.path()};
-    const auto what = place.instance();
-    if (!what) {
-      kill_unknown(place);
-      place.remove();
-      continue;
-    }
-    auto each = leftover{.instance = *what, .status = place.status(), .alive = alive(place)};
-    if (each.alive)
-      kept.push_back(what->name());
-    else {
-      each.how = place.how_ended();
-      kill_unknown(place);
-    }
+  return places_.sweep([&](const leftover& each) {
+    const auto& name = each.instance.name();
     const auto address = host::parse_ipv4(each.status.address(), 22);
     const auto lock = std::lock_guard{guard_};
-    auto& x = held_[what->name()];
-    x.what = *what;
-    x.image.whole_disk = !fs::exists(place.path() / machine_box_file);
+    auto& x = held_[name];
+    x.what = each.instance;
+    x.image.whole_disk = !fs::exists(directory(name).path() / machine_box_file);
     if (settings_.networks && address) {
       settings_.networks->claim(*address);
       x.address = address;
     }
-    found.push_back(std::move(each));
-  }
-  for (const auto& name : host::cgroup{layout_, fmt::format("/novacron/{:08x}", tag_)}.children())
-    if (std::ranges::find(kept, name) == kept.end())
-      static_cast<void>(group(name).destroy());
-  return found;
+  });
 }
 
 void machines::take_over(const std::string& name, const then<running>& done, const over& end) {
-  const auto place = directory(name);
-  const auto shim = place.shim();
-  const auto fd = (shim ? open_process(*shim) : std::nullopt).value_or(-1);
   auto run = std::uint64_t{0};
   {
     const auto lock = std::lock_guard{guard_};
     auto& x = held_[name];
-    x.end = std::make_shared<over>(end);
-    x.started = done;
+    x.expect(done, end);
     run = ++x.run;
   }
-  if (fd < 0)
-    return shim_ended(name);
-  output_.once(place.path(), "container", [=, this] {
+  runs_.take_over(name, [=, this] {
     connect(name);
     // One that stands still cannot answer, and runs all the same.
     came_up(name, run);
-  });
-  // A pidfd of a process that is not our child can be waited for, though not reaped.
-  loop_.watch(fd, EPOLLIN, [=, this](std::uint32_t) {
-    const auto shim_name = name;
-    const auto held_fd = fd;
-    auto* const self = this;
-    self->loop_.forget(held_fd);
-    ::close(held_fd);
-    self->shim_ended(shim_name);
   });
 }
 

@@ -57,13 +57,6 @@ std::vector<std::string> kernel_words(const machine_host& host, bool small) {
 
 } // namespace
 
-std::uint32_t machine_tag(const std::string& directory) {
-  auto sum = 2166136261u;
-  for (const unsigned char x : directory)
-    sum = (sum ^ x) * 16777619u;
-  return sum;
-}
-
 machine_link relayed_link() {
   return {machine_network::kind::relayed,
           host::parse_ipv4("10.0.2.15", 24).value(),

@@ -25,9 +25,6 @@ constexpr auto machine_agent_end_socket = "end.sock";
 /// "CODE OUT_OF_MEMORY" and a line with words, from the agent in the guest.
 constexpr auto machine_outcome_file = "how";
 
-/// A number for a node's machines, by their directory: it tells the control groups of nodes on one host apart.
-std::uint32_t machine_tag(const std::string& directory);
-
 /// What of the host matters to its machines.
 struct machine_host {
   /// A guest that runs on the processor itself was seen to work.

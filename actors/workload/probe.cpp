@@ -121,4 +121,23 @@ void probe(host::loop& loop, const probe_target& target, then<> done) {
   loop.post([one = std::make_shared<probing>(loop, target, std::move(done))] { one->begin(); });
 }
 
+void probe_instance(host::loop& loop, driver& by, const std::string& name, const wire::HealthCheck& check,
+                    const std::function<void(probe_target&)>& reach, then<> done) {
+  const auto limit = std::chrono::milliseconds{check.timeout_ms() > 0 ? check.timeout_ms() : 1000};
+  if (check.command().empty()) {
+    auto target = probe_target{.address = "127.0.0.1",
+                               .port = static_cast<std::uint16_t>(check.port()),
+                               .http_path = check.http_path(),
+                               .timeout = limit};
+    reach(target);
+    return probe(loop, target, std::move(done));
+  }
+  const auto order = exec_order{.command = {check.command().begin(), check.command().end()}};
+  by.exec(name, order, [&loop, limit, done = std::move(done)](outcome<std::shared_ptr<exec_process>> begun) {
+    if (!begun)
+      return done(begun.why());
+    probe_process(loop, *begun, limit, done);
+  });
+}
+
 } // namespace novacron::workload

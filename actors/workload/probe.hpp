@@ -1,12 +1,13 @@
 #pragma once
 
-/// Asks a TCP or HTTP server whether it is there.
+/// Asks an instance whether it is well: a TCP or HTTP server in it, or a command.
 
 #include "actors/host/loop.hpp"
 #include "actors/workload/driver.hpp"
 #include "messages/vocabulary.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace novacron::workload {
@@ -24,5 +25,10 @@ void probe(host::loop& loop, const probe_target& target, then<> done);
 
 /// The same of a process that was started to find out: it is well if that ends with 0 within `limit`. The process ends.
 void probe_process(host::loop& loop, std::shared_ptr<exec_process> process, duration limit, then<> done);
+
+/// As `check` says: by a command that `by` runs in the instance, or at its port, of this host unless `reach` says where
+/// else the instance is reached.
+void probe_instance(host::loop& loop, driver& by, const std::string& name, const wire::HealthCheck& check,
+                    const std::function<void(probe_target&)>& reach, then<> done);
 
 } // namespace novacron::workload
