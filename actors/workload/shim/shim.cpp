@@ -14,18 +14,17 @@
 // exit ("CODE OUT_OF_MEMORY CPU_USEC LEASE_OVER" and a second line with words; written by rename).
 
 #include "actors/workload/shim/container_end.hpp"
-#include "actors/workload/shim/lane.hpp"
+#include "actors/workload/shim/events.hpp"
+#include "actors/workload/shim/forwarding.hpp"
 #include "actors/workload/shim/lease_page.hpp"
 #include "actors/workload/shim/machine_start.hpp"
 #include "actors/workload/shim/output_log.hpp"
 #include "actors/workload/shim/small_files.hpp"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -52,16 +51,7 @@ namespace {
 using namespace novacron::shim;
 
 constexpr int paths_max = 32;
-constexpr int ports_max = 32;
-/// Connections forwarded at a time; further ones wait in the listener's backlog.
-constexpr int streams_max = 256;
 constexpr int exit_bytes_max = 2048;
-
-struct port {
-  int host = 0;
-  int inside = 0;
-  int listener = -1;
-};
 
 struct settings {
   const char* dir = "";
@@ -71,15 +61,12 @@ struct settings {
   const char* lower = "";
   /// A mount that crun must not see; empty for none.
   const char* hide = "";
-  const char* address = "";
   /// "host", "none", or "given" (then `net` is the descriptor of the namespace).
   const char* mode = "none";
   int net = -1;
   int lock = -1;
   const char* cgroups[paths_max] = {};
   int cgroup_count = 0;
-  port ports[ports_max] = {};
-  int port_count = 0;
   /// The node's lease, and how many milliseconds of silence it lasts; 0 for a container that needs none.
   const char* lease = "";
   long long patience = 0;
@@ -92,6 +79,7 @@ struct settings {
 
 settings set;
 output_log output;
+forwarding forwards;
 
 struct path {
   char text[4096];
@@ -248,130 +236,15 @@ void mind_lease(int crun, int container) {
   wake_for_lease(lease.asked_to_end || lease.kill_at < now + soon ? lease.kill_at : now + soon);
 }
 
-// Forwarding --------------------------------------------------------------------------------------------------
-
-struct stream {
-  int sockets[2] = {-1, -1};
-  lane lanes[2];
-  bool connected = false;
-};
-stream streams[streams_max];
-int streams_open = 0;
-int events_fd = -1;
-
-// What an epoll event is about: its kind in the upper half, an index in the lower.
-enum kind : uint32_t { children = 1, container_output, lease_timer, listener, host_side, inside_side };
-uint64_t tag(kind what, int index) { return (static_cast<uint64_t>(what) << 32) | static_cast<uint32_t>(index); }
-
-void watch(int fd, uint32_t events, uint64_t about, bool known = false) {
-  epoll_event event = {};
-  event.events = events;
-  event.data.u64 = about;
-  epoll_ctl(events_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-}
-
-void listen_for(bool wanted) {
-  for (int i = 0; i < set.port_count; ++i)
-    watch(set.ports[i].listener, wanted ? EPOLLIN : 0u, tag(listener, i), true);
-}
-
-void close_stream(stream& x) {
-  for (int i = 0; i < 2; ++i) {
-    close(x.sockets[i]);
-    free(x.lanes[i].block);
-  }
-  x = stream{};
-  if (streams_open-- == streams_max)
-    listen_for(true);
-}
-
-/// What each side of `x` waits for now: to read while its lane has room, to write while the other lane has bytes.
-void watch_stream(stream& x, bool known) {
-  const int index = static_cast<int>(&x - streams);
-  for (int side = 0; side < 2; ++side) {
-    const lane& out_of = x.lanes[side];
-    const lane& in_to = x.lanes[1 - side];
-    uint32_t events = 0;
-    if (x.connected && !out_of.ended && out_of.end < block_bytes)
-      events |= EPOLLIN;
-    if (in_to.end > in_to.begin || (side == 1 && !x.connected))
-      events |= EPOLLOUT;
-    watch(x.sockets[side], events, tag(side == 0 ? host_side : inside_side, index), known);
-  }
-}
-
-void advance(stream& x, uint32_t events) {
-  if (x.sockets[0] < 0)
-    return;
-  if (!x.connected) {
-    int problem = 0;
-    socklen_t size = sizeof problem;
-    getsockopt(x.sockets[1], SOL_SOCKET, SO_ERROR, &problem, &size);
-    if (problem != 0 || (events & EPOLLERR) != 0)
-      return close_stream(x);
-    x.connected = (events & EPOLLOUT) != 0;
-    if (!x.connected)
-      return;
-  }
-  if (!move(x.lanes[0]) || !move(x.lanes[1]) || (over(x.lanes[0]) && over(x.lanes[1])) || (events & EPOLLERR) != 0)
-    return close_stream(x);
-  watch_stream(x, true);
-}
-
-void accept_at(int index) {
-  const int host = accept4(set.ports[index].listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (host < 0)
-    return;
-  // The container's own network: this process moved there after it had opened the listeners.
-  const int inside = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  sockaddr_in target = {};
-  target.sin_family = AF_INET;
-  target.sin_port = htons(static_cast<uint16_t>(set.ports[index].inside));
-  inet_pton(AF_INET, set.address, &target.sin_addr);
-  const int code = connect(inside, reinterpret_cast<sockaddr*>(&target), sizeof target);
-  if (inside < 0 || (code != 0 && errno != EINPROGRESS)) {
-    close(host);
-    close(inside);
-    return;
-  }
-  const int one = 1;
-  setsockopt(host, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  setsockopt(inside, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  for (stream& x : streams) {
-    if (x.sockets[0] >= 0)
-      continue;
-    x.sockets[0] = host;
-    x.sockets[1] = inside;
-    for (int side = 0; side < 2; ++side) {
-      x.lanes[side].from = x.sockets[side];
-      x.lanes[side].to = x.sockets[1 - side];
-      x.lanes[side].block = static_cast<char*>(malloc(block_bytes));
-    }
-    watch_stream(x, false);
-    if (++streams_open == streams_max)
-      listen_for(false);
-    return;
-  }
-}
-
-void open_listeners() {
-  for (int i = 0; i < set.port_count; ++i) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const int one = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    sockaddr_in here = {};
-    here.sin_family = AF_INET;
-    here.sin_port = htons(static_cast<uint16_t>(set.ports[i].host));
-    if (bind(fd, reinterpret_cast<sockaddr*>(&here), sizeof here) != 0 || listen(fd, 128) != 0) {
-      char words[64];
-      text_into(words, sizeof words, "port %d of the host", set.ports[i].host);
-      fail(words);
-    }
-    set.ports[i].listener = fd;
-  }
-}
-
 // The container -----------------------------------------------------------------------------------------------
+
+void publish_ports() {
+  if (const int refused = open_listeners(forwards); refused != 0) {
+    char words[64];
+    text_into(words, sizeof words, "port %d of the host", refused);
+    fail(words);
+  }
+}
 
 void enter_mounts(const char* hide) {
   if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
@@ -556,13 +429,13 @@ void reap(int crun, int& container, int pipe) {
 }
 
 [[noreturn]] void serve(int crun, int container, int pipe, int signals) {
-  events_fd = epoll_create1(EPOLL_CLOEXEC);
-  watch(signals, EPOLLIN, tag(children, 0));
-  watch(pipe, EPOLLIN, tag(container_output, 0));
+  const int events_fd = epoll_create1(EPOLL_CLOEXEC);
+  watch(events_fd, signals, EPOLLIN, tag(children, 0));
+  watch(events_fd, pipe, EPOLLIN, tag(container_output, 0));
   if (lease.timer >= 0)
-    watch(lease.timer, EPOLLIN, tag(lease_timer, 0));
-  for (int i = 0; i < set.port_count; ++i)
-    watch(set.ports[i].listener, EPOLLIN, tag(listener, i));
+    watch(events_fd, lease.timer, EPOLLIN, tag(lease_timer, 0));
+  forwards.events = events_fd;
+  listen_for(forwards, true, false);
   reap(crun, container, pipe);
   for (;;) {
     epoll_event events[32];
@@ -585,9 +458,9 @@ void reap(int crun, int& container, int pipe) {
             mind_lease(crun, container);
           break;
         }
-        case listener: accept_at(index); break;
+        case listener: accept_at(forwards, index); break;
         case host_side:
-        case inside_side: advance(streams[index], events[i].events); break;
+        case inside_side: advance(forwards, index, events[i].events); break;
       }
     }
   }
@@ -604,7 +477,7 @@ bool take(const char* argument) {
   else if (is("crun")) set.crun = value;
   else if (is("lower")) set.lower = value;
   else if (is("hide")) set.hide = value;
-  else if (is("address")) set.address = value;
+  else if (is("address")) forwards.address = value;
   else if (is("mode")) set.mode = value;
   else if (is("net")) set.net = atoi(value);
   else if (is("machine")) set.machine.file = value;
@@ -618,9 +491,10 @@ bool take(const char* argument) {
   else if (is("grace")) set.grace = atoll(value);
   else if (is("signal")) set.stop_signal = atoi(value);
   else if (is("cgroup") && set.cgroup_count < paths_max) set.cgroups[set.cgroup_count++] = value;
-  else if (is("port") && set.port_count < ports_max)
-    return sscanf(value, "%d:%d", &set.ports[set.port_count].host, &set.ports[set.port_count].inside) == 2 &&
-           set.port_count++ < ports_max;
+  else if (is("port") && forwards.port_count < ports_max)
+    return sscanf(value, "%d:%d", &forwards.ports[forwards.port_count].host,
+                  &forwards.ports[forwards.port_count].inside) == 2 &&
+           forwards.port_count++ < ports_max;
   else return false;
   return true;
 }
@@ -651,7 +525,7 @@ int run(int count, char** arguments) {
   const path log{"log"};
   output.directory = log.text;
   resume(output);
-  open_listeners();
+  publish_ports();
   enter_mounts(set.hide);
   mount_root();
   enter_network();
