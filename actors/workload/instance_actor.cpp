@@ -1,19 +1,16 @@
 #include "actors/workload/instance_actor.hpp"
 
 #include "actors/workload/health.hpp"
+#include "actors/workload/instance_exec_actor.hpp"
+#include "actors/workload/instance_state_actor.hpp"
 #include "actors/workload/log_files.hpp"
 #include "actors/workload/restart_policy.hpp"
 
-#include <caf/actor_ostream.hpp>
-#include <caf/stateful_actor.hpp>
-#include <caf/typed_event_based_actor.hpp>
-#include <caf/typed_response_promise.hpp>
-
 #include <signal.h>
 
-#include <atomic>
-#include <list>
+#include <algorithm>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -22,78 +19,19 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Exec sessions per instance, and how long one may be left alone.
-constexpr std::size_t sessions_max = 32;
-constexpr auto session_idle_max = 10min;
-
-struct log_reader {
-  caf::typed_response_promise<wire::LogChunk> promise;
-  wire::LogRequest request;
-  std::uint64_t number = 0;
-};
-
-struct exec_state {
-  std::shared_ptr<exec_process> process;
-  std::string input;
-  bool input_ended = false;
-  instant used;
-  std::optional<caf::typed_response_promise<wire::ExecOutput>> waiting;
-  std::uint64_t wait = 0;
-};
-
-struct instance_state {
-  static inline const char* name = "instance";
-
-  instance_order order;
-  wire::Instance what;
-  wire::InstanceStatus status;
-  std::optional<restart_policy> policy;
-  std::optional<health> check;
-  std::string unhealthy;
-  instant run_started;
-  /// Rises with each run, so that timers of an earlier one are known.
-  std::uint64_t run = 0;
-  /// A start is under way or something runs.
-  bool busy = false;
-  bool prepared = false;
-  enum class goal { run, restart, park, remove } aim = goal::run;
-  std::list<log_reader> readers;
-  std::uint64_t reader_count = 0;
-  std::shared_ptr<void> output;
-  std::shared_ptr<std::atomic<bool>> output_told = std::make_shared<std::atomic<bool>>(false);
-  std::map<std::string, exec_state> sessions;
-  std::uint64_t session_count = 0;
-  instant figures_at;
-};
-
-using self_pointer = instance_actor::stateful_pointer<instance_state>;
-
 bool terminal(wire::Phase x) {
   return x == wire::PHASE_COMPLETED || x == wire::PHASE_FAILED || x == wire::PHASE_STOPPED;
 }
 
-/// Runs `work` on the actor's thread, whatever thread this is called on.
-std::function<void(std::function<void()>)> turn_of(self_pointer self) {
-  const auto weak = caf::actor_cast<caf::weak_actor_ptr>(self->address());
-  return [weak](std::function<void()> work) {
-    if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(weak))
-      caf::anon_send(caf::actor_cast<instance_actor>(strong), turn{std::move(work)});
-  };
-}
+void start(instance_self self);
+void settle(instance_self self);
+void serve_readers(instance_self self);
 
-void later(self_pointer self, duration delay, std::function<void()> work) {
-  self->delayed_send(self, delay, turn{std::move(work)});
-}
-
-void start(self_pointer self);
-void settle(self_pointer self);
-void serve_readers(self_pointer self);
-
-void tell(self_pointer self, bool urgent, bool gone = false) {
+void tell(instance_self self, bool urgent, bool gone = false) {
   self->state.order.tell({self->state.status, gone, urgent});
 }
 
-void enter(self_pointer self, wire::Phase phase, const std::string& reason) {
+void enter(instance_self self, wire::Phase phase, const std::string& reason) {
   auto& s = self->state;
   s.status.set_phase(phase);
   s.status.set_reason(reason);
@@ -140,16 +78,10 @@ bool has_check(const wire::WorkloadSpec& spec) {
 
 // The end of a run -----------------------------------------------------------------------------------------------
 
-void remove(self_pointer self) {
+void remove(instance_self self) {
   auto& s = self->state;
   s.output.reset();
-  auto killed = wire::ExecOutput{};
-  killed.set_exited(true);
-  killed.set_exit_code(128 + SIGKILL);
-  for (auto& [id, session] : s.sessions)
-    if (session.waiting)
-      session.waiting->deliver(killed);
-  s.sessions.clear();
+  end_sessions(self);
   s.order.driver->destroy(s.what.name(), [self, go = turn_of(self)](outcome<> done) {
     go([self, done] {
       if (!done && done.why().kind == fault::conflict)
@@ -165,7 +97,7 @@ void remove(self_pointer self) {
   });
 }
 
-void run_over(self_pointer self, const ended& how) {
+void run_over(instance_self self, const ended& how) {
   auto& s = self->state;
   s.busy = false;
   s.check.reset();
@@ -194,7 +126,7 @@ void run_over(self_pointer self, const ended& how) {
 }
 
 /// Does what the goal says once nothing runs.
-void settle(self_pointer self) {
+void settle(instance_self self) {
   auto& s = self->state;
   if (s.busy)
     return;
@@ -210,7 +142,7 @@ void settle(self_pointer self) {
 }
 
 /// Asks what runs to end, and makes it end when its grace is over.
-void end_run(self_pointer self, const std::string& reason) {
+void end_run(instance_self self, const std::string& reason) {
   auto& s = self->state;
   if (!s.busy)
     return settle(self);
@@ -225,7 +157,7 @@ void end_run(self_pointer self, const std::string& reason) {
 
 // A run ----------------------------------------------------------------------------------------------------------
 
-void schedule_probe(self_pointer self) {
+void schedule_probe(instance_self self) {
   auto& s = self->state;
   later(self, s.check->rules().interval, [self, run = s.run] {
     auto& s = self->state;
@@ -252,7 +184,7 @@ void schedule_probe(self_pointer self) {
   });
 }
 
-void took_off(self_pointer self, const running& now) {
+void took_off(instance_self self, const running& now) {
   auto& s = self->state;
   s.run_started = self->clock().now();
   // What was taken over keeps the phase and the start it had.
@@ -272,7 +204,7 @@ void took_off(self_pointer self, const running& now) {
 }
 
 /// The continuation of a start or an adoption, and of the end that follows it.
-std::pair<then<running>, driver::over> hear(self_pointer self) {
+std::pair<then<running>, driver::over> hear(instance_self self) {
   auto& s = self->state;
   const auto run = ++s.run;
   s.busy = true;
@@ -298,7 +230,7 @@ std::pair<then<running>, driver::over> hear(self_pointer self) {
 /// What no further attempt can mend.
 bool hopeless(fault x) { return x == fault::bad_request || x == fault::unsupported || x == fault::denied; }
 
-void not_prepared(self_pointer self, const trouble& why) {
+void not_prepared(instance_self self, const trouble& why) {
   auto& s = self->state;
   s.run_started = self->clock().now();
   s.status.set_exit_code(125);
@@ -310,7 +242,7 @@ void not_prepared(self_pointer self, const trouble& why) {
 
 /// From the image to the running process on worker threads, without coming back here in between: each way back and
 /// forth costs a start two thread switches.
-void start(self_pointer self) {
+void start(instance_self self) {
   auto& s = self->state;
   auto [done, end] = hear(self);
   enter(self, wire::PHASE_STARTING, s.status.restarts() > 0 ? "starts again" : "starts");
@@ -338,7 +270,7 @@ void start(self_pointer self) {
   });
 }
 
-void begin(self_pointer self) {
+void begin(instance_self self) {
   auto& s = self->state;
   s.prepared = s.order.known;
   if (s.order.former.alive) {
@@ -357,11 +289,9 @@ void begin(self_pointer self) {
   }
 }
 
-void take_figures(self_pointer self) {
+void take_figures(instance_self self) {
   auto& s = self->state;
-  std::erase_if(s.sessions, [&](const auto& x) {
-    return !x.second.waiting && self->clock().now() - x.second.used > session_idle_max;
-  });
+  drop_idle_sessions(self);
   later(self, s.order.figures_interval, [self] { take_figures(self); });
   if (s.status.phase() != wire::PHASE_RUNNING && s.status.phase() != wire::PHASE_PAUSED)
     return;
@@ -399,7 +329,7 @@ std::optional<wire::LogChunk> chunk_for(const instance_state& s, const wire::Log
   return chunk;
 }
 
-void watch_output(self_pointer self) {
+void watch_output(instance_self self) {
   auto& s = self->state;
   if (s.output || !s.prepared || s.readers.empty())
     return;
@@ -414,7 +344,7 @@ void watch_output(self_pointer self) {
   });
 }
 
-void serve_readers(self_pointer self) {
+void serve_readers(instance_self self) {
   auto& s = self->state;
   watch_output(self);
   for (auto at = s.readers.begin(); at != s.readers.end();) {
@@ -433,7 +363,7 @@ wire::LogChunk nothing_yet(const instance_state& s, const wire::LogRequest& x) {
   return chunk;
 }
 
-caf::result<wire::LogChunk> read(self_pointer self, const wire::LogRequest& x) {
+caf::result<wire::LogChunk> read(instance_self self, const wire::LogRequest& x) {
   auto& s = self->state;
   if (auto chunk = chunk_for(s, x))
     return *chunk;
@@ -457,120 +387,9 @@ caf::result<wire::LogChunk> read(self_pointer self, const wire::LogRequest& x) {
   return reader.promise;
 }
 
-// Exec -----------------------------------------------------------------------------------------------------------
-
-void feed(self_pointer self, const std::string& id) {
-  const auto found = self->state.sessions.find(id);
-  if (found == self->state.sessions.end())
-    return;
-  auto& x = found->second;
-  x.input.erase(0, x.process->write(x.input));
-  if (!x.input.empty())
-    return later(self, 10ms, [self, id] { feed(self, id); });
-  if (std::exchange(x.input_ended, false))
-    x.process->end_input();
-}
-
-wire::ExecOutput output_of(self_pointer self, const std::string& id) {
-  auto& x = self->state.sessions.at(id);
-  auto now = x.process->take();
-  auto answer = wire::ExecOutput{};
-  answer.set_output(std::move(now.out));
-  answer.set_errors(std::move(now.err));
-  answer.set_exited(now.exited);
-  answer.set_exit_code(now.code);
-  return answer;
-}
-
-bool says_something(const wire::ExecOutput& x) { return !x.output().empty() || !x.errors().empty() || x.exited(); }
-
-/// Answers whoever waits for output of a session; at the end of the wait with nothing if need be.
-void answer_waiting(self_pointer self, const std::string& id, std::uint64_t wait, bool time_over) {
-  auto& s = self->state;
-  const auto found = s.sessions.find(id);
-  if (found == s.sessions.end() || !found->second.waiting || found->second.wait != wait)
-    return;
-  const auto answer = output_of(self, id);
-  if (!says_something(answer) && !time_over)
-    return;
-  std::exchange(found->second.waiting, std::nullopt)->deliver(answer);
-  if (answer.exited())
-    s.sessions.erase(found);
-}
-
-caf::result<wire::ExecSession> open_session(self_pointer self, const wire::ExecStart& x) {
-  auto& s = self->state;
-  if (x.command().empty())
-    return caf::make_error(fault::bad_request, "there is no command to run");
-  if (s.status.phase() != wire::PHASE_RUNNING)
-    return caf::make_error(fault::conflict, s.what.name() + " does not run: " + s.status.reason());
-  if (s.sessions.size() >= sessions_max)
-    return caf::make_error(fault::overloaded, fmt::format("{} has {} sessions already", s.what.name(), sessions_max));
-  auto order = exec_order{.command = {x.command().begin(), x.command().end()},
-                          .env = {x.env().begin(), x.env().end()},
-                          .terminal = x.terminal()};
-  if (x.rows() > 0 && x.columns() > 0) {
-    order.rows = static_cast<std::uint16_t>(x.rows());
-    order.columns = static_cast<std::uint16_t>(x.columns());
-  }
-  auto promise = self->make_response_promise<wire::ExecSession>();
-  s.order.driver->exec(s.what.name(), order, [self, promise, go = turn_of(self)](
-                                                 outcome<std::shared_ptr<exec_process>> begun) {
-    go([self, promise, begun]() mutable {
-      auto& s = self->state;
-      if (!begun) {
-        promise.deliver(caf::make_error(begun.why().kind, begun.why().text));
-        return;
-      }
-      auto answer = wire::ExecSession{};
-      answer.set_session(fmt::format("{}_{}.{}", s.what.name(), s.run, ++s.session_count));
-      s.sessions[answer.session()] = {.process = *begun, .used = self->clock().now()};
-      promise.deliver(answer);
-    });
-  });
-  return promise;
-}
-
-caf::result<wire::ExecOutput> exchange(self_pointer self, const wire::ExecExchange& x) {
-  auto& s = self->state;
-  const auto found = s.sessions.find(x.session());
-  if (found == s.sessions.end())
-    return caf::make_error(fault::not_found, "there is no session " + x.session());
-  auto& session = found->second;
-  if (session.input.size() + x.input().size() > 4 << 20)
-    return caf::make_error(fault::overloaded, "the process does not read its input");
-  session.used = self->clock().now();
-  session.input += x.input();
-  session.input_ended = session.input_ended || x.input_ended();
-  feed(self, x.session());
-  if (x.rows() > 0 && x.columns() > 0)
-    session.process->resize(static_cast<std::uint16_t>(x.rows()), static_cast<std::uint16_t>(x.columns()));
-  if (x.signal() > 0 && x.signal() < 65)
-    session.process->signal(x.signal());
-  auto answer = output_of(self, x.session());
-  if (x.close() || answer.exited()) {
-    s.sessions.erase(found);
-    return answer;
-  }
-  if (says_something(answer) || x.wait_ms() == 0)
-    return answer;
-  // A newer question takes the place of an older one.
-  if (session.waiting)
-    session.waiting->deliver(wire::ExecOutput{});
-  session.waiting = self->make_response_promise<wire::ExecOutput>();
-  const auto promise = *session.waiting;
-  const auto wait = ++session.wait;
-  session.process->when_ready([self, id = x.session(), wait, go = turn_of(self)] {
-    go([self, id, wait] { answer_waiting(self, id, wait, false); });
-  });
-  later(self, std::chrono::milliseconds{std::min<std::uint64_t>(x.wait_ms(), 60'000)},
-        [self, id = x.session(), wait] { answer_waiting(self, id, wait, true); });
-  return promise;
-}
-
 // Orders ---------------------------------------------------------------------------------------------------------
 
-caf::result<wire::Done> pause(self_pointer self, bool paused) {
+caf::result<wire::Done> pause(instance_self self, bool paused) {
   auto& s = self->state;
   const auto from = paused ? wire::PHASE_RUNNING : wire::PHASE_PAUSED;
   const auto to = paused ? wire::PHASE_PAUSED : wire::PHASE_RUNNING;
@@ -593,7 +412,7 @@ caf::result<wire::Done> pause(self_pointer self, bool paused) {
   return promise;
 }
 
-caf::result<wire::Done> resize(self_pointer self, const wire::Resources& to) {
+caf::result<wire::Done> resize(instance_self self, const wire::Resources& to) {
   auto& s = self->state;
   if (!s.busy || (s.status.phase() != wire::PHASE_RUNNING && s.status.phase() != wire::PHASE_PAUSED))
     return caf::make_error(fault::conflict, s.what.name() + " does not run");
@@ -609,7 +428,7 @@ caf::result<wire::Done> resize(self_pointer self, const wire::Resources& to) {
   return promise;
 }
 
-wire::Done restart(self_pointer self) {
+wire::Done restart(instance_self self) {
   auto& s = self->state;
   if (s.aim == instance_state::goal::run) {
     s.aim = instance_state::goal::restart;
@@ -618,7 +437,7 @@ wire::Done restart(self_pointer self) {
   return {};
 }
 
-instance_actor::behavior_type behave(self_pointer self, instance_order order) {
+instance_actor::behavior_type behave(instance_self self, instance_order order) {
   auto& s = self->state;
   s.order = std::move(order);
   self->set_down_handler([self](const caf::down_msg&) { self->quit(); });

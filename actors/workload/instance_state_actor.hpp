@@ -1,0 +1,79 @@
+#pragma once
+
+/// What the actor of an instance keeps, for the files that it is made of.
+
+#include "actors/workload/health.hpp"
+#include "actors/workload/instance_actor.hpp"
+#include "actors/workload/restart_policy.hpp"
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace novacron::workload {
+
+struct log_reader {
+  caf::typed_response_promise<wire::LogChunk> promise;
+  wire::LogRequest request;
+  std::uint64_t number = 0;
+};
+
+struct exec_state {
+  std::shared_ptr<exec_process> process;
+  std::string input;
+  bool input_ended = false;
+  instant used;
+  std::optional<caf::typed_response_promise<wire::ExecOutput>> waiting;
+  std::uint64_t wait = 0;
+};
+
+struct instance_state {
+  static inline const char* name = "instance";
+
+  instance_order order;
+  wire::Instance what;
+  wire::InstanceStatus status;
+  std::optional<restart_policy> policy;
+  std::optional<health> check;
+  std::string unhealthy;
+  instant run_started;
+  /// Rises with each run, so that timers of an earlier one are known.
+  std::uint64_t run = 0;
+  /// A start is under way or something runs.
+  bool busy = false;
+  bool prepared = false;
+  enum class goal { run, restart, park, remove } aim = goal::run;
+  std::list<log_reader> readers;
+  std::uint64_t reader_count = 0;
+  std::shared_ptr<void> output;
+  std::shared_ptr<std::atomic<bool>> output_told = std::make_shared<std::atomic<bool>>(false);
+  std::map<std::string, exec_state> sessions;
+  std::uint64_t session_count = 0;
+  instant figures_at;
+};
+
+using instance_self = instance_actor::stateful_pointer<instance_state>;
+
+/// Runs `work` on the actor's thread, whatever thread this is called on.
+inline std::function<void(std::function<void()>)> turn_of(instance_self self) {
+  const auto weak = caf::actor_cast<caf::weak_actor_ptr>(self->address());
+  return [weak](std::function<void()> work) {
+    if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(weak))
+      caf::anon_send(caf::actor_cast<instance_actor>(strong), turn{std::move(work)});
+  };
+}
+
+inline void later(instance_self self, duration delay, std::function<void()> work) {
+  self->delayed_send(self, delay, turn{std::move(work)});
+}
+
+} // namespace novacron::workload
