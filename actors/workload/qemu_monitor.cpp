@@ -24,9 +24,6 @@ using namespace std::chrono_literals;
 /// Chosen: what QEMU has not answered by then it will not; it answers in milliseconds, also on a busy host.
 constexpr auto patience = 5s;
 
-/// Seen: 7.2 boots Linux 6.1 and 6.12 on `microvm` with ACPI, 10.0 neither.
-constexpr auto too_new = 10;
-
 bool is_on_path(const std::string& program) {
   const auto* places = std::getenv("PATH");
   auto words = std::istringstream{places != nullptr ? places : "/usr/bin:/bin"};
@@ -36,14 +33,14 @@ bool is_on_path(const std::string& program) {
   return false;
 }
 
-/// As the program says it of itself ("QEMU emulator version 7.2.22 (...)"); 0 when it does not.
-int major_version(const std::string& program) {
-  const auto answer = std::unique_ptr<FILE, int (*)(FILE*)>{::popen((program + " --version 2>/dev/null").c_str(), "re"), ::pclose};
+/// The first line that the program says of itself; empty when it does not.
+std::string version_of(const std::string& program) {
+  const auto answer =
+      std::unique_ptr<FILE, int (*)(FILE*)>{::popen((program + " --version 2>/dev/null").c_str(), "re"), ::pclose};
   auto line = std::array<char, 256>{};
   if (!answer || std::fgets(line.data(), line.size(), answer.get()) == nullptr)
-    return 0;
-  auto major = 0;
-  return std::sscanf(line.data(), "QEMU emulator version %d.", &major) == 1 ? major : 0;
+    return {};
+  return line.data();
 }
 
 class qemu_control final : public machine_control {
@@ -75,10 +72,8 @@ public:
       return program_ + " is not installed (apt-get install qemu-system-x86)";
     if (!is_on_path("qemu-img"))
       return "qemu-img is not installed (apt-get install qemu-utils)";
-    std::call_once(asked_, [this] { major_ = major_version(program_); });
-    if (major_ >= too_new)
-      return fmt::format("QEMU {} does not boot small machines (their ACPI tables stop the kernel); QEMU 7.2 does", major_);
-    return {};
+    std::call_once(asked_, [this] { too_new_ = lack_of_version(version_of(program_)); });
+    return too_new_;
   }
 
   machine_command command(const machine_plan& plan) const override { return qemu_command(program_, plan); }
@@ -99,7 +94,7 @@ public:
 private:
   std::string program_;
   mutable std::once_flag asked_;
-  mutable int major_ = 0;
+  mutable std::string too_new_;
 };
 
 } // namespace
