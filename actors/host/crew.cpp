@@ -54,6 +54,12 @@ void crew::end() {
   for (auto& thread : state_->threads)
     thread.join();
   state_->threads.clear();
+  // What it holds may go now, before the crew does. Without the guard: its end may give work.
+  auto dropped = std::deque<std::function<void()>>{};
+  {
+    const auto lock = std::lock_guard{state_->guard};
+    dropped.swap(state_->waiting);
+  }
 }
 
 void crew::give(std::function<void()> work) {

@@ -4,23 +4,28 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
+#include <memory>
 #include <thread>
 
 using namespace novacron;
 using namespace std::chrono_literals;
 
-SCENARIO("a crew that was ended waits for what it had begun, and takes no more") {
+SCENARIO("a crew that was ended waits for what it had begun, and drops the rest") {
   auto gate = std::promise<void>{};
   auto begun = std::promise<void>{};
   auto done = std::atomic<int>{0};
   auto crew = host::crew{1};
-  crew.give([&] {
+  // Work that was dropped is gone; work that only never ran would still hold what it was given.
+  const auto held = std::make_shared<int>(0);
+  crew.give([&, held] {
     begun.set_value();
     gate.get_future().wait();
     ++done;
   });
-  crew.give([&] { done += 10; });
+  crew.give([&, held] { done += 10; });
+  CHECK(held.use_count() > 1);
   begun.get_future().wait();
   auto opener = std::thread{[&] {
     std::this_thread::sleep_for(20ms);
@@ -28,7 +33,9 @@ SCENARIO("a crew that was ended waits for what it had begun, and takes no more")
   }};
   crew.end();
   CHECK(done == 1);
-  crew.give([&] { done += 100; });
+  CHECK(held.use_count() == 1);
+  crew.give([&, held] { done += 100; });
+  CHECK(held.use_count() == 1);
   crew.end();
   CHECK(done == 1);
   opener.join();
