@@ -219,10 +219,9 @@ room node_rooms::images() {
 workload::image_access node_rooms::image_access() const {
   auto access = workload::access_to(store_);
   // What is not here yet is pulled from the nodes that this one joined, and then taken as if it had been here.
-  access.acquire = [here = access.acquire, this](const std::string& image, const std::string& holder) {
-    auto found = here(image, holder);
-    if (found || found.why().kind != fault::not_found || around_.self.join.empty())
-      return found;
+  if (around_.self.join.empty())
+    return access;
+  access.fetch = [here = access.acquire, this](const std::string& image, const std::string& holder) {
     auto wish = wire::ImageEnsure{};
     wish.set_name(image);
     auto trouble = std::optional<workload::trouble>{};

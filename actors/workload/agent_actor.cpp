@@ -67,6 +67,9 @@ struct agent_state {
 
 using self_pointer = agent_self::stateful_pointer<agent_state>;
 
+/// Images that are fetched at a time. Chosen: each waits on the network, and takes a thread.
+constexpr auto fetches_max = 4u;
+
 std::filesystem::path assign_file(const agent_state& s) { return s.settings.data / "agent" / "assign.pb"; }
 
 void later(self_pointer self, duration delay, std::function<void()> work) {
@@ -189,6 +192,7 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
                                               .driver = s.driver,
                                               .images = s.images,
                                               .workers = s.settings.workers,
+                                              .fetchers = s.settings.fetchers,
                                               .tell =
                                                   [weak](instance_news news) {
                                                     if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(weak))
@@ -482,6 +486,8 @@ agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std:
     settings.disk = host::own_disk();
   if (!settings.workers)
     settings.workers = std::make_shared<host::crew>(2);
+  if (!settings.fetchers && images.fetch)
+    settings.fetchers = std::make_shared<host::crew>(fetches_max);
   const auto former = driver->sweep();
   return system.spawn(behave, std::move(settings), std::move(driver), std::move(images), std::move(report_to), former);
 }

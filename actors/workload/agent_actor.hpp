@@ -26,6 +26,9 @@ namespace novacron::workload {
 struct image_access {
   /// The unpacked image of that name or digest, kept for `holder` (an instance).
   std::function<outcome<image_root>(const std::string& image, const std::string& holder)> acquire;
+  /// The same for an image that `acquire` does not find: gets it from elsewhere, which may take as long as a network
+  /// does. Null: from nowhere.
+  std::function<outcome<image_root>(const std::string& image, const std::string& holder)> fetch = nullptr;
   std::function<void(const std::string& holder)> release;
   std::function<std::vector<std::string>()> holders;
 };
@@ -54,6 +57,8 @@ struct agent_settings {
   std::shared_ptr<host::disk> disk = nullptr;
   std::shared_ptr<workload::lease> lease = nullptr;
   std::shared_ptr<host::crew> workers = nullptr;
+  /// Who fetches images, so that one that does not come holds up no start of another; null takes threads of its own.
+  std::shared_ptr<host::crew> fetchers = nullptr;
   std::function<duration()> since_boot = workload::since_boot;
 };
 

@@ -246,27 +246,33 @@ void start(instance_self self) {
   auto& s = self->state;
   auto [done, end] = hear(self);
   enter(self, wire::PHASE_STARTING, s.status.restarts() > 0 ? "starts again" : "starts");
-  s.order.workers->give([self, run = s.run, done, end, find = s.order.images.acquire, driver = s.order.driver,
-                         what = s.what, go = turn_of(self)] {
+  s.order.workers->give([self, run = s.run, done, end, images = s.order.images, fetchers = s.order.fetchers,
+                         driver = s.order.driver, what = s.what, go = turn_of(self)] {
     const auto refused = [=](const trouble& why) {
       go([=] {
         if (self->state.run == run)
           not_prepared(self, why);
       });
     };
-    const auto found = find(what.spec().program().image(), what.name());
-    if (!found)
-      return refused(found.why());
-    driver->prepare(what, *found, [=](outcome<> ready) {
-      if (!ready)
-        return refused(ready.why());
-      driver->start(what.name(), done, end);
-      go([=] {
-        self->state.prepared = true;
-        self->state.order.driver->remember(what.name(), self->state.status);
-        serve_readers(self);
+    const auto go_on = [=](const outcome<image_root>& found) {
+      if (!found)
+        return refused(found.why());
+      driver->prepare(what, *found, [=](outcome<> ready) {
+        if (!ready)
+          return refused(ready.why());
+        driver->start(what.name(), done, end);
+        go([=] {
+          self->state.prepared = true;
+          self->state.order.driver->remember(what.name(), self->state.status);
+          serve_readers(self);
+        });
       });
-    });
+    };
+    const auto& image = what.spec().program().image();
+    const auto found = images.acquire(image, what.name());
+    if (found || found.why().kind != fault::not_found || !images.fetch)
+      return go_on(found);
+    fetchers->give([=, fetch = images.fetch] { go_on(fetch(image, what.name())); });
   });
 }
 

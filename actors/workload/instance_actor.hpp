@@ -68,6 +68,8 @@ struct instance_order {
   std::shared_ptr<workload::driver> driver;
   image_access images;
   std::shared_ptr<host::crew> workers;
+  /// Only where `images` can fetch.
+  std::shared_ptr<host::crew> fetchers;
   std::function<void(instance_news)> tell;
   /// The actor ends with this one; what it runs does not.
   caf::actor_addr agent;
