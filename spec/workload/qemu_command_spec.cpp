@@ -100,13 +100,13 @@ SCENARIO("a comma in a name cannot become an option") {
 SCENARIO("a QEMU that does not boot small machines is refused by its version") {
   const auto said = [](const std::string& version) { return lack_of_version("QEMU emulator version " + version + "\n"); };
   for (const auto* good : {"7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", "7.2.0", "8.0.50", "9.2.4", "9.99.99", "9"})
-    CHECK_MESSAGE(said(good).empty(), good);
+    CHECK_MESSAGE(said(good).empty(), std::string{good});
   for (const auto* bad : {"10.0.0", "10.0.3 (Debian 1:10.0.3+ds-0+deb13u1)", "10", "11.0.0-rc2", "100.1.0", "99999999999999.1"})
-    CHECK_MESSAGE(!said(bad).empty(), bad);
+    CHECK_MESSAGE(!said(bad).empty(), std::string{bad});
   CHECK(said("10.0.3 (Debian 1:10.0.3+ds-0+deb13u1)").starts_with("QEMU 10 does not boot"));
   // Who does not say which one it is gets a try.
   for (const auto* unknown : {"", "x", "-10.0", " 10.0", "v10.0"})
-    CHECK_MESSAGE(said(unknown).empty(), unknown);
+    CHECK_MESSAGE(said(unknown).empty(), std::string{unknown});
   for (const auto* other : {"", "QEMU", "qemu-img version 10.0.3", "sh: 1: qemu-system-x86_64: not found", "10.0.3"})
-    CHECK_MESSAGE(lack_of_version(other).empty(), other);
+    CHECK_MESSAGE(lack_of_version(other).empty(), std::string{other});
 }
