@@ -111,9 +111,9 @@ response verify_audit(const call& c) {
 }
 
 response show_openapi(const call& c) {
-  auto out = response{};
-  out.body = openapi(routes(), c.around->version);
-  return out;
+  // The same for as long as the program runs, and long to make.
+  static const auto text = openapi(routes(), c.around->version);
+  return response{.body = text};
 }
 
 } // namespace
