@@ -1,12 +1,21 @@
 #include "actors/workload/driver_by_kind.hpp"
 
+#include <map>
+#include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace novacron::workload {
 namespace {
 
-class driver_by_kind final : public driver, public std::enable_shared_from_this<driver_by_kind> {
+/// Which driver has an instance.
+struct ownership {
+  std::mutex guard;
+  std::map<std::string, driver*> of;
+};
+
+class driver_by_kind final : public driver {
 public:
   driver_by_kind(std::shared_ptr<driver> containers, std::shared_ptr<driver> machines)
       : containers_{std::move(containers)}, machines_{std::move(machines)} {}
@@ -15,7 +24,7 @@ public:
     auto all = std::vector<leftover>{};
     for (const auto& each : {machines_, containers_})
       for (auto& found : each->sweep()) {
-        remember_owner(found.instance.name(), each);
+        remember_owner(found.instance.name(), *each);
         all.push_back(std::move(found));
       }
     return all;
@@ -25,7 +34,7 @@ public:
     const auto kind = what.spec().kind();
     const auto machine = kind == wire::WORKLOAD_KIND_VM || kind == wire::WORKLOAD_KIND_SANDBOX;
     const auto& chosen = machine ? machines_ : containers_;
-    remember_owner(what.name(), chosen);
+    remember_owner(what.name(), *chosen);
     chosen->prepare(what, image, std::move(done));
   }
   void start(const std::string& name, then<running> done, over end) override {
@@ -58,10 +67,11 @@ public:
     return owner(name).when_output(name, std::move(what));
   }
   void destroy(const std::string& name, then<> done) override {
-    owner(name).destroy(name, [self = shared_from_this(), name, done = std::move(done)](outcome<> gone) {
+    // Not this driver itself: the answer comes on a thread of the one that it holds, which that thread must not end.
+    owner(name).destroy(name, [owners = owners_, name, done = std::move(done)](outcome<> gone) {
       if (gone) {
-        const auto lock = std::lock_guard{self->guard_};
-        self->owners_.erase(name);
+        const auto lock = std::lock_guard{owners->guard};
+        owners->of.erase(name);
       }
       done(std::move(gone));
     });
@@ -74,21 +84,20 @@ public:
   }
 
 private:
-  void remember_owner(const std::string& name, const std::shared_ptr<driver>& who) {
-    const auto lock = std::lock_guard{guard_};
-    owners_[name] = who;
+  void remember_owner(const std::string& name, driver& who) {
+    const auto lock = std::lock_guard{owners_->guard};
+    owners_->of[name] = &who;
   }
   /// Of what nobody has prepared there is nothing, and either driver says so.
   driver& owner(const std::string& name) const {
-    const auto lock = std::lock_guard{guard_};
-    const auto found = owners_.find(name);
-    return found == owners_.end() ? *containers_ : *found->second;
+    const auto lock = std::lock_guard{owners_->guard};
+    const auto found = owners_->of.find(name);
+    return found == owners_->of.end() ? *containers_ : *found->second;
   }
 
   const std::shared_ptr<driver> containers_;
   const std::shared_ptr<driver> machines_;
-  mutable std::mutex guard_;
-  std::map<std::string, std::shared_ptr<driver>> owners_;
+  const std::shared_ptr<ownership> owners_ = std::make_shared<ownership>();
 };
 
 } // namespace

@@ -257,10 +257,11 @@ void start(instance_self self) {
     const auto go_on = [=](const outcome<image_root>& found) {
       if (!found)
         return refused(found.why());
-      driver->prepare(what, *found, [=](outcome<> ready) {
+      // Its threads must not be what holds it last: they would have to wait for their own end.
+      driver->prepare(what, *found, [=, here = driver.get()](outcome<> ready) {
         if (!ready)
           return refused(ready.why());
-        driver->start(what.name(), done, end);
+        here->start(what.name(), done, end);
         go([=] {
           self->state.prepared = true;
           self->state.order.driver->remember(what.name(), self->state.status);
