@@ -85,7 +85,7 @@ networks::~networks() {
     }
     if (await_empty(line)) {
       line.remove(bridge());
-      close_way_out(bridge());
+      host::close_way_out(bridge());
     }
   } catch (const std::system_error&) {
     // Without the right to remove it the bridge stays; the next start of the node finds it.
@@ -112,6 +112,10 @@ bool networks::await_empty(netlink& line) const {
 
 void networks::open_way_out() const {
   host::open_way_out(bridge(), base_);
+}
+
+void networks::close_way_out() const {
+  host::close_way_out(bridge());
 }
 
 std::string networks::bridge() const {

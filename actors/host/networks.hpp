@@ -59,6 +59,8 @@ public:
   /// Lets what is on the bridge reach beyond this host. Blocks for some 20 ms. Throws std::system_error when this host
   /// cannot.
   void open_way_out() const;
+  /// Takes away what a former life opened. Throws std::system_error.
+  void close_way_out() const;
 
   /// Says that `address` belongs to an instance that is there already.
   void claim(const ipv4& address);

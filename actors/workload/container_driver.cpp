@@ -203,10 +203,12 @@ void crun_driver::examine() {
     abilities_.missing.push_back(std::string{"no bridge: "} + problem.what());
   }
   try {
-    if (networks_ && settings_.masquerade)
-      networks_->open_way_out();
+    if (networks_)
+      settings_.masquerade ? networks_->open_way_out() : networks_->close_way_out();
   } catch (const std::system_error& problem) {
-    abilities_.missing.push_back(std::string{"containers on the bridge reach nothing beyond this host: "} +
+    // Where rules cannot be taken away there are none of ours.
+    if (settings_.masquerade)
+      abilities_.missing.push_back(std::string{"containers on the bridge reach nothing beyond this host: "} +
                                  problem.what());
   }
 }

@@ -71,6 +71,26 @@ SCENARIO("a node that does not masquerade keeps its containers to itself") {
   CHECK(here.exec("web.0", {"/bin/sh", "-c", fetch_far}).second != 0);
 }
 
+SCENARIO("a node that is told to masquerade no more takes away what its former life opened") {
+  if (!can_run())
+    return;
+  auto here = site{};
+  if (const auto missing = here.driver->abilities().missing; !missing.empty()) {
+    skip("a node that is told to masquerade no more", missing.front());
+    return;
+  }
+  const auto far = beyond{here.place.root() / "www"};
+  here.assign({on_bridge("sleep 1000")});
+  here.await("web.0", wire::PHASE_RUNNING);
+  CHECK(here.exec("web.0", {"/bin/sh", "-c", fetch_far}).second == 0);
+  here.end();
+  here.driven.masquerade = false;
+  here.begin();
+  here.assign({on_bridge("sleep 1000")});
+  here.await("web.0", wire::PHASE_RUNNING);
+  CHECK(here.exec("web.0", {"/bin/sh", "-c", fetch_far}).second != 0);
+}
+
 SCENARIO("a container knows its own name, localhost and the host's name servers") {
   if (!can_run())
     return;
