@@ -10,7 +10,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cstring>
 #include <map>
@@ -18,6 +17,7 @@
 #include <random>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace novacron::ledger {
 namespace {
@@ -76,6 +76,7 @@ struct client::state {
   // Only touched on the loop's thread.
   watcher told;
   std::string in;
+  std::vector<char> block = std::vector<char>(64 * 1024);
   duration redial{};
   std::minstd_rand chance{static_cast<std::minstd_rand::result_type>(random_number())};
 
@@ -196,7 +197,6 @@ struct client::state {
   }
 
   void read_more() {
-    auto block = std::array<char, 64 * 1024>{};
     const auto count = ::recv(fd, block.data(), block.size(), 0);
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
       return;
