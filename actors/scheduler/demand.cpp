@@ -78,10 +78,30 @@ std::string wrong_rule(const wire::LabelRule& x) {
   return x.values_size() > list_max ? "a rule over labels has too many values" : "";
 }
 
+template <class Names, class Rules>
+std::vector<neighbour> neighbours(const Names& names, const Rules& rules) {
+  auto all = std::vector<neighbour>{names.begin(), names.end()};
+  for (const auto& x : rules)
+    all.emplace_back(x.who(), x.over().empty() ? "node" : x.over(), x.prefer());
+  return all;
+}
+
+bool is_label(const std::string& text) {
+  return text.find('=') != text.npos && text.front() != '=';
+}
+
+std::vector<std::string> labels_of(const wire::WorkloadSpec& spec) {
+  auto all = std::vector<std::string>{};
+  for (const auto& [key, value] : spec.labels())
+    all.push_back(key + "=" + value);
+  std::ranges::sort(all);
+  return all;
+}
+
 std::string wrong_placement(const wire::WorkloadSpec& spec) {
   const auto& x = spec.placement();
   if (x.near_size() > list_max || x.apart_size() > list_max || x.spread_size() > list_max || x.where_size() > list_max ||
-      x.tolerate_size() > list_max)
+      x.tolerate_size() > list_max || x.near_to_size() > list_max || x.apart_from_size() > list_max)
     return "placement names too many rules";
   for (const auto& rule : x.where())
     if (auto wrong = wrong_rule(rule); !wrong.empty())
@@ -95,9 +115,15 @@ std::string wrong_placement(const wire::WorkloadSpec& spec) {
   for (const auto& rule : x.spread())
     if (rule.key().empty())
       return "a spread rule needs a key such as zone";
-  for (const auto& who : x.near())
-    if (std::ranges::find(x.apart(), who) != x.apart().end())
-      return "placement wants to be both near and apart from " + who;
+  const auto near = neighbours(x.near(), x.near_to());
+  const auto apart = neighbours(x.apart(), x.apart_from());
+  for (const auto* all : {&near, &apart})
+    for (const auto& each : *all)
+      if (!is_name(each.who) && !is_label(each.who))
+        return "\"" + each.who.substr(0, 80) + "\" is neither the name of a workload nor a label KEY=VALUE";
+  for (const auto& each : near)
+    if (!each.prefer && std::ranges::find(apart, each) != apart.end())
+      return "placement wants to be both near and apart from " + each.who;
   return {};
 }
 
@@ -210,10 +236,11 @@ request to_request(const wire::WorkloadSpec& spec) {
   x.need = to_amount(spec.resources());
   x.require = copy(rules.require());
   x.prefer = copy(rules.prefer());
-  x.near = {rules.near().begin(), rules.near().end()};
-  x.apart = {rules.apart().begin(), rules.apart().end()};
+  x.near = neighbours(rules.near(), rules.near_to());
+  x.apart = neighbours(rules.apart(), rules.apart_from());
+  x.labels = labels_of(spec);
   for (const auto& rule : rules.spread())
-    x.spread.push_back({rule.key(), rule.max_skew()});
+    x.spread.push_back({rule.key(), rule.max_skew(), rule.prefer()});
   for (const auto& rule : rules.where())
     x.where.push_back({rule.key(), to_relation(rule.relation()).value_or(label_rule::relation::exists),
                        {rule.values().begin(), rule.values().end()}});
@@ -226,7 +253,8 @@ request to_request(const wire::WorkloadSpec& spec) {
 
 hold to_hold(const wire::WorkloadSpec& spec, const std::string& node, std::vector<std::uint32_t> gpus) {
   auto x = hold{node, spec.name(), to_amount(spec.resources()), std::move(gpus), {}, {}};
-  x.apart = {spec.placement().apart().begin(), spec.placement().apart().end()};
+  x.apart = neighbours(spec.placement().apart(), spec.placement().apart_from());
+  x.labels = labels_of(spec);
   if (spec.network().mode() != "none")
     for (const auto& port : spec.network().ports())
       if (const auto number = spec.network().mode() == "host" ? port.inside() : port.host(); number != 0)

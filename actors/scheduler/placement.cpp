@@ -220,6 +220,25 @@ const node_shape* cluster::find_node(const std::string& name) const {
   return found == slots_.end() ? nullptr : &shapes_[found->second];
 }
 
+// -- who is where ------------------------------------------------------------------------------
+
+// Names of workloads are made of letters, digits and hyphens, and claims have a form of their own.
+std::string cluster::presence_of(const std::string& who) {
+  return who.find('=') == who.npos ? who : "label/" + who;
+}
+
+std::string cluster::refusal_of(const std::string& who, const std::string& over) {
+  return "not-with/" + over + '\n' + who;
+}
+
+bool is_itself(const request& what, const neighbour& whom) {
+  return whom.who == what.workload || std::ranges::find(what.labels, whom.who) != what.labels.end();
+}
+
+hold hold_of(const request& x, const decision& where) {
+  return {where.node, x.workload, x.need, where.gpus, x.claims, x.apart, x.labels};
+}
+
 // -- the room that is taken --------------------------------------------------------------------
 
 cluster::occupancy::occupancy(const occupancy& other) : holds{other.holds}, rooms{other.rooms} {
@@ -324,10 +343,15 @@ void cluster::account(slot at, const hold& x, int sign) {
     extra_column(name)[at] -= sign * count;
   const auto count = [&](const std::string& who) { present_[who].add(at, sign); };
   count(x.workload);
+  for (const auto& label : x.labels)
+    count(presence_of(label));
   for (const auto& claim : x.claims)
     count(claim);
   for (const auto& other : x.apart)
-    count(not_with + other);
+    if (!other.prefer) {
+      apart_over_.insert(other.over);
+      count(refusal_of(other.who, other.over));
+    }
   note_change(at);
 }
 

@@ -49,6 +49,23 @@ struct node_shape {
 struct spread_rule {
   std::string key;
   std::uint32_t max_skew = 1;
+  /// A wish: emptier domains are better, none is forbidden.
+  bool prefer = false;
+};
+
+/// Others that an instance is to be with, or without.
+struct neighbour {
+  neighbour(std::string name, std::string key = "node", bool wish = false)
+      : who{std::move(name)}, over{std::move(key)}, prefer{wish} {}
+
+  /// A workload, or a label of workloads, KEY=VALUE.
+  std::string who;
+  /// The label of nodes that both have the same value of.
+  std::string over;
+  /// A wish: such nodes are better, none is forbidden.
+  bool prefer = false;
+
+  bool operator==(const neighbour&) const = default;
 };
 
 /// One instance that looks for a node.
@@ -59,8 +76,8 @@ struct request {
   amount need;
   std::map<std::string, std::string> require;
   std::map<std::string, std::string> prefer;
-  std::vector<std::string> near;
-  std::vector<std::string> apart;
+  std::vector<neighbour> near;
+  std::vector<neighbour> apart;
   std::vector<spread_rule> spread;
   /// What only one instance on a node can have, such as "port/8080".
   std::vector<std::string> claims;
@@ -73,7 +90,12 @@ struct request {
   /// All of them must hold of a node.
   std::vector<label_rule> where = {};
   std::vector<toleration> tolerate = {};
+  /// Of the workload, KEY=VALUE.
+  std::vector<std::string> labels = {};
 };
+
+/// Whether the instances of this workload are themselves meant.
+bool is_itself(const request& what, const neighbour& whom);
 
 /// Room that is taken on a node, by an instance that is there or on its way.
 struct hold {
@@ -82,7 +104,9 @@ struct hold {
   amount need;
   std::vector<std::uint32_t> gpus;
   std::vector<std::string> claims;
-  std::vector<std::string> apart;
+  std::vector<neighbour> apart;
+  /// Of the workload, KEY=VALUE.
+  std::vector<std::string> labels = {};
 };
 
 struct decision {
@@ -90,6 +114,9 @@ struct decision {
   std::vector<std::uint32_t> gpus;
   double score = 0;
 };
+
+/// What a request takes when it is placed.
+hold hold_of(const request& x, const decision& where);
 
 /// The features that every policy weighs, each between 0 and 1; `whole` alone is what is lost for the requests that
 /// are expected, 0 or below, and may say that more is won than lost.
@@ -247,6 +274,11 @@ private:
   void forbid_apart(search& s) const;
   void demand_near(search& s) const;
   void limit_spread(search& s) const;
+  void prefer_even(search& s, const domain_column& column, const std::vector<std::int64_t>& counts,
+                   std::int64_t least) const;
+  void wish(search& s, mask where, float part) const;
+  mask around(const presence& who, const std::string& over) const;
+  bool is_around(slot at, const std::string& who, const std::string& over) const;
   const domain_column& domains_of(const std::string& key) const;
   bool fits(const search& s, slot at) const;
   features look(const search& s, slot at) const;
@@ -267,6 +299,7 @@ private:
   void make_room_for_row() const;
   node_refusal refuse(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
+  std::optional<node_refusal> refuse_by_neighbours(const search& s, slot at) const;
   void rank_names() const;
 
   std::string default_policy_;
@@ -300,8 +333,9 @@ private:
   mask ready_;
   std::set<slot> tainted_;
 
-  /// Before a workload's name it stands for "somebody who refuses to be with it"; no workload is called so.
-  static constexpr auto not_with = "not-with/";
+  /// The name in `present_` of a workload or a label, and of those who refuse to share a value of `over` with it.
+  static std::string presence_of(const std::string& who);
+  static std::string refusal_of(const std::string& who, const std::string& over);
 
   // Who is where: workloads, claims, and refusals.
   std::unordered_map<std::string, mask> label_masks_;
@@ -310,6 +344,8 @@ private:
   std::unordered_map<std::string, mask> model_masks_;
   mask every_kind_;
   std::unordered_map<std::string, presence> present_;
+  /// Over which keys somebody has ever refused somebody.
+  std::set<std::string> apart_over_;
   struct held_room;
   struct node_room {
     /// The slot of the node, while there is such a node.

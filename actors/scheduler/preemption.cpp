@@ -72,10 +72,6 @@ private:
   std::vector<std::pair<std::string, hold>> released_;
 };
 
-hold hold_of(const request& x, const decision& where) {
-  return {where.node, x.workload, x.need, where.gpus, x.claims, x.apart};
-}
-
 std::optional<preemption> attempt(cluster& all, const request& x, const trial& here, std::size_t victims_max) {
   auto changes = tentative{all};
   auto only_here = x;

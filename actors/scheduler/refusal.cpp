@@ -69,28 +69,43 @@ std::optional<node_refusal> cluster::refuse_by_rules(const search& s, slot at) c
   for (const auto& each : shape.taints)
     if (each.effect != taint_effect::avoid && !tolerates(x.tolerate, each))
       return node_refusal{shape.name, "taint", novacron::scheduler::in_words(each) + " is not tolerated"};
-  const auto here = [&](const std::string& who) {
-    const auto found = present_.find(who);
-    return found != present_.end() && found->second.count(at) > 0;
-  };
-  for (const auto& who : x.apart)
-    if (here(who))
-      return node_refusal{shape.name, "apart", who + " is here"};
-  if (here(not_with + x.workload))
-    return node_refusal{shape.name, "apart", "one here refuses to be with " + x.workload};
-  for (const auto& claim : x.claims)
-    if (here(claim))
-      return node_refusal{shape.name, "port", claim + " is taken"};
-  for (const auto& who : x.near)
-    if (!here(who) && !(who == x.workload && !s.own))
-      return node_refusal{shape.name, "near", who + " is not here"};
+  if (auto by_others = refuse_by_neighbours(s, at))
+    return by_others;
   for (auto i = std::size_t{0}; i < x.spread.size(); ++i) {
     const auto domain = domains_of(x.spread[i].key).of[at];
+    if (x.spread[i].prefer)
+      continue;
     if (domain < 0 || !s.domain_open[i][static_cast<std::size_t>(domain)])
       return node_refusal{shape.name, "spread",
                           domain < 0 ? "has no " + x.spread[i].key
                                      : fmt::format("one more here would exceed a skew of {} over {}",
                                                    x.spread[i].max_skew, x.spread[i].key)};
+  }
+  return std::nullopt;
+}
+
+std::optional<node_refusal> cluster::refuse_by_neighbours(const search& s, slot at) const {
+  const auto& name = shapes_[at].name;
+  const auto& x = s.what;
+  const auto place = [](const std::string& over) { return over == "node" ? "here" : "in the same " + over; };
+  for (const auto& each : x.apart)
+    if (!each.prefer && is_around(at, presence_of(each.who), each.over))
+      return node_refusal{name, "apart", each.who + " is " + place(each.over)};
+  for (const auto& over : apart_over_) {
+    if (is_around(at, refusal_of(x.workload, over), over))
+      return node_refusal{name, "apart", "one " + place(over) + " refuses to be with " + x.workload};
+    for (const auto& label : x.labels)
+      if (is_around(at, refusal_of(label, over), over))
+        return node_refusal{name, "apart", "one " + place(over) + " refuses to be with " + label};
+  }
+  for (const auto& claim : x.claims)
+    if (is_around(at, claim, "node"))
+      return node_refusal{name, "port", claim + " is taken"};
+  for (const auto& each : x.near) {
+    const auto found = present_.find(presence_of(each.who));
+    const auto somewhere = found != present_.end() && !found->second.empty();
+    if (!each.prefer && !is_around(at, presence_of(each.who), each.over) && (somewhere || !is_itself(x, each)))
+      return node_refusal{name, "near", each.who + " is not " + place(each.over)};
   }
   return std::nullopt;
 }

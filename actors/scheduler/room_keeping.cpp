@@ -108,15 +108,26 @@ std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::si
     std::string node;
     amount left;
     amount free;
-    bool once = false;
   };
   auto options = std::vector<option>{};
-  const auto alone = std::ranges::find(wanted.apart, wanted.workload) != wanted.apart.end() || !wanted.claims.empty();
+  // Over which keys no two of them share a value.
+  auto alone_over = std::vector<std::string>{};
+  for (const auto& each : wanted.apart)
+    if (!each.prefer && is_itself(wanted, each))
+      alone_over.push_back(each.over);
+  if (!wanted.claims.empty())
+    alone_over.emplace_back("node");
   for (const auto& node : cluster_.open_to(wanted)) {
     const auto& capacity = cluster_.find_node(node)->capacity;
     if (fits_empty(capacity, wanted.need))
-      options.push_back({0, node, capacity, cluster_.free_on(node), alone});
+      options.push_back({0, node, capacity, cluster_.free_on(node)});
   }
+  const auto share = [&](const std::string& over, const std::string& a, const std::string& b) {
+    const auto& one = cluster_.find_node(a)->labels;
+    const auto& other = cluster_.find_node(b)->labels;
+    const auto found = one.find(over);
+    return found != one.end() && other.contains(over) && other.at(over) == found->second;
+  };
   auto chosen = std::vector<std::string>{};
   const auto less = [](amount& x, const amount& by) {
     x.cpu_milli -= by.cpu_milli;
@@ -133,8 +144,11 @@ std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::si
     chosen.push_back(best->node);
     less(best->left, wanted.need);
     less(best->free, wanted.need);
-    if (best->once || !fits_empty(best->left, wanted.need))
+    const auto node = best->node;
+    if (!fits_empty(best->left, wanted.need))
       options.erase(best);
+    for (const auto& over : alone_over)
+      std::erase_if(options, [&](const option& x) { return share(over, x.node, node); });
   }
   return chosen;
 }

@@ -20,6 +20,18 @@ std::vector<std::string_view> models_in(std::string_view wanted) {
   return models;
 }
 
+namespace {
+
+/// What each of the wishes of a request adds to the feature `prefer`: all of them make 1.
+float part_of_wish(const request& x) {
+  const auto wishes = x.prefer.size() + static_cast<std::size_t>(std::ranges::count(x.near, true, &neighbour::prefer) +
+                                                                 std::ranges::count(x.apart, true, &neighbour::prefer) +
+                                                                 std::ranges::count(x.spread, true, &spread_rule::prefer));
+  return 1 / static_cast<float>(std::max<std::size_t>(wishes, 1));
+}
+
+} // namespace
+
 cluster::search cluster::prepare(const request& x) const {
   auto s = search{x};
   s.weights = weights_of(x.policy);
@@ -43,7 +55,7 @@ cluster::search cluster::prepare(const request& x) const {
   }
   hold_to_labels(s);
   for (const auto& label : x.prefer) {
-    const auto part = 1 / static_cast<float>(x.prefer.size());
+    const auto part = part_of_wish(x);
     s.bonuses.push_back({label_mask(label), feature::prefer, part, s.weights[feature::prefer] * part});
   }
   if (const auto found = image_masks_.find(x.image); !x.image.empty() && found != image_masks_.end())
@@ -162,6 +174,10 @@ void cluster::limit_spread(search& s) const {
       if (seen[d])
         least = std::min(least, counts[d]);
     auto& open = s.domain_open.emplace_back(column.count);
+    if (rule.prefer) {
+      prefer_even(s, column, counts, least);
+      continue;
+    }
     for (auto d = std::size_t{0}; d < column.count; ++d)
       open[d] = counts[d] + 1 - least <= static_cast<std::int64_t>(std::max(rule.max_skew, 1u));
     for (auto i = std::size_t{0}; i < eligible.size(); ++i)
@@ -173,28 +189,99 @@ void cluster::limit_spread(search& s) const {
   }
 }
 
+/// The fewer of the workload a domain has beyond the emptiest one, the better.
+void cluster::prefer_even(search& s, const domain_column& column, const std::vector<std::int64_t>& counts,
+                          std::int64_t least) const {
+  // Chosen: beyond that they are all the same.
+  constexpr auto levels_max = std::int64_t{15};
+  auto levels = std::map<std::int64_t, mask>{};
+  for (auto at = std::size_t{0}; at < column.of.size(); ++at)
+    if (column.of[at] >= 0) {
+      const auto beyond = counts[static_cast<std::size_t>(column.of[at])] - least;
+      auto& level = levels[std::clamp<std::int64_t>(beyond, 0, levels_max)];
+      level.resize(s.open.size());
+      level[at / 64] |= std::uint64_t{1} << (at % 64);
+    }
+  for (auto& [beyond, where] : levels)
+    wish(s, std::move(where), part_of_wish(s.what) / static_cast<float>(1 + beyond));
+}
+
+void cluster::wish(search& s, mask where, float part) const {
+  const auto& kept = s.own_masks.emplace_back(std::move(where));
+  s.bonuses.push_back({&kept, feature::prefer, part, s.weights[feature::prefer] * part});
+}
+
+/// The nodes that share a value of `over` with one where somebody is.
+cluster::mask cluster::around(const presence& who, const std::string& over) const {
+  auto found = mask(ready_.size(), 0);
+  const auto add = [&](std::size_t at) { found[at / 64] |= std::uint64_t{1} << (at % 64); };
+  if (over == "node") {
+    for (const auto& [at, count] : who)
+      add(at);
+    return found;
+  }
+  const auto& column = domains_of(over);
+  auto inside = std::vector<bool>(column.count, false);
+  for (const auto& [at, count] : who)
+    if (column.of[at] >= 0)
+      inside[static_cast<std::size_t>(column.of[at])] = true;
+  for (auto at = std::size_t{0}; at < column.of.size(); ++at)
+    if (column.of[at] >= 0 && inside[static_cast<std::size_t>(column.of[at])])
+      add(at);
+  return found;
+}
+
+bool cluster::is_around(slot at, const std::string& who, const std::string& over) const {
+  const auto found = present_.find(who);
+  if (found == present_.end())
+    return false;
+  if (over == "node")
+    return found->second.count(at) > 0;
+  const auto& of = domains_of(over).of;
+  return of[at] >= 0 && std::ranges::any_of(found->second, [&](const auto& x) { return of[x.first] == of[at]; });
+}
+
 void cluster::forbid_apart(search& s) const {
-  const auto forbid = [&](const std::string& who) {
-    if (const auto found = present_.find(who); found != present_.end())
-      for (const auto& [at, count] : found->second)
-        clear_bit(s.open, at);
+  const auto forbid = [&](const std::string& who, const std::string& over) {
+    const auto found = present_.find(who);
+    if (found == present_.end() || found->second.empty())
+      return;
+    const auto there = around(found->second, over);
+    for (auto i = std::size_t{0}; i < s.open.size(); ++i)
+      s.open[i] &= ~there[i];
   };
-  std::ranges::for_each(s.what.apart, forbid);
-  forbid(not_with + s.what.workload);
-  std::ranges::for_each(s.what.claims, forbid);
+  for (const auto& x : s.what.apart) {
+    if (!x.prefer) {
+      forbid(presence_of(x.who), x.over);
+      continue;
+    }
+    const auto found = present_.find(presence_of(x.who));
+    auto away = found == present_.end() ? mask(s.open.size(), 0) : around(found->second, x.over);
+    for (auto& word : away)
+      word = ~word;
+    wish(s, std::move(away), part_of_wish(s.what));
+  }
+  for (const auto& over : apart_over_) {
+    forbid(refusal_of(s.what.workload, over), over);
+    for (const auto& label : s.what.labels)
+      forbid(refusal_of(label, over), over);
+  }
+  for (const auto& claim : s.what.claims)
+    forbid(claim, "node");
 }
 
 void cluster::demand_near(search& s) const {
-  for (const auto& who : s.what.near) {
-    const auto found = present_.find(who);
+  for (const auto& x : s.what.near) {
+    const auto found = present_.find(presence_of(x.who));
     const auto somewhere = found != present_.end() && !found->second.empty();
     // The first of those who want to be together may go anywhere.
-    if (!somewhere && who == s.what.workload)
+    if (!somewhere && is_itself(s.what, x))
       continue;
-    auto there = node_bits(s.open.size(), 0);
-    if (somewhere)
-      for (const auto& [at, count] : found->second)
-        there[at / 64] |= std::uint64_t{1} << (at % 64);
+    auto there = somewhere ? around(found->second, x.over) : mask(s.open.size(), 0);
+    if (x.prefer) {
+      wish(s, std::move(there), part_of_wish(s.what));
+      continue;
+    }
     for (auto i = std::size_t{0}; i < s.open.size(); ++i)
       s.open[i] &= there[i];
   }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -41,6 +42,8 @@ struct cluster::search {
     float weight = 0;
   };
   std::vector<bonus> bonuses;
+  /// Those of the bonuses that were made for this request alone.
+  std::deque<node_bits> own_masks;
   const presence* own = nullptr;
   std::vector<slot> avoided;
   slot home = std::numeric_limits<slot>::max();

@@ -129,6 +129,17 @@ public:
   void tables(const place& at, Take take) {
     each(at, "a list of tables", [&](const place& item) { table(item, take); });
   }
+  template <class TakeText, class TakeTable>
+  void texts_or_tables(const place& at, TakeText take_text, TakeTable take_table) {
+    each(at, "a list of texts or tables", [&](const place& item) {
+      if (item.node.is_string())
+        text(item, take_text);
+      else if (const auto* x = item.node.as_table())
+        take_table(*x, item.path + ".");
+      else
+        complain(item, "a text in quotes or a table");
+    });
+  }
   template <class Map>
   void map(const place& at, Map& into) {
     table(at, [&](const toml::table& t, const std::string& where) {

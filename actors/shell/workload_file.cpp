@@ -148,13 +148,32 @@ private:
               {{"policy", [&](auto at) { from.text(at, [&](auto v) { x.set_policy(std::move(v)); }); }},
                {"require", [&](auto at) { from.map(at, *x.mutable_require()); }},
                {"prefer", [&](auto at) { from.map(at, *x.mutable_prefer()); }},
-               {"near", [&](auto at) { from.texts(at, [&](auto v) { x.add_near(std::move(v)); }); }},
-               {"apart", [&](auto at) { from.texts(at, [&](auto v) { x.add_apart(std::move(v)); }); }},
+               {"near",
+                [&](auto at) {
+                  from.texts_or_tables(
+                      at, [&](auto v) { x.add_near(std::move(v)); },
+                      [&](auto& s, auto p) { neighbour(s, p, *x.add_near_to()); });
+                }},
+               {"apart",
+                [&](auto at) {
+                  from.texts_or_tables(
+                      at, [&](auto v) { x.add_apart(std::move(v)); },
+                      [&](auto& s, auto p) { neighbour(s, p, *x.add_apart_from()); });
+                }},
                {"spread", [&](auto at) { from.tables(at, [&](auto& s, auto p) { spread(s, p, *x.add_spread()); }); }},
                {"where", [&](auto at) { from.tables(at, [&](auto& s, auto p) { label(s, p, *x.add_where()); }); }},
                {"tolerate",
                 [&](auto at) { from.tables(at, [&](auto& s, auto p) { toleration(s, p, *x.add_tolerate()); }); }},
                {"gang", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_gang(v); }); }}});
+  }
+
+  void neighbour(const toml::table& t, const std::string& where, v1::Neighbour& x) {
+    from.read(t, where,
+              {{"who", [&](auto at) { from.text(at, [&](auto v) { x.set_who(std::move(v)); }); }},
+               {"over", [&](auto at) { from.text(at, [&](auto v) { x.set_over(std::move(v)); }); }},
+               {"prefer", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_prefer(v); }); }}});
+    if (!t.contains("who"))
+      from.miss(t, where, "who", "a workload's name, or a label of workloads such as \"app=web\"");
   }
 
   void label(const toml::table& t, const std::string& where, v1::LabelRule& x) {
@@ -185,7 +204,8 @@ private:
     from.read(
         t, where,
         {{"key", [&](auto at) { from.text(at, [&](auto v) { x.set_key(std::move(v)); }); }},
-         {"max_skew", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_max_skew(narrow(v)); }); }}});
+         {"max_skew", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_max_skew(narrow(v)); }); }},
+         {"prefer", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_prefer(v); }); }}});
     if (!t.contains("key"))
       from.miss(t, where, "key", "\"zone\", \"region\", \"node\" or a node label");
   }

@@ -22,7 +22,7 @@ request need(const std::string& workload, std::int64_t cpu, std::int64_t memory,
 }
 
 void put(cluster& c, const std::string& key, const request& x, const decision& d) {
-  c.take(key, {d.node, x.workload, x.need, d.gpus, x.claims, x.apart});
+  c.take(key, hold_of(x, d));
 }
 
 /// What is on which node, kept as plainly as can be: what the columns must agree with.
@@ -75,20 +75,36 @@ struct plain_cluster {
     return cpu >= 0 && memory >= 0 && gpu;
   }
 
+  static bool meant(const neighbour& rule, const request& whom) {
+    return rule.who == whom.workload || std::ranges::count(whom.labels, rule.who) > 0;
+  }
+
+  bool share(const node_shape& n, const guest& g, const std::string& over) const {
+    const auto& other = *std::ranges::find(nodes, g.node, &node_shape::name);
+    return over == "node" ? n.name == g.node : n.labels.at(over) == other.labels.at(over);
+  }
+
   bool company(const node_shape& n, const request& x) const {
     for (const auto& [key, g] : guests) {
-      if (g.node != n.name)
-        continue;
-      if (std::ranges::count(x.apart, g.what.workload) || std::ranges::count(g.what.apart, x.workload))
-        return false;
+      for (const auto& rule : x.apart)
+        if (!rule.prefer && meant(rule, g.what) && share(n, g, rule.over))
+          return false;
+      for (const auto& rule : g.what.apart)
+        if (!rule.prefer && meant(rule, x) && share(n, g, rule.over))
+          return false;
       for (const auto& claim : x.claims)
-        if (std::ranges::count(g.what.claims, claim))
+        if (g.node == n.name && std::ranges::count(g.what.claims, claim))
           return false;
     }
-    for (const auto& who : x.near) {
-      const auto anywhere =
-        std::ranges::any_of(guests, [&](const auto& g) { return g.second.what.workload == who; });
-      if (count(n.name, who) == 0 && (anywhere || who != x.workload))
+    for (const auto& rule : x.near) {
+      auto anywhere = false;
+      auto here = false;
+      for (const auto& [key, g] : guests)
+        if (meant(rule, g.what)) {
+          anywhere = true;
+          here = here || share(n, g, rule.over);
+        }
+      if (!rule.prefer && !here && (anywhere || !meant(rule, x)))
         return false;
     }
     return true;
@@ -96,6 +112,8 @@ struct plain_cluster {
 
   bool even(const node_shape& n, const request& x) const {
     for (const auto& rule : x.spread) {
+      if (rule.prefer)
+        continue;
       auto zones = std::map<std::string, std::int64_t>{};
       for (const auto& each : nodes)
         if (allows(each, x))
@@ -131,12 +149,18 @@ request random_request(std::mt19937_64& chance) {
     x.need.gpu_milli = roll(2) ? static_cast<std::int64_t>(1 + roll(999)) : static_cast<std::int64_t>(1 + roll(2)) * 1000;
   if (roll(3) == 0)
     x.require["zone"] = "z" + std::to_string(roll(3));
+  if (roll(2) == 0)
+    x.labels.push_back("app=" + any());
+  const auto somebody = [&] {
+    const auto who = roll(3) ? any() : "app=" + any();
+    return neighbour{who, roll(4) ? "node" : "zone", roll(3) == 0};
+  };
   if (roll(4) == 0)
-    x.apart.push_back(any());
+    x.apart.push_back(somebody());
   if (roll(6) == 0)
-    x.near.push_back(any());
+    x.near.push_back(somebody());
   if (roll(4) == 0)
-    x.spread.push_back({"zone", static_cast<std::uint32_t>(1 + roll(2))});
+    x.spread.push_back({"zone", static_cast<std::uint32_t>(1 + roll(2)), roll(3) == 0});
   if (roll(6) == 0)
     x.claims.push_back("port/80");
   if (roll(2))
@@ -215,6 +239,72 @@ SCENARIO("packing fills, balancing levels") {
   auto y = need("db", 500, 500);
   y.policy = "pack";
   CHECK(c.place(y)->node == "n1");
+}
+
+SCENARIO("neighbours count over zones, by label, and on both sides") {
+  auto c = cluster{};
+  for (const auto* name : {"a1", "a2", "b1", "b2"})
+    c.set_node(shape(name, std::string{name[0]}, 4000, 4000));
+  auto db = need("db", 100, 100);
+  db.labels = {"tier=data"};
+  db.apart = {{"noisy", "zone"}};
+  put(c, "db.0", db, {"a1", {}, 0});
+
+  auto web = need("web", 100, 100);
+  web.require["node"] = "b1";
+  web.near = {{"tier=data", "zone"}};
+  CHECK_FALSE(c.place(web));
+  CHECK(c.explain(web).refusals.front().detail == "node: wants b1, has a1");
+  CHECK(c.explain(web).refusals.at(2).detail == "tier=data is not in the same zone");
+  web.require.clear();
+  web.apart = {{"db"}};
+  CHECK(c.place(web)->node == "a2");
+
+  auto noisy = need("noisy", 100, 100);
+  CHECK(c.place(noisy)->node == "b1");
+  CHECK(c.explain(noisy).refusals.size() == 2);
+  CHECK(c.explain(noisy).refusals.front().detail == "one in the same zone refuses to be with noisy");
+  auto bare = cluster{};
+  bare.set_node({.name = "nowhere", .capacity = {1000, 1000, 0, 0, "", {}}});
+  // Who has no such label shares it with nobody.
+  CHECK(bare.place(db));
+  web.near = {{"web", "zone"}};
+  CHECK(bare.place(web));
+}
+
+SCENARIO("wishes make places better and forbid none") {
+  auto c = cluster{};
+  for (const auto* name : {"a1", "a2", "b1", "b2"})
+    c.set_node(shape(name, std::string{name[0]}, 4000, 4000));
+  const auto there = [&](const request& x) { return c.place(x)->node; };
+  put(c, "db.0", need("db", 100, 100), {"b1", {}, 0});
+
+  auto near = need("web", 100, 100);
+  near.near = {{"db", "zone", true}};
+  CHECK(there(near) == "b2");
+  near.near = {{"nobody", "zone", true}};
+  CHECK(there(near) == "a1");
+  auto apart = need("web", 100, 100);
+  apart.apart = {{"db", "zone", true}};
+  CHECK(there(apart) == "a1");
+  for (const auto* closed : {"a1", "a2"})
+    put(c, closed, need("full", 4000, 4000), {closed, {}, 0});
+  CHECK(there(apart) == "b2");
+  for (const auto* open : {"a1", "a2"})
+    c.release(open);
+
+  auto even = need("even", 100, 100);
+  even.policy = "pack";
+  even.spread = {{"zone", 1, true}};
+  auto zones = std::string{};
+  for (auto i = 0; i < 6; ++i) {
+    const auto found = *c.place(even);
+    zones += found.node[0];
+    put(c, "even." + std::to_string(i), even, found);
+  }
+  CHECK(std::ranges::count(zones, 'a') == 3);
+  even.require["zone"] = "a";
+  CHECK(c.place(even));
 }
 
 SCENARIO("every decision is one that a plain reference allows, and the best of them") {

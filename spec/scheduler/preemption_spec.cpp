@@ -118,7 +118,7 @@ SCENARIO("in a hundred thousand random cases nobody loses a place without anothe
     for (auto i = 0; i < 10; ++i) {
       auto guest = town::need("w" + std::to_string(roll(4)), 250 * (1 + roll(6)), roll(4) ? 0 : roll(2) ? 1000 : 500);
       if (roll(5) == 0)
-        guest.apart.push_back(guest.workload);
+        guest.apart.emplace_back(guest.workload);
       if (roll(6) == 0)
         guest.require["zone"] = std::string(1, static_cast<char>('a' + roll(4)));
       x.put("k" + std::to_string(i), guest, static_cast<std::int32_t>(roll(4)));
@@ -126,7 +126,7 @@ SCENARIO("in a hundred thousand random cases nobody loses a place without anothe
     for (auto each = 0; each < 25; ++each) {
       auto great = town::need("w" + std::to_string(roll(6)), 500 * (1 + roll(8)), roll(3) ? 0 : 1000);
       if (roll(5) == 0)
-        great.apart.push_back("w" + std::to_string(roll(4)));
+        great.apart.emplace_back("w" + std::to_string(roll(4)));
       const auto priority = static_cast<std::int32_t>(roll(5));
       const auto before = x.state();
       const auto plan = x.preempt(great, priority);

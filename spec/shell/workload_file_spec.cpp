@@ -66,9 +66,9 @@ extra = { fpga = 2 }
 policy = "pack"
 require = { zone = "a" }
 prefer = { disk = "nvme" }
-near = ["db"]
-apart = ["web"]
-spread = [{ key = "zone" }, { key = "node", max_skew = 2 }]
+near = ["db", { who = "tier=cache", over = "zone", prefer = true }]
+apart = ["web", { who = "noisy", over = "rack" }]
+spread = [{ key = "zone" }, { key = "node", max_skew = 2 }, { key = "rack", prefer = true }]
 gang = true
 [restart]
 when = "on_failure"
@@ -99,6 +99,13 @@ ports = [{ host = 8080, inside = 80 }, { inside = 81 }]
   CHECK(x.resources().extra().at("fpga") == 2);
   CHECK(x.placement().spread(0).max_skew() == 1);
   CHECK(x.placement().spread(1).max_skew() == 2);
+  CHECK(x.placement().spread(2).prefer());
+  CHECK(x.placement().near(0) == "db");
+  CHECK(x.placement().near_to(0).who() == "tier=cache");
+  CHECK(x.placement().near_to(0).over() == "zone");
+  CHECK(x.placement().near_to(0).prefer());
+  CHECK(x.placement().apart_size() == 1);
+  CHECK(x.placement().apart_from(0).over() == "rack");
   CHECK(x.placement().gang());
   CHECK(x.restart().limit() == 5);
   CHECK(x.health().http_path() == "/healthz");
@@ -142,6 +149,11 @@ SCENARIO("an error names file, line, key, value, and what is accepted") {
         "web.toml:3: replicas is \"two\", but must be a whole number from 0 to 100000");
   CHECK(error(minimal + "command = \"serve\"") == "web.toml:3: command is \"serve\", but must be a list of texts");
   CHECK(error(minimal + "command = [1]") == "web.toml:3: command[0] is 1, but must be a text in quotes");
+  CHECK(error(minimal + "placement = { near = [1] }") ==
+        "web.toml:3: placement.near[0] is 1, but must be a text in quotes or a table");
+  CHECK(error(minimal + "placement = { apart = [{ over = \"zone\" }] }") ==
+        "web.toml:3: placement.apart[0].who is missing: a workload's name, or a label of workloads such as "
+        "\"app=web\"");
   CHECK(error(minimal + "env = { A = 1 }") == "web.toml:3: env.A is 1, but must be a text in quotes");
   CHECK(error(minimal + "network = { ports = [{ host = 8080 }] }")
             .find("network.ports[0].inside is missing: a port from 1 to 65535") != std::string::npos);
