@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace novacron::host {
 namespace {
@@ -27,6 +30,38 @@ void load(const std::string& rules) {
 
 bool has_table(const std::string& name) {
   return run({.argv = {"nft", "list", "table", "ip", name}}, std::chrono::seconds{10}).how.code == 0;
+}
+
+/// Docker drops what is forwarded and not its own; what its administrators let pass stands in a chain that it made for
+/// them (https://docs.docker.com/engine/network/packet-filtering-firewalls/). Through its own tool: rules that nft adds
+/// there can make the table unreadable for it.
+void pass_docker(const std::string& bridge, bool open) {
+  using words = std::vector<std::string>;
+  const auto ask = [](words arguments) {
+    arguments.insert(arguments.begin(), {"iptables", "-w", "5"});
+    try {
+      return run({.argv = std::move(arguments)}, std::chrono::seconds{10}).how.code == 0;
+    } catch (const std::system_error&) {
+      // There is no iptables, and so no Docker.
+      return false;
+    }
+  };
+  constexpr auto chain = "DOCKER-USER";
+  if (!ask({"-n", "-L", chain}))
+    return;
+  for (const auto& rule : {words{"-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"},
+                           words{"-i", bridge, "-j", "ACCEPT"}}) {
+    const auto with = [&](const char* action) {
+      auto arguments = words{action, chain};
+      arguments.insert(arguments.end(), rule.begin(), rule.end());
+      return ask(std::move(arguments));
+    };
+    const auto there = with("-C");
+    if (open && !there && !with("-I"))
+      throw std::system_error{ENOTSUP, std::system_category(), "iptables does not let the bridge pass Docker's rules"};
+    if (!open && there)
+      with("-D");
+  }
 }
 
 void forward(bool on) {
@@ -62,6 +97,7 @@ table ip {0} {{
 
 void open_way_out(const std::string& bridge, const ipv4& range) {
   load(way_out_rules(bridge, range));
+  pass_docker(bridge, true);
   if (read_file(forwarding, 1) == "1")
     return;
   load(fmt::format("table ip {}\n", mark));
@@ -69,6 +105,7 @@ void open_way_out(const std::string& bridge, const ipv4& range) {
 }
 
 void close_way_out(const std::string& bridge) {
+  pass_docker(bridge, false);
   if (has_table(bridge))
     load(fmt::format("delete table ip {}\n", bridge));
   const auto names = netlink{}.names();

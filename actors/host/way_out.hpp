@@ -13,7 +13,8 @@ namespace novacron::host {
 /// device they leave by; from outside only answers come in. Loading them again replaces the table.
 std::string way_out_rules(const std::string& bridge, const ipv4& range);
 
-/// Loads these rules and lets the kernel forward. Blocks for some 20 ms. Throws std::system_error that says what this
+/// Loads these rules, lets the kernel forward, and lets the bridge pass Docker's rules where those are there. Blocks for
+/// some 20 ms. Throws std::system_error that says what this
 /// host lacks.
 void open_way_out(const std::string& bridge, const ipv4& range);
 

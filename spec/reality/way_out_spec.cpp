@@ -1,14 +1,19 @@
 #include "actors/host/files.hpp"
 #include "actors/host/netlink.hpp"
 #include "actors/host/resolver.hpp"
+#include "actors/host/way_out.hpp"
 #include "spec/reality/beyond.hpp"
 #include "spec/reality/container_kit.hpp"
 #include "spec/skip.hpp"
 
 #include <doctest/doctest.h>
 
+#include <sched.h>
+
 #include <algorithm>
 #include <string>
+#include <thread>
+#include <vector>
 
 using namespace novacron;
 using namespace novacron::spec;
@@ -89,6 +94,33 @@ SCENARIO("a node that is told to masquerade no more takes away what its former l
   here.assign({on_bridge("sleep 1000")});
   here.await("web.0", wire::PHASE_RUNNING);
   CHECK(here.exec("web.0", {"/bin/sh", "-c", fetch_far}).second != 0);
+}
+
+SCENARIO("a bridge passes Docker's rules where they are, and leaves none behind") {
+  // In a network namespace of its own: this thread's, and that of what it starts.
+  std::thread{[&] {
+    const auto iptables = [](std::vector<std::string> arguments) {
+      arguments.insert(arguments.begin(), "iptables");
+      return host::run({.argv = std::move(arguments)});
+    };
+    const auto chain = [&] { return iptables({"-S", "DOCKER-USER"}).out; };
+    if (::unshare(CLONE_NEWNET) != 0 || iptables({"-N", "DOCKER-USER"}).how.code != 0) {
+      skip("a bridge passes Docker's rules", "no namespace of its own or no iptables");
+      return;
+    }
+    CHECK(iptables({"-A", "DOCKER-USER", "-j", "RETURN"}).how.code == 0);
+    const auto before = chain();
+    const auto range = host::parse_ipv4("10.64.4.0", 22).value();
+    host::open_way_out("nova0000002a", range);
+    const auto open = chain();
+    CHECK(open == "-N DOCKER-USER\n-A DOCKER-USER -i nova0000002a -j ACCEPT\n"
+                  "-A DOCKER-USER -o nova0000002a -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+                  "-A DOCKER-USER -j RETURN\n");
+    host::open_way_out("nova0000002a", range);
+    CHECK(chain() == open);
+    host::close_way_out("nova0000002a");
+    CHECK(chain() == before);
+  }}.join();
 }
 
 SCENARIO("a container knows its own name, localhost and the host's name servers") {
