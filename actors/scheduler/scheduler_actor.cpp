@@ -284,6 +284,9 @@ void propose(pointer self) {
   command.set_client(x.client);
   command.set_sequence(++x.sequence);
   command.set_time_ms(now_ms(self));
+  // Conditions bind what it writes, not what it looked at: room, for one. Whoever was cut off or stuck meanwhile looked
+  // at what is long over.
+  command.set_term(x.term);
   for (auto& op : ops)
     *command.add_ops() = std::move(op);
   commit(self);

@@ -80,6 +80,9 @@ public:
       command.set_sequence(++sequence_);
     }
     command.clear_hops();
+    const auto wrong = mine().plays == member::part::leader ? ledger::wrong_term(command, mine().term) : std::string{};
+    if (!wrong.empty())
+      return soon([done, wrong] { done({.kind = fault::conflict, .text = wrong}); });
     order<wire::LedgerApplied>(command.SerializeAsString(), done, [done](const ledger::records::outcome* x) {
       if (!x)
         return done({.kind = fault::unavailable, .text = "the leader changed meanwhile"});

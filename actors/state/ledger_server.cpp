@@ -355,6 +355,8 @@ private:
       return refuse(who, fault::bad_request, "this is not a command that the ledger takes");
     if (!leads())
       return refuse_follower(who);
+    if (const auto why = wrong_term(*parsed, engine_->term()); !why.empty())
+      return refuse(who, fault::conflict, why);
     if (low_)
       return refuse(who, fault::storage, "the disk of the ledger is full: nothing was written");
     if (pending_.size() + waiting_.size() >= commands_max || pending_bytes_ + bytes.size() > command_bytes_waiting_max)

@@ -80,6 +80,12 @@ std::string refusal(const wire::LedgerCommand& command) {
   return {};
 }
 
+std::string wrong_term(const wire::LedgerCommand& command, std::uint64_t now) {
+  if (command.term() == 0 || command.term() == now)
+    return {};
+  return "this was decided in term " + std::to_string(command.term()) + "; now it is " + std::to_string(now);
+}
+
 std::optional<wire::LedgerCommand> parse_command(std::string_view bytes) {
   auto command = wire::LedgerCommand{};
   if (bytes.size() > command_bytes_max || !command.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||

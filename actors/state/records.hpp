@@ -29,6 +29,9 @@ constexpr std::size_t answers_max = 1024;
 /// What is wrong with a command, empty when it may be proposed.
 std::string refusal(const wire::LedgerCommand& command);
 
+/// Why the leader of the term `now` does not take it, empty when it does.
+std::string wrong_term(const wire::LedgerCommand& command, std::uint64_t now);
+
 /// Parses bytes from a client or from the log; nothing when they are not a command that may be applied.
 std::optional<wire::LedgerCommand> parse_command(std::string_view bytes);
 

@@ -94,15 +94,25 @@ SCENARIO("a leader that stands still is replaced, and follows when it wakes up")
   REQUIRE(put(group, "before", "1"));
   const auto old = group.leader(5s);
   REQUIRE(old);
+  const auto its_term = group.status(*old).term();
   group.kill(*old, SIGSTOP);
   CHECK(put(group, "while", "2"));
+  const auto now = group.leader(5s);
+  REQUIRE(now);
+  auto hint = *now;
+  auto decided = ledger::put("decided", "3");
+  decided.set_term(its_term);
+  CHECK(group.propose(decided, 5s, hint).kind == fault::conflict);
+  CHECK(count(group, "decided") == 0);
+  decided.set_term(group.status(*now).term());
+  CHECK(group.propose(decided, 5s, hint).ok);
   group.kill(*old, SIGCONT);
   CHECK(eventually([&] {
     const auto now = group.status(*old);
     return !now.leader().empty() && now.leader() != group.name(*old);
   }));
-  CHECK(eventually([&] { return group.status(*old).records() == 2; }));
-  CHECK(count(group, "") == 2);
+  CHECK(eventually([&] { return group.status(*old).records() == 3; }));
+  CHECK(count(group, "") == 3);
 }
 
 SCENARIO("a ledger grows from one voter to three under load, and shrinks") {

@@ -95,6 +95,8 @@ inline ledger_actor::behavior_type fake_ledger(ledger_actor::pointer self, ledge
     [=](const wire::LedgerCommand& x) -> caf::result<wire::LedgerApplied> {
       if (book->leader != node)
         return caf::make_error(fault::not_leader, book->leader);
+      if (x.term() != 0 && x.term() != book->term)
+        return caf::make_error(fault::conflict, "another term");
       auto result = wire::LedgerApplied{};
       const auto change = book->apply(x, &result);
       if (change.written_size() + change.removed_size() > 0)
