@@ -1,5 +1,7 @@
 #include "actors/scheduler/reconcile_round.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -145,6 +147,7 @@ void reconciler::removed(const std::string& key) {
   } else if (key.starts_with("node/")) {
     tell("node", name, "forgotten");
     touch_node(name);
+    forget_strays(name);
     cluster_.remove_node(name);
     sight_.forget(name);
     sent_.erase(name);
@@ -166,9 +169,11 @@ void reconciler::refresh_node(const std::string& node) {
   if (found == truth_.nodes.end())
     return;
   const auto& record = found->second.value;
-  const auto state = !sight_.present(node) ? node_state::lost
-                     : record.drained()    ? node_state::drained
-                                           : node_state::ready;
+  const auto returned = returned_.find(node);
+  const auto unheard = returned != returned_.end() && !returned->second.heard;
+  const auto state = !sight_.present(node) || unheard ? node_state::lost
+                     : record.drained()               ? node_state::drained
+                                                      : node_state::ready;
   auto shape = to_shape(record.facts(), state);
   shape.taints = to_taints(record);
   if (cluster_.set_node(shape)) {
@@ -206,6 +211,36 @@ void reconciler::sync_hold(const std::string& instance) {
     capacity_ = cluster_.release(instance + copy) || capacity_;
 }
 
+/// What a node that was away still runs, and should not, takes room there until it has ended.
+void reconciler::hold_strays(const std::string& node) {
+  const auto found = returned_.find(node);
+  if (found == returned_.end())
+    return;
+  for (const auto& key : std::exchange(found->second.strays, {}))
+    capacity_ = cluster_.release(key) || capacity_;
+  found->second.heard = true;
+  for (const auto& [copy, seen] : sight_.find(node)->instances) {
+    const auto& [name, epoch] = copy;
+    const auto* x = truth_.find_instance(name);
+    const auto wanted = x && ((x->node() == node && x->epoch() == epoch) ||
+                              (x->leaving().node() == node && x->leaving().epoch() == epoch));
+    const auto* spec = truth_.spec_of(name.substr(0, name.rfind('.')), seen.status.generation());
+    if (wanted || !spec || !is_live(seen.status.phase()))
+      continue;
+    // No instance is called so.
+    const auto& key = found->second.strays.emplace_back(fmt::format("stray/{}/{}/{}", node, name, epoch));
+    cluster_.take(key, to_hold(*spec, node, {}));
+  }
+  if (found->second.strays.empty())
+    returned_.erase(found);
+}
+
+void reconciler::forget_strays(const std::string& node) {
+  if (const auto found = returned_.extract(node))
+    for (const auto& key : found.mapped().strays)
+      capacity_ = cluster_.release(key) || capacity_;
+}
+
 // -- whether this one decides ------------------------------------------------------------------
 
 void reconciler::lead(instant now) {
@@ -226,6 +261,8 @@ void reconciler::lead(instant now) {
 void reconciler::follow() {
   leads_ = false;
   refused();
+  while (!returned_.empty())
+    forget_strays(std::string{returned_.begin()->first});
   sight_.rest();
   sent_.clear();
   timers_.clear();
@@ -243,6 +280,9 @@ void reconciler::follow() {
 // -- what the nodes say ------------------------------------------------------------------------
 
 void reconciler::arrive(const wire::NodeFacts& facts, instant now) {
+  // Nothing new goes there before it has said what it still runs.
+  if (leads_ && truth_.nodes.contains(facts.name()) && !sight_.present(facts.name()))
+    returned_[facts.name()].heard = false;
   sight_.arrive(facts, now);
   tell("node", facts.name(), "arrived");
   unrecorded_nodes_.insert(facts.name());
@@ -263,7 +303,12 @@ void reconciler::report(const wire::NodeReport& report, instant now, std::int64_
   const auto changes = sight_.report(report, now, now_ms);
   if (!changes)
     return;
-  if (!was_present) {
+  if (!was_present && leads_)
+    returned_.try_emplace(report.node());
+  const auto returned = returned_.find(report.node());
+  const auto news = !was_present || (returned != returned_.end() && !returned->second.heard);
+  hold_strays(report.node());
+  if (news) {
     refresh_node(report.node());
     touch_node(report.node());
   }

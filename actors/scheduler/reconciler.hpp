@@ -107,6 +107,8 @@ private:
   void refresh_node(const std::string& node);
   void sync_hold(const std::string& instance);
   void hold_as(const wire::Instance& x);
+  void hold_strays(const std::string& node);
+  void forget_strays(const std::string& node);
   void written(const wire::LedgerEntry& entry);
   void forget_priority(std::int32_t priority);
   void removed(const std::string& key);
@@ -195,6 +197,13 @@ private:
   std::map<std::string, names> avoid_;
   std::set<std::string> dirty_nodes_;
   std::map<std::string, std::pair<std::string, std::uint64_t>> sent_;
+  /// A node that was away may still run what others have been given since.
+  struct returned_node {
+    bool heard = false;
+    /// What takes room there, by the keys in the cluster.
+    names strays;
+  };
+  std::map<std::string, returned_node> returned_;
   std::set<std::string> unrecorded_nodes_;
   names proposed_;
   quotas quotas_;

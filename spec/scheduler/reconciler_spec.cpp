@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 using namespace novacron;
@@ -76,4 +77,70 @@ SCENARIO("an assignment that was given up on the way is made again, although not
   const auto second = book.assign();
   REQUIRE(second.size() == 1);
   CHECK(second.front().SerializeAsString() == first.front().SerializeAsString());
+}
+
+SCENARIO("nothing new goes to a node that was away before it said what it still runs, and that has ended") {
+  auto known = truth();
+  // While the node was away web.0 went elsewhere, and somebody came who needs nearly all of it.
+  auto moved = wire::Instance{};
+  REQUIRE(moved.ParseFromString(known.entries(2).value()));
+  moved.set_node("edge-2");
+  moved.set_epoch(7);
+  known.mutable_entries(2)->set_value(moved.SerializeAsString());
+  auto web = wire::WorkloadRecord{};
+  REQUIRE(web.ParseFromString(known.entries(1).value()));
+  web.mutable_spec()->mutable_resources()->set_cpu_milli(2000);
+  known.mutable_entries(1)->set_value(web.SerializeAsString());
+  auto db = web;
+  db.mutable_spec()->set_name("db");
+  db.mutable_spec()->mutable_resources()->set_cpu_milli(3000);
+  (*db.mutable_spec()->mutable_placement()->mutable_require())["node"] = "edge-1";
+  write(known, "workload/db", db);
+
+  auto book = scheduler::reconciler{{.node = "cloud-1"}};
+  book.reset(known);
+  book.lead(dawn);
+  const auto goes = [&](duration after) {
+    const auto ops = book.propose(dawn + after, 0);
+    const auto placed = std::ranges::any_of(ops, [](const auto& op) { return op.key() == "instance/db.0"; });
+    book.refused();
+    return placed;
+  };
+  const auto report = [&](std::uint64_t number, bool runs, duration after) {
+    auto x = wire::NodeReport{};
+    x.set_node("edge-1");
+    x.set_incarnation(1);
+    x.set_number(number);
+    if (runs) {
+      auto& one = *x.add_instances();
+      one.set_name("web.0");
+      one.set_epoch(1);
+      one.set_generation(1);
+      one.set_phase(wire::PHASE_STARTING);
+    }
+    book.report(x, dawn + after, 0);
+  };
+  CHECK_FALSE(goes(0s));
+  book.arrive(edge(), dawn + 1s);
+  CHECK_FALSE(goes(1s));
+  SUBCASE("it runs something that went elsewhere") {
+    report(1, true, 2s);
+    CHECK_FALSE(goes(2s));
+    CHECK(book.explain("db")->instances(0).summary().find("1 lack cpu") != std::string::npos);
+    SUBCASE("and says when that ended") {
+      report(2, false, 3s);
+      CHECK(goes(3s));
+    }
+    SUBCASE("and goes away again") {
+      book.depart("edge-1", "it fell silent", dawn + 3s);
+      book.arrive(edge(), dawn + 4s);
+      CHECK_FALSE(goes(4s));
+      report(2, false, 5s);
+      CHECK(goes(5s));
+    }
+  }
+  SUBCASE("it runs nothing") {
+    report(1, false, 2s);
+    CHECK(goes(2s));
+  }
 }
