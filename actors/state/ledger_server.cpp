@@ -31,6 +31,8 @@ constexpr std::size_t command_bytes_waiting_max = 64u << 20;
 constexpr std::size_t batch_entries_max = 1024;
 constexpr std::size_t batch_bytes_max = 2u << 20;
 constexpr std::uint64_t tick_ms = 50;
+/// Ticks without a commit after which followers are settled.
+constexpr unsigned quiet_ticks_max = 10;
 /// A log of this size, and that of the records, calls for a snapshot: reading it again is what a start waits for.
 constexpr std::uint64_t log_bytes_max = 32u << 20;
 constexpr auto doubt = "leadership was lost on the way; whether it was done is not known";
@@ -233,8 +235,27 @@ private:
       return reopen_engine();
     if (low_ && trouble_.empty())
       engine_->hand_over();
+    settle_followers();
     if (!low_ && !room_.full())
       room_.put_aside();
+  }
+
+  /// A voter that stood still while others led learns of the last commit only with the next entry, which may be hours
+  /// away: its heartbeats do not tell it. So what was committed last is followed by an entry without content.
+  void settle_followers() {
+    if (!leads() || engine_->alone() || settling_)
+      return;
+    const auto now = engine_->committed();
+    if (std::exchange(committed_, now) != now)
+      quiet_ticks_ = 0;
+    if (now <= settled_ || ++quiet_ticks_ < quiet_ticks_max)
+      return;
+    settling_ = true;
+    engine_->barrier([this](const engine::verdict& how) {
+      settling_ = false;
+      if (how.ok)
+        settled_ = committed_ = engine_->committed();
+    });
   }
 
   bool usable() const { return !reopening_ && trouble_.empty(); }
@@ -518,6 +539,10 @@ private:
   std::size_t pending_bytes_ = 0;
   /// Applied since the last snapshot.
   std::uint64_t log_bytes_ = 0;
+  std::uint64_t committed_ = 0;
+  unsigned quiet_ticks_ = 0;
+  std::uint64_t settled_ = 0;
+  bool settling_ = false;
   std::vector<std::pair<caller, std::string>> reads_;
   bool barrier_under_way_ = false;
   std::map<std::uint64_t, restoration_run> restorations_;
