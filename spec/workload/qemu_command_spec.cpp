@@ -42,6 +42,8 @@ SCENARIO("a sandbox is a small machine with nothing that it does not need") {
   const auto x = qemu_command("qemu", sandbox());
   CHECK(x.words.front() == "qemu");
   CHECK(has(x, "-M", "microvm,acpi=on,pit=off"));
+  // Its default overwrites its own tables with the first files, by their size.
+  CHECK(values(x, "-bios") == std::vector<std::string>{"qboot.rom"});
   CHECK(values(x, "-m") == std::vector<std::string>{"192M"});
   CHECK(has(x, "-object", "memory-backend-memfd,id=memory,size=192M,share=on"));
   CHECK(values(x, "-append") == std::vector<std::string>{"quiet panic=-1"});
@@ -66,6 +68,7 @@ SCENARIO("a sandbox is asked to end through its agent, a disk that boots by itse
   CHECK(values(x, "-qmp").back().find(x.end_socket) != std::string::npos);
   CHECK(has(x, "-device", "virtio-blk-pci,drive=disk0,serial=nv-root,bootindex=0"));
   CHECK(values(x, "-kernel").empty());
+  CHECK(values(x, "-bios").empty());
   CHECK(values(x, "-serial") == std::vector<std::string>{"chardev:log"});
   CHECK(has(x, "-device", "virtio-balloon-pci"));
 }
@@ -95,18 +98,4 @@ SCENARIO("a comma in a name cannot become an option") {
   const auto x = qemu_command("q", plan);
   CHECK(values(x, "-name") == std::vector<std::string>{"a,,process=evil"});
   CHECK(has(x, "-blockdev", "file.filename=/data,,readonly=off/x"));
-}
-
-SCENARIO("a QEMU that does not boot small machines is refused by its version") {
-  const auto said = [](const std::string& version) { return lack_of_version("QEMU emulator version " + version + "\n"); };
-  for (const auto* good : {"7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", "7.2.0", "8.0.50", "9.2.4", "9.99.99", "9"})
-    CHECK_MESSAGE(said(good).empty(), std::string{good});
-  for (const auto* bad : {"10.0.0", "10.0.3 (Debian 1:10.0.3+ds-0+deb13u1)", "10", "11.0.0-rc2", "100.1.0", "99999999999999.1"})
-    CHECK_MESSAGE(!said(bad).empty(), std::string{bad});
-  CHECK(said("10.0.3 (Debian 1:10.0.3+ds-0+deb13u1)").starts_with("QEMU 10 does not boot"));
-  // Who does not say which one it is gets a try.
-  for (const auto* unknown : {"", "x", "-10.0", " 10.0", "v10.0"})
-    CHECK_MESSAGE(said(unknown).empty(), std::string{unknown});
-  for (const auto* other : {"", "QEMU", "qemu-img version 10.0.3", "sh: 1: qemu-system-x86_64: not found", "10.0.3"})
-    CHECK_MESSAGE(lack_of_version(other).empty(), std::string{other});
 }
