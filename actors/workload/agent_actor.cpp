@@ -433,6 +433,9 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
   s.driver = std::move(driver);
   s.images = std::move(images);
   s.report_to = std::move(report_to);
+  // Rises also over agents of the same incarnation, when one that failed is followed by another: no report comes of a
+  // nanosecond.
+  s.reports = static_cast<std::uint64_t>(s.settings.since_boot().count());
   self->set_down_handler([self](const caf::down_msg& x) { lost_actor(self, x.source); });
   wake_up(self, former);
   return {

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <future>
@@ -133,4 +134,29 @@ SCENARIO("images that do not come delay no start of what is here") {
   gate.set_value();
   CHECK(fetched.wait_for(10s) == std::future_status::ready);
   self->send_exit(agent, caf::exit_reason::user_shutdown);
+}
+
+SCENARIO("the reports of an agent that follows another one in the same process come after those of the other") {
+  auto numbers = std::vector<std::uint64_t>{};
+  auto on = spec::stage{};
+  const auto boss = on.system.spawn([&](caf::event_based_actor*) -> caf::behavior {
+    return {[&](const wire::NodeReport& x) {
+      numbers.push_back(x.number());
+      return wire::Done{};
+    }};
+  });
+  auto settings = settings_of("edge-1");
+  settings.incarnation = 3;
+  settings.report_interval = 1s;
+  settings.workers = std::make_shared<host::crew>([](const std::function<void()>& work) { work(); });
+  settings.since_boot = [&] { return on.elapsed(); };
+  for (auto life = 0; life < 2; ++life) {
+    const auto agent = spawn_agent(on.system, settings, std::make_shared<idle_driver>(),
+                                   access_to(std::filesystem::path{"/nowhere"}), boss);
+    on.pass(3s, 250ms);
+    on.audience->send_exit(agent, caf::exit_reason::kill);
+    on.settle();
+  }
+  CHECK(numbers.size() > 4);
+  CHECK(std::ranges::adjacent_find(numbers, std::ranges::greater_equal{}) == numbers.end());
 }
