@@ -246,6 +246,11 @@ void cluster::forbid_apart(search& s) const {
     const auto found = present_.find(who);
     if (found == present_.end() || found->second.empty())
       return;
+    if (over == "node") {
+      for (const auto& [at, count] : found->second)
+        clear_bit(s.open, at);
+      return;
+    }
     const auto there = around(found->second, over);
     for (auto i = std::size_t{0}; i < s.open.size(); ++i)
       s.open[i] &= ~there[i];
@@ -475,6 +480,8 @@ std::optional<cluster::slot> cluster::best_of(const search& s) const {
       if (any != 0)
         groups.push_back(std::move(with));
     }
+    // Else many wishes would leave more empty groups than there are nodes.
+    std::erase_if(groups, [](const auto& group) { return std::ranges::all_of(group.first, std::logical_not{}); });
   }
   std::ranges::stable_sort(groups, std::greater{}, &std::pair<mask, float>::second);
   for (const auto& [within, bonus] : groups)

@@ -115,6 +115,23 @@ SCENARIO("a leader that stands still is replaced, and follows when it wakes up")
   CHECK(count(group, "") == 3);
 }
 
+SCENARIO("what was committed last is followed by one entry without content, so that every voter learns of it") {
+  auto where = directory{};
+  auto group = ledger::voter_group{{.program = program, .directory = where.path}};
+  group.start_all();
+  const auto leader = group.leader(5s);
+  REQUIRE(leader);
+  auto hint = *leader;
+  const auto last = group.propose(ledger::put("last", "1"), 5s, hint);
+  REQUIRE(last.ok);
+  CHECK(eventually([&] { return group.status(*leader).committed() == last.value.index() + 1; }, 5s));
+  // One, not one after the other.
+  std::this_thread::sleep_for(1500ms);
+  CHECK(group.status(*leader).committed() == last.value.index() + 1);
+  for (auto i = std::size_t{0}; i < 3; ++i)
+    CHECK(group.status(i).applied() == last.value.index());
+}
+
 SCENARIO("a ledger grows from one voter to three under load, and shrinks") {
   auto where = directory{};
   auto group = ledger::voter_group{{.program = program, .directory = where.path, .server = {.snapshot_entries = 64}}};

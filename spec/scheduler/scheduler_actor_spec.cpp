@@ -355,6 +355,20 @@ SCENARIO("another leader changes nothing that runs") {
   CHECK(here.running("db") == 1);
 }
 
+SCENARIO("what is decided in a term that is over counts no more") {
+  auto here = play{};
+  here.add_node("edge-1");
+  // Others led meanwhile, and this one has not heard of it: people's orders still count, its own decisions do not.
+  ++here.book.term;
+  REQUIRE(here.submit(play::service("web")));
+  here.pass(4);
+  CHECK_FALSE(here.record("web.0"));
+  CHECK(here.running("web") == 0);
+  here.book.lead(here.book.leader);
+  here.pass(4);
+  CHECK(here.running("web") == 1);
+}
+
 SCENARIO("a lost answer of the ledger is asked for again and counts once") {
   auto here = play{};
   here.add_node("edge-1");

@@ -1,5 +1,7 @@
 #include "actors/shell/workload_file.hpp"
 
+#include "actors/host/files.hpp"
+
 #include <doctest/doctest.h>
 
 using namespace novacron::shell;
@@ -111,6 +113,16 @@ ports = [{ host = 8080, inside = 80 }, { inside = 81 }]
   CHECK(x.health().http_path() == "/healthz");
   CHECK(x.health().grace_ms() == 0);
   CHECK(x.network().ports(1).inside() == 81);
+}
+
+SCENARIO("what the page on placement shows is taken") {
+  const auto page = novacron::host::read_file(HOUSE_ROOT "/doc/placement.md").value_or("");
+  const auto begin = page.find("```toml\n") + 8;
+  const auto x = one(minimal + page.substr(begin, page.find("```", begin) - begin)).placement();
+  CHECK(x.near_to(0).prefer());
+  CHECK(x.apart_from(0).over() == "rack");
+  CHECK(x.spread_size() == 2);
+  CHECK(x.tolerate_size() == 1);
 }
 
 SCENARIO("a batch workload counts completions") {
