@@ -9,6 +9,7 @@
 namespace novacron {
 
 using agent_actor = caf::typed_actor<caf::replies_to<wire::Assign>::with<wire::Done>,
+                                     caf::replies_to<wire::AssignChange>::with<wire::Done>,
                                      caf::replies_to<wire::ReportRequest>::with<wire::NodeReport>,
                                      caf::replies_to<wire::LogRequest>::with<wire::LogChunk>,
                                      caf::replies_to<wire::ExecStart>::with<wire::ExecSession>,

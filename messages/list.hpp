@@ -26,7 +26,9 @@
   X(Shutdown,               person)                        \
   /* agent */                                              \
   X(Assign,                 cloud)                         \
+  X(AssignChange,           cloud)                         \
   X(NodeReport,             worker | cloud)                \
+  X(ReportChange,           worker | cloud)                \
   X(ReportRequest,          cloud | person)                \
   X(LogRequest,             cloud | person)                \
   X(LogChunk,               nobody)                        \

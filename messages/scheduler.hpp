@@ -18,6 +18,7 @@ using scheduler_actor = caf::typed_actor<caf::replies_to<wire::Submit>::with<wir
                                          caf::replies_to<wire::NodeListRequest>::with<wire::NodeList>,
                                          caf::replies_to<wire::EventsRequest>::with<wire::Events>,
                                          caf::replies_to<wire::NodeReport>::with<wire::Done>,
+                                         caf::replies_to<wire::ReportChange>::with<wire::Done>,
                                          caf::replies_to<wire::TaintNode>::with<wire::Done>,
                                          caf::replies_to<wire::SetQuota>::with<wire::Done>,
                                          caf::replies_to<wire::QuotaListRequest>::with<wire::QuotaList>,

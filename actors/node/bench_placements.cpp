@@ -164,7 +164,7 @@ struct found {
 /// A node that runs at once whatever it is assigned.
 struct puppet {
   std::uint64_t number = 0;
-  std::map<std::string, std::uint64_t> has;
+  std::map<std::string, wire::InstanceStatus> has;
 };
 
 struct stage_state {
@@ -280,6 +280,24 @@ void arrive(pointer self, const wire::Instance& instance) {
     finish(self);
 }
 
+wire::InstanceStatus runs(const wire::Instance& instance) {
+  auto status = wire::InstanceStatus{};
+  status.set_name(instance.name());
+  status.set_epoch(instance.epoch());
+  status.set_generation(1);
+  status.set_phase(wire::PHASE_RUNNING);
+  return status;
+}
+
+template <class Report>
+void report(pointer self, Report report, const std::string& node, std::uint64_t revision) {
+  report.set_node(node);
+  report.set_revision(revision);
+  report.set_incarnation(1);
+  report.set_number(++self->state.nodes[node].number);
+  self->request(self->state.whom, 60s, std::move(report)).then([](const wire::Done&) {}, [](const caf::error&) {});
+}
+
 void take(pointer self, const wire::Assign& what) {
   auto& node = self->state.nodes[what.node()];
   if (what.part() == 0)
@@ -287,25 +305,33 @@ void take(pointer self, const wire::Assign& what) {
   for (const auto& instance : what.instances()) {
     if (instance.outcome() != wire::PHASE_UNSPECIFIED)
       continue;
-    node.has[instance.name()] = instance.epoch();
+    node.has[instance.name()] = runs(instance);
     arrive(self, instance);
   }
   if (what.part() + 1 < what.parts())
     return;
-  auto report = wire::NodeReport{};
-  report.set_node(what.node());
-  report.set_revision(what.revision());
-  report.set_incarnation(1);
-  report.set_number(++node.number);
-  *report.mutable_capacity() = capacity_of(self->state.asked);
-  for (const auto& [name, epoch] : node.has) {
-    auto& status = *report.add_instances();
-    status.set_name(name);
-    status.set_epoch(epoch);
-    status.set_generation(1);
-    status.set_phase(wire::PHASE_RUNNING);
+  auto all = wire::NodeReport{};
+  all.set_takes_changes(true);
+  *all.mutable_capacity() = capacity_of(self->state.asked);
+  for (const auto& [name, status] : node.has)
+    *all.add_instances() = status;
+  report(self, std::move(all), what.node(), what.revision());
+}
+
+void take(pointer self, const wire::AssignChange& what) {
+  auto& node = self->state.nodes[what.node()];
+  auto change = wire::ReportChange{};
+  change.set_base(node.number);
+  for (const auto& name : what.gone())
+    if (node.has.erase(name) > 0)
+      change.add_gone(name);
+  for (const auto& instance : what.instances()) {
+    if (instance.outcome() != wire::PHASE_UNSPECIFIED)
+      continue;
+    *change.add_instances() = node.has[instance.name()] = runs(instance);
+    arrive(self, instance);
   }
-  self->request(self->state.whom, 60s, std::move(report)).then([](const wire::Done&) {}, [](const caf::error&) {});
+  report(self, std::move(change), what.node(), what.revision());
 }
 
 caf::behavior perform(pointer self, plan asked, std::uint32_t outstanding, double rate,
@@ -316,6 +342,10 @@ caf::behavior perform(pointer self, plan asked, std::uint32_t outstanding, doubl
   self->state.done = std::move(done);
   return {
       [=](const wire::Assign& x) {
+        take(self, x);
+        return wire::Done{};
+      },
+      [=](const wire::AssignChange& x) {
         take(self, x);
         return wire::Done{};
       },

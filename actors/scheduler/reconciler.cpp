@@ -48,10 +48,12 @@ void reconciler::reset(const wire::LedgerEntries& all) {
       heed_setting("policy/" + name);
   }
   heed_setting(std::string{settings_key});
+  // What changed since is not known: everybody is sent the whole.
+  sent_.clear();
   truth_.index = all.index();
   for (const auto& [name, x] : truth_.nodes) {
     refresh_node(name);
-    dirty_nodes_.insert(name);
+    dirty_nodes_[name];
     unrecorded_nodes_.insert(name);
   }
   for (const auto& [name, x] : truth_.instances) {
@@ -101,7 +103,7 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     touch(now.workload());
     for (const auto& node : {before.node(), before.leaving().node(), now.node(), now.leaving().node()})
       if (!node.empty())
-        dirty_nodes_.insert(node);
+        dirty_nodes_[node].insert(name);
   } else if (entry.key().starts_with("node/")) {
     const auto known = truth_.nodes.find(name);
     const auto drained = known != truth_.nodes.end() && known->second.value.drained();
@@ -138,7 +140,7 @@ void reconciler::removed(const std::string& key) {
       touch(before->workload());
       for (const auto& node : {before->node(), before->leaving().node()})
         if (!node.empty())
-          dirty_nodes_.insert(node);
+          dirty_nodes_[node].insert(name);
     }
     not_before_.erase(name);
     avoid_.erase(name);
@@ -159,7 +161,7 @@ void reconciler::removed(const std::string& key) {
 }
 
 void reconciler::touch_node(const std::string& node) {
-  dirty_nodes_.insert(node);
+  dirty_nodes_[node];
   for (const auto& name : truth_.instances_on(node))
     touch(truth_.find_instance(name)->workload());
 }
@@ -303,6 +305,21 @@ void reconciler::report(const wire::NodeReport& report, instant now, std::int64_
   const auto changes = sight_.report(report, now, now_ms);
   if (!changes)
     return;
+  if (cluster_.set_images(report.node(), {report.images().begin(), report.images().end()}))
+    capacity_ = true;
+  heed(report, *changes, was_present);
+}
+
+bool reconciler::report(const wire::ReportChange& change, instant now, std::int64_t now_ms) {
+  const auto was_present = sight_.present(change.node());
+  const auto changes = sight_.report(change, now, now_ms);
+  if (changes)
+    heed(change, *changes, was_present);
+  return changes.has_value();
+}
+
+template <class Report>
+void reconciler::heed(const Report& report, const std::vector<sighting>& changes, bool was_present) {
   if (!was_present && leads_)
     returned_.try_emplace(report.node());
   const auto returned = returned_.find(report.node());
@@ -312,15 +329,10 @@ void reconciler::report(const wire::NodeReport& report, instant now, std::int64_
     refresh_node(report.node());
     touch_node(report.node());
   }
-  if (cluster_.set_images(report.node(), {report.images().begin(), report.images().end()}))
-    capacity_ = true;
-  for (const auto& name : truth_.instances_on(report.node())) {
-    // Whether something is gone also depends on the assignment that the report answers.
-    const auto* x = truth_.find_instance(name);
-    if (x->outcome() == wire::PHASE_STOPPING)
-      touch(x->workload());
-  }
-  for (const auto& change : *changes) {
+  // Whether something is gone also depends on the assignment that the report answers.
+  for (const auto& name : truth_.ending_on(report.node()))
+    touch(truth_.find_instance(name)->workload());
+  for (const auto& change : changes) {
     const auto* x = truth_.find_instance(change.instance);
     if (!x)
       continue;
@@ -332,14 +344,12 @@ void reconciler::report(const wire::NodeReport& report, instant now, std::int64_
       events_.back().set_epoch(status.epoch());
     }
   }
-  // A node that follows nothing is told again, whatever it was told before.
-  if (report.revision() == 0) {
-    sent_.erase(report.node());
-    dirty_nodes_.insert(report.node());
-  }
-  // A node that fell behind what it was sent has lost it.
-  if (const auto sent = sent_.find(report.node()); sent != sent_.end() && report.revision() < sent->second.second)
-    dirty_nodes_.insert(report.node());
+  // A node that follows nothing, or fell behind what it had, has lost it. To one that was away nothing is said that was
+  // made before: what it was told to run may be another's by now.
+  const auto sent = sent_.find(report.node());
+  const auto behind = sent != sent_.end() && sent->second.delivered && report.revision() < sent->second.revision;
+  if (!was_present || behind || report.revision() == 0)
+    undelivered(report.node());
 }
 
 // -- what follows ------------------------------------------------------------------------------
@@ -433,69 +443,95 @@ void reconciler::refused() {
   }
 }
 
-wire::Assign reconciler::assignment(const std::string& node) const {
-  auto all = wire::Assign{};
-  all.set_node(node);
-  all.set_revision(truth_.index);
-  all.set_controller(settings_.node);
-  const auto add = [&](const wire::Instance& x, std::uint64_t generation) -> wire::Instance& {
-    auto& added = *all.add_instances();
+/// The copies of an instance that the node shall run, or whose output it keeps. False if there is none.
+template <class Assignment>
+bool reconciler::add_copies(Assignment& to, const wire::Instance& x, const std::string& node) const {
+  const auto before = to.instances_size();
+  const auto add = [&](std::uint64_t generation) -> wire::Instance& {
+    auto& added = *to.add_instances();
     added = x;
     added.clear_leaving();
     if (const auto* spec = truth_.spec_of(x.workload(), generation))
       *added.mutable_spec() = *spec;
     return added;
   };
-  for (const auto& name : truth_.instances_on(node)) {
-    const auto& x = *truth_.find_instance(name);
-    const auto ended = x.outcome() == wire::PHASE_COMPLETED || x.outcome() == wire::PHASE_FAILED;
-    if (x.node() == node && (ended || x.outcome() == wire::PHASE_UNSPECIFIED))
-      add(x, x.generation());
-    if (x.leaving().node() == node && x.outcome() == wire::PHASE_UNSPECIFIED) {
-      auto& former = add(x, x.leaving().generation());
-      former.set_node(node);
-      former.set_epoch(x.leaving().epoch());
-      former.set_generation(x.leaving().generation());
-      *former.mutable_gpus() = x.leaving().gpus();
-    }
+  const auto ended = x.outcome() == wire::PHASE_COMPLETED || x.outcome() == wire::PHASE_FAILED;
+  if (x.node() == node && (ended || x.outcome() == wire::PHASE_UNSPECIFIED))
+    add(x.generation());
+  if (x.leaving().node() == node && x.outcome() == wire::PHASE_UNSPECIFIED) {
+    auto& former = add(x.leaving().generation());
+    former.set_node(node);
+    former.set_epoch(x.leaving().epoch());
+    former.set_generation(x.leaving().generation());
+    *former.mutable_gpus() = x.leaving().gpus();
   }
+  return to.instances_size() > before;
+}
+
+wire::Assign reconciler::whole_assignment(const std::string& node) const {
+  auto all = wire::Assign{};
+  all.set_node(node);
+  all.set_revision(truth_.index);
+  all.set_controller(settings_.node);
+  all.set_takes_changes(true);
+  for (const auto& name : truth_.instances_on(node))
+    add_copies(all, *truth_.find_instance(name), node);
   return all;
 }
 
-std::vector<wire::Assign> reconciler::assign() {
-  auto fresh = std::vector<wire::Assign>{};
+wire::AssignChange reconciler::assignment_change(const std::string& node, std::uint64_t base,
+                                                 const std::set<std::string>& of) const {
+  auto change = wire::AssignChange{};
+  change.set_node(node);
+  change.set_revision(truth_.index);
+  change.set_controller(settings_.node);
+  change.set_base(base);
+  for (const auto& name : of)
+    if (const auto* x = truth_.find_instance(name); !x || !add_copies(change, *x, node))
+      change.add_gone(name);
+  return change;
+}
+
+std::vector<assignment> reconciler::assign() {
+  auto fresh = std::vector<assignment>{};
   if (!leads_)
     return fresh;
   for (auto at = dirty_nodes_.begin(); at != dirty_nodes_.end();) {
-    const auto node = *at;
+    auto& [node, changed] = *at;
     if (!sight_.present(node)) {
       ++at;
       continue;
     }
+    const auto sent = sent_.find(node);
+    if (sent == sent_.end()) {
+      fresh.emplace_back(whole_assignment(node));
+      sent_[node].revision = truth_.index;
+    } else if (!sent->second.delivered) {
+      sent->second.since.merge(changed);
+    } else if (!changed.empty()) {
+      if (sight_.find(node)->takes_changes)
+        fresh.emplace_back(assignment_change(node, sent->second.revision, changed));
+      else
+        fresh.emplace_back(whole_assignment(node));
+      sent->second = {.revision = truth_.index};
+    }
     at = dirty_nodes_.erase(at);
-    auto all = assignment(node);
-    const auto revision = all.revision();
-    all.clear_revision();
-    auto content = all.SerializeAsString();
-    all.set_revision(revision);
-    auto& sent = sent_[node];
-    const auto* seen = sight_.find(node);
-    auto needed = seen->revision && *seen->revision < sent.second ? revision : 1;
-    // Only a node that follows an assignment without it can say that an instance is gone.
-    for (const auto& name : truth_.instances_on(node))
-      if (truth_.find_instance(name)->outcome() == wire::PHASE_STOPPING)
-        needed = std::max(needed, truth_.revision_of("instance/" + name));
-    if (sent.second >= needed && sent.first == content)
-      continue;
-    sent = {std::move(content), revision};
-    fresh.push_back(std::move(all));
   }
   return fresh;
 }
 
+void reconciler::delivered(const std::string& node, std::uint64_t revision) {
+  const auto found = sent_.find(node);
+  if (found == sent_.end() || found->second.revision != revision)
+    return;
+  found->second.delivered = true;
+  if (!found->second.since.empty())
+    dirty_nodes_[node].merge(found->second.since);
+}
+
 void reconciler::undelivered(const std::string& node) {
   sent_.erase(node);
-  dirty_nodes_.insert(node);
+  dirty_nodes_[node];
 }
 
 std::optional<instant> reconciler::wake() const {

@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace novacron::scheduler {
@@ -50,6 +51,9 @@ struct reconcile_config {
   duration overdue_after = std::chrono::minutes{5};
 };
 
+/// All that a node shall run, or what changed in it.
+using assignment = std::variant<wire::Assign, wire::AssignChange>;
+
 class reconciler {
 public:
   explicit reconciler(reconcile_config settings);
@@ -67,6 +71,8 @@ public:
   void arrive(const wire::NodeFacts& facts, instant now);
   void depart(const std::string& node, const std::string& reason, instant now);
   void report(const wire::NodeReport& report, instant now, std::int64_t now_ms);
+  /// False when it changes another report than the node's last one here: nothing is taken from it.
+  [[nodiscard]] bool report(const wire::ReportChange& change, instant now, std::int64_t now_ms);
 
   // -- what follows
   /// The next change of the ledger, all or nothing; empty when all is as it can be. Until it was applied or
@@ -74,9 +80,12 @@ public:
   std::vector<wire::LedgerOp> propose(instant now, std::int64_t now_ms);
   /// The last proposal was not applied: the room it took is free again.
   void refused();
-  /// New assignments for nodes that are present.
-  std::vector<wire::Assign> assign();
-  /// The last assignment of this node was given up before the node had it: it is made again when the node is here.
+  /// New assignments for nodes that are present: the whole, or what changed since the last one that the node has. Of
+  /// each node one is on its way at a time, until it is delivered or not.
+  std::vector<assignment> assign();
+  /// The node has the assignment with that revision.
+  void delivered(const std::string& node, std::uint64_t revision);
+  /// It is not known what this node has: the whole is made for it when it is here.
   void undelivered(const std::string& node);
   /// When time alone will make `propose` say something new.
   std::optional<instant> wake() const;
@@ -114,7 +123,13 @@ private:
   void removed(const std::string& key);
   void tell(std::string noun, std::string name, std::string verb, std::string reason = {}, std::string node = {});
   void tell_instance(const wire::Instance& before, const wire::Instance& now);
-  wire::Assign assignment(const std::string& node) const;
+  wire::Assign whole_assignment(const std::string& node) const;
+  wire::AssignChange assignment_change(const std::string& node, std::uint64_t base,
+                                       const std::set<std::string>& of) const;
+  template <class Assignment>
+  bool add_copies(Assignment& to, const wire::Instance& x, const std::string& node) const;
+  template <class Report>
+  void heed(const Report& report, const std::vector<sighting>& changes, bool was_present);
   void record_nodes(round& r);
 
   // converge.cpp
@@ -195,8 +210,15 @@ private:
   std::set<std::pair<instant, std::string>> timers_;
   std::map<std::string, instant> not_before_;
   std::map<std::string, names> avoid_;
-  std::set<std::string> dirty_nodes_;
-  std::map<std::string, std::pair<std::string, std::uint64_t>> sent_;
+  /// Nodes whose assignment may be another than the one they have, and the instances that changed on them.
+  std::map<std::string, std::set<std::string>> dirty_nodes_;
+  struct sent_assignment {
+    std::uint64_t revision = 0;
+    bool delivered = false;
+    /// Instances that changed while it was on its way.
+    std::set<std::string> since;
+  };
+  std::map<std::string, sent_assignment> sent_;
   /// A node that was away may still run what others have been given since.
   struct returned_node {
     bool heard = false;

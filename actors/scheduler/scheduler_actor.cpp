@@ -3,6 +3,7 @@
 #include "actors/scheduler/event_ring.hpp"
 #include "actors/scheduler/numbers.hpp"
 #include "actors/scheduler/orders.hpp"
+#include "actors/scheduler/outbox.hpp"
 
 #include <caf/all.hpp>
 #include <fmt/format.h>
@@ -32,16 +33,6 @@ namespace {
 
 using self_actor = scheduler_actor::extend<caf::reacts_to<look>, caf::reacts_to<commit_again>,
                                            caf::reacts_to<watch_again>, caf::reacts_to<assign_again>>;
-
-/// An assignment on its way to a node.
-struct delivery {
-  wire::Assign what;
-  /// The parts of what is being sent now, and which of them is.
-  std::vector<wire::Assign> parts;
-  std::size_t part = 0;
-  bool asked = false;
-  unsigned attempts = 0;
-};
 
 struct reader {
   caf::typed_response_promise<wire::Events> promise;
@@ -76,7 +67,7 @@ struct state {
   std::uint64_t awaited = 0;
   unsigned attempts = 0;
 
-  std::map<std::string, delivery> outbox;
+  outbox deliveries;
   std::multimap<std::uint64_t, std::function<void()>> until_index;
   std::map<std::pair<std::string, std::uint64_t>, wire::Submitted> answered;
   std::deque<std::pair<std::string, std::uint64_t>> answered_order;
@@ -162,67 +153,73 @@ void publish(pointer self) {
 
 // -- assignments -------------------------------------------------------------------------------
 
+void assign(pointer self);
 void deliver(pointer self, const std::string& node);
 
-void deliver_part(pointer self, const std::string& node, const caf::actor& agent) {
+void delivered(pointer self, const std::string& node, const outbox::verdict& now) {
+  if (now.more)
+    deliver(self, node);
+  if (!now.delivered)
+    return;
+  self->state.book->delivered(node, *now.delivered);
+  assign(self);
+}
+
+void after_pause(pointer self, const std::string& node, unsigned attempts) {
+  if (attempts > 0)
+    self->delayed_send(self, backoff(self, attempts), assign_again{node});
+}
+
+void assign_anew(pointer self, const std::string& node) {
+  self->state.book->undelivered(node);
+  assign(self);
+}
+
+void not_delivered(pointer self, const std::string& node, std::uint64_t number, bool change,
+                   const caf::error& problem) {
   auto& x = self->state;
-  const auto reign = x.reigns;
-  const auto again = [=] {
-    if (reign != self->state.reigns || !self->state.outbox.contains(node))
-      return;
-    auto& each = self->state.outbox[node];
-    each.asked = false;
-    self->delayed_send(self, backoff(self, ++each.attempts), assign_again{node});
-  };
-  const auto& at = x.outbox.at(node);
-  self->request(agent, x.settings.answer_max, at.parts.at(at.part))
-    .then(
-      [=](const wire::Done&) {
-        auto& box = self->state.outbox;
-        const auto at = box.find(node);
-        if (reign != self->state.reigns || at == box.end())
-          return;
-        auto& sent = at->second;
-        if (++sent.part < sent.parts.size())
-          return deliver_part(self, node, agent);
-        sent.asked = false;
-        sent.attempts = 0;
-        if (sent.what.revision() == sent.parts.front().revision())
-          box.erase(at);
-        else
-          deliver(self, node);
-      },
-      [=](caf::error&) { again(); });
+  if (!change || explain(problem).kind != fault::conflict)
+    return after_pause(self, node, x.deliveries.failed(node, number));
+  // What it was to change is not what the node has.
+  if (x.deliveries.astray(node, number))
+    assign_anew(self, node);
 }
 
 void deliver(pointer self, const std::string& node) {
   auto& x = self->state;
-  const auto found = x.outbox.find(node);
-  if (found == x.outbox.end() || found->second.asked)
-    return;
   if (!x.book->present(node)) {
-    x.outbox.erase(found);
-    x.book->undelivered(node);
+    if (x.deliveries.drop(node))
+      x.book->undelivered(node);
     return;
   }
-  auto& each = found->second;
   const auto agent = x.agent_of(node);
-  if (!agent) {
-    self->delayed_send(self, backoff(self, ++each.attempts), assign_again{node});
+  if (!agent)
+    return after_pause(self, node, x.deliveries.postpone(node));
+  auto next = x.deliveries.take(node);
+  if (!next)
     return;
-  }
-  each.asked = true;
-  each.parts = parts_of(each.what, x.settings.assign_bytes_max);
-  each.part = 0;
-  deliver_part(self, node, agent);
+  const auto number = next->number;
+  const auto change = std::holds_alternative<wire::AssignChange>(next->what);
+  const auto send = [&](auto& what) {
+    self->request(agent, x.settings.answer_max, std::move(what))
+      .then([=](const wire::Done&) { delivered(self, node, self->state.deliveries.done(node, number)); },
+            [=](caf::error& problem) { not_delivered(self, node, number, change, problem); });
+  };
+  std::visit(send, next->what);
 }
 
 void assign(pointer self) {
-  for (auto& what : self->state.book->assign()) {
-    const auto node = what.node();
-    self->state.outbox[node].what = std::move(what);
-    deliver(self, node);
-  }
+  auto& x = self->state;
+  for (auto again = true; std::exchange(again, false);)
+    for (auto& what : x.book->assign()) {
+      const auto node = std::visit([](const auto& each) { return each.node(); }, what);
+      if (x.deliveries.put(std::move(what))) {
+        deliver(self, node);
+      } else {
+        x.book->undelivered(node);
+        again = true;
+      }
+    }
 }
 
 // -- the ledger --------------------------------------------------------------------------------
@@ -362,7 +359,7 @@ void led(pointer self, const wire::LedgerLed& news) {
   x.ready = false;
   ++x.reigns;
   settle_command(self);
-  x.outbox.clear();
+  x.deliveries.clear();
   x.until_index.clear();
   x.book->follow();
   if (x.leads) {
@@ -537,6 +534,7 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
   here.agent_of = std::move(agent_of);
   here.chance.seed(seed);
   here.book.emplace(settings.reconcile);
+  here.deliveries = outbox{settings.assign_bytes_max};
   here.start = self->clock().now();
   here.seen = numbers{settings.numbers};
   watch(self);
@@ -601,6 +599,15 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
       advance(self);
       return done_at({}, here.book->facts().index);
     },
+    [=](const wire::ReportChange& x) -> caf::result<wire::Done> {
+      auto& here = self->state;
+      if (!here.leads)
+        return caf::make_error(fault::not_leader, here.leader);
+      if (!here.book->report(x, self->clock().now(), now_ms(self)))
+        return caf::make_error(fault::conflict, "that does not change the last report that is here");
+      advance(self);
+      return done_at({}, here.book->facts().index);
+    },
     [=](const wire::TaintNode& x) -> caf::result<wire::Done> {
       return follow_order<wire::TaintNode>(
         self, x, [=](const auto& taint) { return order_taint(self->state.book->facts(), taint); });
@@ -649,7 +656,11 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
         commit(self);
     },
     [=](watch_again) { watch(self); },
-    [=](const assign_again& x) { deliver(self, x.node); },
+    [=](const assign_again& x) {
+      if (self->state.deliveries.resume(x.node))
+        assign_anew(self, x.node);
+      deliver(self, x.node);
+    },
   };
 }
 

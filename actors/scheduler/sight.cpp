@@ -19,6 +19,21 @@ void begin_life(seen_node& x, std::uint64_t incarnation) {
   x.incarnation = incarnation;
   x.report_number = 0;
   x.revision.reset();
+  x.takes_changes = false;
+}
+
+/// What `status` says beside what was known of the instance; a difference that matters goes into `changes`.
+seen_instance see(const seen_instance* former, const wire::InstanceStatus& status, instant now,
+                  std::vector<sighting>& changes) {
+  auto seen = seen_instance{status, std::nullopt};
+  if (status.phase() == wire::PHASE_RUNNING)
+    seen.running_since = former && former->running_since && former->status.restarts() == status.restarts()
+                             ? former->running_since
+                             : std::optional{now};
+  const auto before = former ? former->status : wire::InstanceStatus{};
+  if (before.phase() != status.phase() || before.health() != status.health() || before.restarts() != status.restarts())
+    changes.push_back({status.name(), before, status});
+  return seen;
 }
 
 } // namespace
@@ -63,10 +78,8 @@ bool sight::accept(seen_node& x, const wire::NodeReport& report) {
   return true;
 }
 
-std::optional<std::vector<sighting>> sight::report(const wire::NodeReport& report, instant now, std::int64_t now_ms) {
-  auto& x = nodes_[report.node()];
-  if (!accept(x, report))
-    return std::nullopt;
+template <class Report>
+void sight::hear(seen_node& x, const Report& report, instant now, std::int64_t now_ms) {
   x.report_number = report.number();
   x.revision = report.revision();
   x.heard = now;
@@ -77,27 +90,55 @@ std::optional<std::vector<sighting>> sight::report(const wire::NodeReport& repor
   x.lost_at.reset();
   if (!x.linked)
     unlinked_.insert(report.node());
+}
+
+std::optional<std::vector<sighting>> sight::report(const wire::NodeReport& report, instant now, std::int64_t now_ms) {
+  auto& x = nodes_[report.node()];
+  if (!accept(x, report))
+    return std::nullopt;
+  hear(x, report, now, now_ms);
+  x.takes_changes = report.takes_changes();
   auto changes = std::vector<sighting>{};
   auto next = decltype(x.instances){};
   for (const auto& status : report.instances()) {
     const auto key = std::pair{status.name(), status.epoch()};
     const auto former = x.instances.find(key);
-    auto seen = seen_instance{status, std::nullopt};
-    if (status.phase() == wire::PHASE_RUNNING)
-      seen.running_since = former != x.instances.end() && former->second.running_since &&
-                               former->second.status.restarts() == status.restarts()
-                             ? former->second.running_since
-                             : std::optional{now};
-    const auto before = former == x.instances.end() ? wire::InstanceStatus{} : former->second.status;
-    if (before.phase() != status.phase() || before.health() != status.health() ||
-        before.restarts() != status.restarts())
-      changes.push_back({status.name(), before, status});
-    next.insert_or_assign(key, std::move(seen));
+    next.insert_or_assign(key, see(former == x.instances.end() ? nullptr : &former->second, status, now, changes));
   }
   for (const auto& [key, former] : x.instances)
     if (!next.contains(key))
       changes.push_back({key.first, former.status, {}});
   x.instances = std::move(next);
+  return changes;
+}
+
+std::optional<std::vector<sighting>> sight::report(const wire::ReportChange& change, instant now, std::int64_t now_ms) {
+  const auto found = nodes_.find(change.node());
+  if (found == nodes_.end() || found->second.incarnation != change.incarnation() || change.base() == 0 ||
+      found->second.report_number != change.base())
+    return std::nullopt;
+  auto& x = found->second;
+  hear(x, change, now, now_ms);
+  auto changes = std::vector<sighting>{};
+  // A node has one copy of a name at a time: another epoch takes the place of the former.
+  const auto drop = [&](const std::string& name, std::optional<std::uint64_t> but) {
+    for (auto at = x.instances.lower_bound({name, 0}); at != x.instances.end() && at->first.first == name;)
+      if (at->first.second == but) {
+        ++at;
+      } else {
+        changes.push_back({name, at->second.status, {}});
+        at = x.instances.erase(at);
+      }
+  };
+  for (const auto& name : change.gone())
+    drop(name, {});
+  for (const auto& status : change.instances()) {
+    drop(status.name(), status.epoch());
+    const auto key = std::pair{status.name(), status.epoch()};
+    const auto former = x.instances.find(key);
+    x.instances.insert_or_assign(key,
+                                 see(former == x.instances.end() ? nullptr : &former->second, status, now, changes));
+  }
   return changes;
 }
 

@@ -44,6 +44,8 @@ struct seen_node {
   std::uint64_t report_number = 0;
   /// The assignment it follows, by its last report; none before the first report.
   std::optional<std::uint64_t> revision;
+  /// It understands what only says what changed.
+  bool takes_changes = false;
   std::optional<wire::NodeFacts> facts;
   std::map<std::pair<std::string, std::uint64_t>, seen_instance> instances;
   wire::Resources used;
@@ -68,6 +70,8 @@ public:
   void depart(const std::string& node, const std::string& reason, instant now);
   /// Takes a report and returns what changed; none when the report is an old or repeated one.
   std::optional<std::vector<sighting>> report(const wire::NodeReport& report, instant now, std::int64_t now_ms);
+  /// The same for what changed since the node's last report; none when that was another one.
+  std::optional<std::vector<sighting>> report(const wire::ReportChange& change, instant now, std::int64_t now_ms);
   /// Begins to wait for these nodes: the patience of those who are not here runs from the end of the grace.
   void expect(const std::vector<std::string>& nodes, instant now);
   /// Forgets that anybody is away or lost, as one who does not decide.
@@ -84,6 +88,8 @@ public:
 
 private:
   bool accept(seen_node& x, const wire::NodeReport& report);
+  template <class Report>
+  void hear(seen_node& x, const Report& report, instant now, std::int64_t now_ms);
   std::optional<instant> due(const seen_node& x) const;
 
   sight_config settings_;

@@ -108,23 +108,27 @@ void truth::remove(const std::string& key) {
 }
 
 void truth::index_instance(const wire::Instance& x, bool present) {
-  if (present) {
-    of_workload_[x.workload()][x.ordinal()] = x.name();
-    if (!x.node().empty())
-      on_node_[x.node()].insert(x.name());
-    if (!x.leaving().node().empty())
-      on_node_[x.leaving().node()].insert(x.name());
-    return;
-  }
   auto& siblings = of_workload_[x.workload()];
-  siblings.erase(x.ordinal());
+  if (present)
+    siblings[x.ordinal()] = x.name();
+  else
+    siblings.erase(x.ordinal());
   if (siblings.empty())
     of_workload_.erase(x.workload());
-  for (const auto& node : {x.node(), x.leaving().node()})
-    if (const auto there = on_node_.find(node); there != on_node_.end()) {
-      there->second.erase(x.name());
-      if (there->second.empty())
-        on_node_.erase(there);
+  const auto put = [&](auto& index, const std::string& node) {
+    auto& there = index[node];
+    if (present)
+      there.insert(x.name());
+    else
+      there.erase(x.name());
+    if (there.empty())
+      index.erase(node);
+  };
+  for (const auto* node : {&x.node(), &x.leaving().node()})
+    if (!node->empty()) {
+      put(on_node_, *node);
+      if (x.outcome() == wire::PHASE_STOPPING)
+        put(ending_on_, *node);
     }
 }
 
@@ -163,6 +167,11 @@ const std::map<std::uint32_t, std::string>& truth::instances_of(const std::strin
 const std::set<std::string>& truth::instances_on(const std::string& node) const {
   const auto found = on_node_.find(node);
   return found == on_node_.end() ? nobody_there : found->second;
+}
+
+const std::set<std::string>& truth::ending_on(const std::string& node) const {
+  const auto found = ending_on_.find(node);
+  return found == ending_on_.end() ? nobody_there : found->second;
 }
 
 std::set<std::uint64_t> truth::generations_of(const std::string& workload) const {

@@ -49,6 +49,8 @@ public:
   const std::map<std::uint32_t, std::string>& instances_of(const std::string& workload) const;
   /// Names of the instances that a node has or had last, former copies included.
   const std::set<std::string>& instances_on(const std::string& node) const;
+  /// Of these, the names of those that shall end.
+  const std::set<std::string>& ending_on(const std::string& node) const;
   /// Generations of a workload that have a record of their own.
   std::set<std::uint64_t> generations_of(const std::string& workload) const;
 
@@ -62,6 +64,7 @@ private:
 
   std::map<std::string, std::map<std::uint32_t, std::string>> of_workload_;
   std::map<std::string, std::set<std::string>> on_node_;
+  std::map<std::string, std::set<std::string>> ending_on_;
   std::map<std::string, std::string> templates_;
 };
 

@@ -292,16 +292,17 @@ bool post_office::decode(parcel& x) {
 }
 
 void post_office::make_stale(parcel& x) {
-  if (!x.content.match_elements<v1::Assign>())
+  const auto whole = x.content.match_elements<v1::Assign>();
+  if (!whole && !x.content.match_elements<v1::AssignChange>())
     return;
-  const auto& fresh = x.content.get_as<v1::Assign>(0);
   const auto first = first_assigned_.find(x.to);
-  if (first == first_assigned_.end() && fresh.instances_size() > 0)
+  if (whole && first == first_assigned_.end() && x.content.get_as<v1::Assign>(0).instances_size() > 0)
     first_assigned_.emplace(x.to, x.content);
   if (first == first_assigned_.end() || chance_() % 10 != 0)
     return;
   auto old = first->second.get_as<v1::Assign>(0);
-  old.set_revision(fresh.revision());
+  old.set_revision(whole ? x.content.get_as<v1::Assign>(0).revision()
+                         : x.content.get_as<v1::AssignChange>(0).revision());
   x.content = caf::make_message(std::move(old));
 }
 

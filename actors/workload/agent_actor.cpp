@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -59,6 +60,14 @@ struct agent_state {
   duration reported{};
   /// Something changed that no report has said yet.
   bool unsaid = false;
+  /// Instances of which the last report that was answered does not say how they are now, and its number; 0 when none
+  /// was since something went wrong: then the next one says all.
+  std::set<std::string> changed;
+  std::uint64_t answered = 0;
+  /// Who assigned last understands reports of what changed, and has answered since.
+  bool takes_changes = false;
+  /// All there is was due while a report was on its way.
+  bool whole_due = false;
   bool reporting = false;
   /// Reports that were not answered since the last one that was.
   unsigned failures = 0;
@@ -92,27 +101,48 @@ bool in_doubt(const agent_state& s) {
   return patience > duration::zero() && !s.controllers->assured(patience, s.controllers->confirmed());
 }
 
-wire::NodeReport report(self_pointer self) {
-  auto& s = self->state;
-  auto all = wire::NodeReport{};
-  all.set_node(s.settings.node);
+/// What every report begins with.
+template <class Report>
+Report begin_report(agent_state& s) {
+  auto x = Report{};
+  x.set_node(s.settings.node);
   // One that follows no assignment is sent its own.
-  all.set_revision(in_doubt(s) ? 0 : s.assigned.revision());
-  all.set_incarnation(s.settings.incarnation);
-  all.set_number(++s.reports);
-  *all.mutable_capacity() = s.settings.capacity;
+  x.set_revision(in_doubt(s) ? 0 : s.assigned.revision());
+  x.set_incarnation(s.settings.incarnation);
+  x.set_number(++s.reports);
   auto by_phase = std::map<wire::Phase, std::size_t>{};
   for (const auto& [name, each] : s.copies) {
     ++by_phase[each.status.phase()];
-    *all.add_instances() = each.status;
-    auto& used = *all.mutable_used();
+    auto& used = *x.mutable_used();
     used.set_cpu_milli(used.cpu_milli() + each.status.used().cpu_milli());
     used.set_memory_bytes(used.memory_bytes() + each.status.used().memory_bytes());
   }
+  s.seen.stands(by_phase);
+  return x;
+}
+
+wire::NodeReport report(self_pointer self) {
+  auto& s = self->state;
+  auto all = begin_report<wire::NodeReport>(s);
+  all.set_takes_changes(true);
+  *all.mutable_capacity() = s.settings.capacity;
+  for (const auto& [name, each] : s.copies)
+    *all.add_instances() = each.status;
   for (auto& image : s.settings.images())
     all.add_images(std::move(image));
-  s.seen.stands(by_phase);
   return all;
+}
+
+wire::ReportChange report_change(self_pointer self) {
+  auto& s = self->state;
+  auto x = begin_report<wire::ReportChange>(s);
+  x.set_base(s.answered);
+  for (const auto& name : s.changed)
+    if (const auto found = s.copies.find(name); found != s.copies.end())
+      *x.add_instances() = found->second.status;
+    else
+      x.add_gone(name);
+  return x;
 }
 
 void converge(self_pointer self);
@@ -142,40 +172,67 @@ duration pause_after(const agent_state& s) {
   return std::min(shortest * (1u << doublings), std::max(shortest, s.settings.report_interval));
 }
 
-/// One report is on its way at a time; what changes meanwhile goes into the next, which follows at once.
-void send_report(self_pointer self) {
+void send_report(self_pointer self, bool whole = false);
+
+void report_answered(self_pointer self, std::uint64_t number, duration sent) {
   auto& s = self->state;
+  s.failures = 0;
+  s.answered = number;
+  confirmed(self, sent);
+  s.reporting = false;
+  if (s.unsaid)
+    send_report(self);
+}
+
+void report_failed(self_pointer self, const caf::error& problem) {
+  auto& s = self->state;
+  const auto another = s.answered != 0 && explain(problem).kind == fault::conflict;
+  // Another controller may be the next to hear, and an older one; it assigns first.
+  s.takes_changes = s.takes_changes && another;
+  s.answered = 0;
+  s.unsaid = true;
+  s.reporting = false;
+  // Who has another report of this node than the one before wants the whole, and is there to take it.
+  if (another)
+    return send_report(self);
+  const auto pause = pause_after(s);
+  later(self, pause, [self, failure = ++s.failures] {
+    // Unless something has been answered meanwhile, or has failed again and waits for a pause of its own.
+    if (self->state.failures == failure && self->state.unsaid)
+      send_report(self);
+  });
+}
+
+template <class Report>
+void send_one(self_pointer self, const Report& x) {
+  self->request(self->state.report_to, 2s, x)
+      .then([self, number = x.number(),
+             sent = self->state.reported](const wire::Done&) { report_answered(self, number, sent); },
+            [self](const caf::error& problem) { report_failed(self, problem); });
+}
+
+/// One report is on its way at a time; what changes meanwhile goes into the next, which follows at once. It says what
+/// changed, or all there is.
+void send_report(self_pointer self, bool whole) {
+  auto& s = self->state;
+  s.whole_due = s.whole_due || whole;
   if (!s.report_to || s.reporting)
     return;
   s.reporting = true;
   s.unsaid = false;
-  s.reported = self->state.settings.since_boot();
-  self->request(s.report_to, 2s, report(self))
-      .then(
-            [self, sent = s.reported](const wire::Done&) {
-              self->state.failures = 0;
-              confirmed(self, sent);
-              self->state.reporting = false;
-              if (self->state.unsaid)
-                send_report(self);
-            },
-            [self](const caf::error&) {
-              auto& now = self->state;
-              now.unsaid = true;
-              now.reporting = false;
-              const auto pause = pause_after(now);
-              later(self, pause, [self, failure = ++now.failures] {
-                // Unless something has been answered meanwhile, or has failed again and waits for a pause of its own.
-                if (self->state.failures == failure && self->state.unsaid)
-                  send_report(self);
-              });
-            });
+  s.reported = s.settings.since_boot();
+  if (std::exchange(s.whole_due, false) || s.answered == 0 || !s.takes_changes)
+    send_one(self, report(self));
+  else
+    send_one(self, report_change(self));
+  s.changed.clear();
 }
 
 void spawn_copy(self_pointer self, const leftover& former, bool known) {
   auto& s = self->state;
   const auto weak = caf::actor_cast<caf::weak_actor_ptr>(self->address());
   auto& one = s.copies[former.instance.name()];
+  s.changed.insert(former.instance.name());
   one.what = {former.instance.epoch(), former.instance.generation()};
   one.instance = former.instance;
   one.leaving = false;
@@ -287,16 +344,12 @@ void begin_minding(self_pointer self) {
     mind_leases_often(self);
 }
 
-caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
+caf::error not_this_node(const agent_state& s, const std::string& node) {
+  return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + node);
+}
+
+caf::result<wire::Done> take_assignment(self_pointer self, const wire::Assign& x) {
   auto& s = self->state;
-  if (part.node() != s.settings.node)
-    return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + part.node());
-  const auto step = s.parts.take(part);
-  if (step.astray)
-    return caf::make_error(fault::conflict, "that part does not follow the one before");
-  if (!step.whole)
-    return wire::Done{};
-  const auto& x = *step.whole;
   auto done = wire::Done{};
   done.set_index(std::max(x.revision(), s.assigned.revision()));
   if (!supersedes(x.revision(), s.assigned.revision()))
@@ -337,6 +390,36 @@ caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
   return promise;
 }
 
+caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
+  auto& s = self->state;
+  if (part.node() != s.settings.node)
+    return not_this_node(s, part.node());
+  const auto step = s.parts.take(part);
+  if (step.astray)
+    return caf::make_error(fault::conflict, "that part does not follow the one before");
+  if (!step.whole)
+    return wire::Done{};
+  s.takes_changes = step.whole->takes_changes();
+  return take_assignment(self, *step.whole);
+}
+
+caf::result<wire::Done> assign_change(self_pointer self, const wire::AssignChange& x) {
+  auto& s = self->state;
+  if (x.node() != s.settings.node)
+    return not_this_node(s, x.node());
+  s.takes_changes = true;
+  if (x.revision() <= s.assigned.revision()) {
+    // Its answer was lost, or something newer came first.
+    auto done = wire::Done{};
+    done.set_index(s.assigned.revision());
+    return done;
+  }
+  if (x.base() != s.assigned.revision())
+    return caf::make_error(fault::conflict,
+                           fmt::format("this node follows assignment {}, not {}", s.assigned.revision(), x.base()));
+  return take_assignment(self, changed(s.assigned, x));
+}
+
 void count(self_pointer self, const copy& known, const wire::InstanceStatus& now) {
   auto& seen = self->state.seen;
   if (now.phase() == wire::PHASE_RUNNING && known.status.phase() == wire::PHASE_STARTING)
@@ -353,6 +436,7 @@ void take_news(self_pointer self, const instance_news& news) {
     return;
   count(self, found->second, news.status);
   found->second.status = news.status;
+  s.changed.insert(news.status.name());
   if (news.gone) {
     s.copies.erase(found);
     s.settings.unlist(news.status.name());
@@ -382,7 +466,7 @@ void lost_actor(self_pointer self, const caf::actor_addr& which) {
 
 void report_always(self_pointer self) {
   later(self, self->state.settings.report_interval, [self] { report_always(self); });
-  send_report(self);
+  send_report(self, true);
 }
 
 void wake_up(self_pointer self, const std::vector<leftover>& former) {
@@ -440,6 +524,7 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
   wake_up(self, former);
   return {
       [=](const wire::Assign& x) { return assign(self, x); },
+      [=](const wire::AssignChange& x) { return assign_change(self, x); },
       [=](const wire::ReportRequest&) { return report(self); },
       [=](const wire::LogRequest& x) { return pass_on<wire::LogChunk>(self, x.instance(), x); },
       [=](const wire::ExecStart& x) { return pass_on<wire::ExecSession>(self, x.instance(), x); },

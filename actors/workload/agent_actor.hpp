@@ -62,8 +62,9 @@ struct agent_settings {
   std::function<duration()> since_boot = workload::since_boot;
 };
 
-/// `report_to` gets a NodeReport at each change and at every interval. The agent has swept and starts what it was
-/// last assigned before it takes its first message, so it also works with no controller in reach.
+/// `report_to` gets a NodeReport at every interval, and at each change that or, if it takes it, a ReportChange. The
+/// agent has swept and starts what it was last assigned before it takes its first message, so it also works with no
+/// controller in reach.
 agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std::shared_ptr<driver> driver,
                         image_access images, caf::actor report_to);
 

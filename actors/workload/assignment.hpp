@@ -2,12 +2,16 @@
 
 /// Compares what a node shall run with what it has, and says what to do about the difference.
 
+#include "messages/wire/agent.pb.h"
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
 namespace novacron::workload {
+
+namespace wire = novacron::v1;
 
 /// One instance as the assignment and the node name it: (name, epoch, generation).
 struct edition {
@@ -41,6 +45,10 @@ using present_set = std::map<std::string, present_copy>;
 /// The steps from `present` towards `assigned`. What leaves is not hurried and not started again before it is gone,
 /// so two copies of one name are never here at the same time.
 std::vector<step> reconcile(const assigned_set& assigned, const present_set& present);
+
+/// The assignment after `change`, whose base must be the revision of `former`: instances of a name take the place of
+/// those that had it.
+wire::Assign changed(const wire::Assign& former, const wire::AssignChange& change);
 
 /// Whether an assignment may replace the one that is in force: never by an older ledger index.
 bool supersedes(std::uint64_t revision, std::uint64_t in_force);

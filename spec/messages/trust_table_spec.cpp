@@ -57,7 +57,9 @@ SCENARIO("a worker speaks in its own name only, a controller in anybody's") {
   auto renewal = v1::CertificateRenewal{};
   renewal.set_name("edge-1");
   renewal.set_role("edge");
-  for (const auto& x : {said(report), said(renewal)}) {
+  auto change = v1::ReportChange{};
+  change.set_node("edge-1");
+  for (const auto& x : {said(report), said(change), said(renewal)}) {
     CHECK(permitted(x.content(), worker, {"edge-1", "edge"}));
     CHECK_FALSE(permitted(x.content(), worker, {"edge-2", "edge"}));
     CHECK_FALSE(permitted(x.content(), nobody, {"edge-1", "edge"}));
@@ -71,9 +73,10 @@ SCENARIO("a worker speaks in its own name only, a controller in anybody's") {
 // A worker stands in the field, where somebody may open its case: what it may say is spelled out here once more, so
 // that giving it a new right takes two hands.
 SCENARIO("a worker may introduce itself, report, ask and fetch, and nothing else") {
-  CHECK(allowed_to(worker)
-        == std::vector<std::string>{"Beat", "BlobRequest", "CertificateRenewal", "HealthRequest", "Hello", "ImageListRequest",
-                                    "ImageLookup", "NodeListRequest", "NodeReport", "Proof", "Resolve", "WorkloadListRequest"});
+  CHECK(allowed_to(worker) == std::vector<std::string>{"Beat", "BlobRequest", "CertificateRenewal", "HealthRequest",
+                                                       "Hello", "ImageListRequest", "ImageLookup", "NodeListRequest",
+                                                       "NodeReport", "Proof", "ReportChange", "Resolve",
+                                                       "WorkloadListRequest"});
 }
 
 SCENARIO("a person gives orders, and cannot pass for a node") {
@@ -81,7 +84,8 @@ SCENARIO("a person gives orders, and cannot pass for a node") {
     CAPTURE(x);
     CHECK(permitted(x, person));
   }
-  for (const auto* x : {"Hello", "Proof", "Beat", "Assign", "NodeReport", "LedgerCommand", "CertificateRequest", "DenyList"}) {
+  for (const auto* x : {"Hello", "Proof", "Beat", "Assign", "AssignChange", "NodeReport", "ReportChange",
+                        "LedgerCommand", "CertificateRequest", "DenyList"}) {
     CAPTURE(x);
     CHECK_FALSE(permitted(x, person));
   }

@@ -80,7 +80,14 @@ public:
       }
       for (const auto& what : book_.assign()) {
         quiet = false;
-        take(what);
+        const auto& [node, revision] = std::visit(
+            [&](const auto& x) {
+              take(x);
+              return std::pair{x.node(), x.revision()};
+            },
+            what);
+        book_.delivered(node, revision);
+        report(node);
       }
     }
   }
@@ -117,24 +124,37 @@ private:
   }
 
   void take(const wire::Assign& what) {
-    auto& has = running_[what.node()];
     auto next = std::map<std::string, wire::InstanceStatus>{};
-    for (const auto& x : what.instances()) {
-      if (x.outcome() != wire::PHASE_UNSPECIFIED)
-        continue;
-      auto& status = next[x.name()];
-      const auto before = has.find(x.name());
-      if (before != has.end() && before->second.epoch() == x.epoch())
-        status = before->second;
-      else
-        status.set_phase(wire::PHASE_RUNNING);
-      status.set_name(x.name());
-      status.set_epoch(x.epoch());
-      status.set_generation(x.generation());
-    }
-    has = std::move(next);
+    for (const auto& x : what.instances())
+      run(x, next);
+    running_[what.node()] = std::move(next);
     revisions_[what.node()] = what.revision();
-    report(what.node());
+  }
+  void take(const wire::AssignChange& what) {
+    REQUIRE(what.base() == revisions_[what.node()]);
+    auto next = running_[what.node()];
+    for (const auto& name : what.gone())
+      next.erase(name);
+    for (const auto& x : what.instances()) {
+      next.erase(x.name());
+      run(x, next);
+    }
+    running_[what.node()] = std::move(next);
+    revisions_[what.node()] = what.revision();
+  }
+  void run(const wire::Instance& x, std::map<std::string, wire::InstanceStatus>& next) {
+    if (x.outcome() != wire::PHASE_UNSPECIFIED)
+      return;
+    auto& status = next[x.name()];
+    const auto& has = running_[x.node()];
+    const auto before = has.find(x.name());
+    if (before != has.end() && before->second.epoch() == x.epoch())
+      status = before->second;
+    else
+      status.set_phase(wire::PHASE_RUNNING);
+    status.set_name(x.name());
+    status.set_epoch(x.epoch());
+    status.set_generation(x.generation());
   }
 
   void report(const std::string& node) {
@@ -142,6 +162,7 @@ private:
     x.set_node(node);
     x.set_incarnation(1);
     x.set_number(++number_);
+    x.set_takes_changes(true);
     x.set_revision(revisions_[node]);
     for (const auto& [name, status] : running_[node])
       *x.add_instances() = status;

@@ -43,6 +43,8 @@ public:
   /// Workloads whose instances fail or complete soon after their start.
   std::set<std::string> failing;
   std::set<std::string> ending;
+  /// Assignments that said only what changed.
+  int changes = 0;
 
   explicit play(std::vector<std::string> names = {"cloud-1"}, scheduler_config settings = {}) {
     for (const auto& name : names) {
@@ -126,6 +128,7 @@ public:
     report.set_revision(node.revision);
     report.set_incarnation(node.facts.incarnation());
     report.set_number(++node.number);
+    report.set_takes_changes(true);
     for (const auto& [instance, status] : node.has)
       *report.add_instances() = status;
     return report;
@@ -227,20 +230,36 @@ private:
     if (!agent)
       agent = stage.system.spawn([this, name](caf::event_based_actor*) -> caf::behavior {
         return {[this, name](const wire::Assign& x) -> caf::result<wire::Done> {
-          auto& node = nodes.at(name);
-          if (!node.connected)
-            return caf::make_error(fault::unreachable, name);
-          if (x.revision() >= node.revision)
-            take(node, x);
-          return wire::Done{};
-        }};
+                  auto& node = nodes.at(name);
+                  if (!node.connected)
+                    return caf::make_error(fault::unreachable, name);
+                  if (x.revision() < node.revision)
+                    return wire::Done{};
+                  node.assigned.clear();
+                  take(node, x);
+                  return wire::Done{};
+                },
+                [this, name](const wire::AssignChange& x) -> caf::result<wire::Done> {
+                  auto& node = nodes.at(name);
+                  if (!node.connected)
+                    return caf::make_error(fault::unreachable, name);
+                  if (x.revision() <= node.revision)
+                    return wire::Done{};
+                  if (x.base() != node.revision)
+                    return caf::make_error(fault::conflict, name);
+                  for (const auto& gone : x.gone())
+                    node.assigned.erase(gone);
+                  take(node, x);
+                  ++changes;
+                  return wire::Done{};
+                }};
       });
     return agent;
   }
 
-  void take(fake_node& node, const wire::Assign& x) {
+  template <class Assignment>
+  void take(fake_node& node, const Assignment& x) {
     node.revision = x.revision();
-    node.assigned.clear();
     for (const auto& instance : x.instances()) {
       node.assigned[instance.name()] = instance;
       node.specs[instance.name()] = instance.spec();

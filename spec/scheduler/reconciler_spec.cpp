@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
+#include <variant>
+#include <vector>
 
 using namespace novacron;
 using namespace std::chrono_literals;
@@ -53,6 +56,33 @@ wire::LedgerEntries truth() {
   return all;
 }
 
+wire::NodeReport report(std::uint64_t number, std::uint64_t revision) {
+  auto x = wire::NodeReport{};
+  x.set_node("edge-1");
+  x.set_incarnation(1);
+  x.set_number(number);
+  x.set_revision(revision);
+  x.set_takes_changes(true);
+  return x;
+}
+
+void place(scheduler::reconciler& book, std::uint64_t index, const std::string& name) {
+  auto news = wire::LedgerChanged{};
+  news.set_index(index);
+  auto instance = wire::Instance{};
+  instance.set_name(name);
+  instance.set_workload("web");
+  instance.set_ordinal(1);
+  instance.set_node("edge-1");
+  instance.set_epoch(1);
+  instance.set_generation(1);
+  auto& entry = *news.add_written();
+  entry.set_key("instance/" + name);
+  entry.set_value(instance.SerializeAsString());
+  entry.set_revision(index);
+  book.apply(news);
+}
+
 } // namespace
 
 SCENARIO("an assignment that was given up on the way is made again, although nothing has changed since") {
@@ -62,21 +92,169 @@ SCENARIO("an assignment that was given up on the way is made again, although not
   book.arrive(edge(), dawn);
   const auto first = book.assign();
   REQUIRE(first.size() == 1);
-  CHECK(first.front().revision() == 9);
+  CHECK(std::get<wire::Assign>(first.front()).revision() == 9);
   CHECK(book.assign().empty());
   book.depart("edge-1", "the connection broke", dawn + 1s);
   book.undelivered("edge-1");
   CHECK(book.assign().empty());
   // Its reports get through again before its link is up: it is here, with what it was told long ago.
-  auto report = wire::NodeReport{};
-  report.set_node("edge-1");
-  report.set_incarnation(1);
-  report.set_number(1);
-  report.set_revision(4);
-  book.report(report, dawn + 2s, 0);
+  book.report(report(1, 4), dawn + 2s, 0);
   const auto second = book.assign();
   REQUIRE(second.size() == 1);
-  CHECK(second.front().SerializeAsString() == first.front().SerializeAsString());
+  CHECK(std::get<wire::Assign>(second.front()).SerializeAsString() ==
+        std::get<wire::Assign>(first.front()).SerializeAsString());
+}
+
+SCENARIO("a node that has its assignment is told what changed, and the whole again when it has lost it") {
+  auto book = scheduler::reconciler{{.node = "cloud-1"}};
+  book.reset(truth());
+  book.lead(dawn);
+  book.arrive(edge(), dawn);
+  REQUIRE(book.assign().size() == 1);
+  book.report(report(1, 4), dawn, 0);
+  place(book, 10, "web.1");
+  // One is on its way: what changes meanwhile waits until it is known what the node has.
+  CHECK(book.assign().empty());
+  book.delivered("edge-1", 8);
+  CHECK(book.assign().empty());
+  book.delivered("edge-1", 9);
+  const auto second = book.assign();
+  REQUIRE(second.size() == 1);
+  const auto change = std::get<wire::AssignChange>(second.front());
+  CHECK(change.base() == 9);
+  CHECK(change.revision() == 10);
+  REQUIRE(change.instances_size() == 1);
+  CHECK(change.instances(0).name() == "web.1");
+  CHECK(change.instances(0).spec().name() == "web");
+  CHECK(change.gone().empty());
+  book.delivered("edge-1", 10);
+  CHECK(book.assign().empty());
+  auto news = wire::LedgerChanged{};
+  news.set_index(11);
+  news.add_removed("instance/web.1");
+  book.apply(news);
+  const auto third = book.assign();
+  REQUIRE(third.size() == 1);
+  CHECK(std::get<wire::AssignChange>(third.front()).instances().empty());
+  REQUIRE(std::get<wire::AssignChange>(third.front()).gone_size() == 1);
+  CHECK(std::get<wire::AssignChange>(third.front()).gone(0) == "web.1");
+  const auto is_whole = [&](const std::vector<scheduler::assignment>& what) {
+    return what.size() == 1 && std::holds_alternative<wire::Assign>(what.front());
+  };
+  WHEN("it reports from before it had it") {
+    book.report(report(2, 10), dawn + 1s, 0);
+    CHECK(book.assign().empty());
+  }
+  WHEN("it does not know any more that it holds, while one is on its way") {
+    book.report(report(2, 0), dawn + 1s, 0);
+    CHECK(is_whole(book.assign()));
+  }
+  WHEN("it has been away and only its reports get through, while one is on its way") {
+    book.depart("edge-1", "the connection broke", dawn + 1s);
+    book.report(report(2, 10), dawn + 2s, 0);
+    CHECK(is_whole(book.assign()));
+  }
+  WHEN("it has it, and reports that it follows an older one") {
+    book.delivered("edge-1", 11);
+    book.report(report(2, 10), dawn + 1s, 0);
+    const auto again = book.assign();
+    REQUIRE(is_whole(again));
+    CHECK(std::get<wire::Assign>(again.front()).instances_size() == 1);
+  }
+  WHEN("it has it, and begins another life") {
+    book.delivered("edge-1", 11);
+    auto facts = edge();
+    facts.set_incarnation(2);
+    book.arrive(facts, dawn + 1s);
+    CHECK(is_whole(book.assign()));
+    // The new life has not said yet that it takes changes.
+    book.delivered("edge-1", 11);
+    place(book, 12, "web.1");
+    CHECK(is_whole(book.assign()));
+  }
+  WHEN("the ledger is read anew") {
+    book.delivered("edge-1", 11);
+    book.reset(truth());
+    CHECK(is_whole(book.assign()));
+  }
+  WHEN("another one leads for a while") {
+    book.delivered("edge-1", 11);
+    book.follow();
+    place(book, 12, "web.1");
+    CHECK(book.assign().empty());
+    book.lead(dawn + 1s);
+    CHECK(is_whole(book.assign()));
+  }
+}
+
+SCENARIO("a node that does not say that it takes changes is always told the whole") {
+  auto book = scheduler::reconciler{{.node = "cloud-1"}};
+  book.reset(truth());
+  book.lead(dawn);
+  book.arrive(edge(), dawn);
+  REQUIRE(book.assign().size() == 1);
+  auto old = report(1, 9);
+  old.clear_takes_changes();
+  book.report(old, dawn, 0);
+  book.delivered("edge-1", 9);
+  place(book, 10, "web.1");
+  const auto second = book.assign();
+  REQUIRE(second.size() == 1);
+  CHECK(std::get<wire::Assign>(second.front()).instances_size() == 2);
+  CHECK(std::get<wire::Assign>(second.front()).takes_changes());
+}
+
+SCENARIO("a report says what changed since the last one, and no other") {
+  auto book = scheduler::reconciler{{.node = "cloud-1"}};
+  book.reset(truth());
+  book.lead(dawn);
+  book.arrive(edge(), dawn);
+  const auto phase = [&] {
+    const auto found = book.list_workloads("web");
+    return found.workloads(0).instances(0).phase();
+  };
+  auto all = report(1, 9);
+  auto& web = *all.add_instances();
+  web.set_name("web.0");
+  web.set_epoch(1);
+  web.set_generation(1);
+  web.set_phase(wire::PHASE_STARTING);
+  book.report(all, dawn, 0);
+  CHECK(phase() == wire::PHASE_STARTING);
+  auto change = wire::ReportChange{};
+  change.set_node("edge-1");
+  change.set_incarnation(1);
+  change.set_revision(9);
+  change.set_number(2);
+  *change.add_instances() = web;
+  change.mutable_instances(0)->set_phase(wire::PHASE_RUNNING);
+  for (const auto base : {0u, 2u}) {
+    change.set_base(base);
+    CHECK_FALSE(book.report(change, dawn, 0));
+  }
+  change.set_base(1);
+  auto other = change;
+  other.set_incarnation(2);
+  CHECK_FALSE(book.report(other, dawn, 0));
+  other = change;
+  other.set_node("edge-2");
+  CHECK_FALSE(book.report(other, dawn, 0));
+  CHECK(phase() == wire::PHASE_STARTING);
+  CHECK(book.report(change, dawn, 0));
+  CHECK(phase() == wire::PHASE_RUNNING);
+  // The same once more changes a report that is not the last one any more.
+  CHECK_FALSE(book.report(change, dawn, 0));
+  // What it does not speak of stays as it was; what is gone is not there.
+  change.set_base(2);
+  change.set_number(3);
+  change.clear_instances();
+  CHECK(book.report(change, dawn, 0));
+  CHECK(phase() == wire::PHASE_RUNNING);
+  change.set_base(3);
+  change.set_number(4);
+  change.add_gone("web.0");
+  CHECK(book.report(change, dawn, 0));
+  CHECK(phase() != wire::PHASE_RUNNING);
 }
 
 SCENARIO("nothing new goes to a node that was away before it said what it still runs, and that has ended") {

@@ -6,6 +6,7 @@
 
 using namespace novacron;
 using spec::play;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -367,6 +368,45 @@ SCENARIO("what is decided in a term that is over counts no more") {
   here.book.lead(here.book.leader);
   here.pass(4);
   CHECK(here.running("web") == 1);
+}
+
+SCENARIO("a node is told what changed, and the whole when it follows another assignment or gave no answer") {
+  auto here = play{};
+  here.add_node("edge-1");
+  auto& edge = here.nodes.at("edge-1");
+  REQUIRE(here.submit(play::service("web")));
+  here.pass(4);
+  const auto before = here.changes;
+  REQUIRE(here.submit(play::service("api")));
+  here.stage.settle();
+  REQUIRE(edge.assigned.size() == 2);
+  CHECK(here.changes == before + 1);
+
+  SUBCASE("it has lost what it was told") {
+    edge.revision = 1;
+    edge.assigned.clear();
+    REQUIRE(here.submit(play::service("db")));
+    // Not after the next report: at once.
+    here.stage.settle();
+    CHECK(edge.assigned.size() == 3);
+    CHECK(here.changes == before + 1);
+    REQUIRE(here.submit(play::service("log")));
+    here.stage.settle();
+    CHECK(edge.assigned.size() == 4);
+    CHECK(here.changes == before + 2);
+  }
+  SUBCASE("it could not be reached for a moment, and nobody noticed") {
+    edge.connected = false;
+    REQUIRE(here.submit(play::service("db")));
+    here.stage.settle();
+    REQUIRE(here.submit(play::service("log")));
+    here.stage.settle();
+    CHECK(edge.assigned.size() == 2);
+    edge.connected = true;
+    here.stage.pass(1s);
+    CHECK(edge.assigned.size() == 4);
+    CHECK(here.changes == before + 1);
+  }
 }
 
 SCENARIO("a lost answer of the ledger is asked for again and counts once") {

@@ -6,11 +6,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,6 +30,20 @@ struct forgetful_disk : host::disk {
   std::optional<std::string> read(const std::filesystem::path&) override { return {}; }
   void replace(const std::filesystem::path&, std::string_view) override {}
   void settle(const std::filesystem::path&) override {}
+};
+
+/// What it runs ends when it is told to.
+struct mortal_driver : idle_driver {
+  std::map<std::string, over> running_now;
+  void start(const std::string& name, then<running> done, over ended_then) override {
+    running_now[name] = std::move(ended_then);
+    done(running{.pid = 1});
+  }
+  void signal(const std::string& name, int, then<> done) override {
+    if (const auto found = running_now.extract(name))
+      found.mapped()(ended{});
+    done(nothing{});
+  }
 };
 
 struct paper_lease : lease {
@@ -159,4 +176,142 @@ SCENARIO("the reports of an agent that follows another one in the same process c
   }
   CHECK(numbers.size() > 4);
   CHECK(std::ranges::adjacent_find(numbers, std::ranges::greater_equal{}) == numbers.end());
+}
+
+SCENARIO("an agent follows changes of its own assignment, and says what changed") {
+  auto wholes = std::vector<wire::NodeReport>{};
+  auto changes = std::vector<wire::ReportChange>{};
+  auto follows = true;
+  auto on = spec::stage{};
+  const auto boss = on.system.spawn([&](caf::event_based_actor*) -> caf::behavior {
+    return {[&](const wire::NodeReport& x) {
+              wholes.push_back(x);
+              return wire::Done{};
+            },
+            [&](const wire::ReportChange& x) -> caf::result<wire::Done> {
+              if (!follows)
+                return caf::make_error(fault::conflict, "another report is here");
+              changes.push_back(x);
+              return wire::Done{};
+            }};
+  });
+  auto settings = settings_of("edge-1");
+  settings.report_interval = 60s;
+  settings.workers = std::make_shared<host::crew>([](const std::function<void()>& work) { work(); });
+  settings.since_boot = [&] { return on.elapsed(); };
+  const auto agent = spawn_agent(on.system, settings, std::make_shared<mortal_driver>(),
+                                 access_to(std::filesystem::path{"/nowhere"}), boss);
+  on.settle();
+  auto order = wire::Assign{};
+  order.set_node("edge-1");
+  order.set_revision(4);
+  order.set_takes_changes(true);
+  add(order, "a.0", "near");
+  add(order, "b.0", "near");
+  REQUIRE(on.ask<wire::Done>(agent, order));
+  on.pass(2s, 250ms);
+  REQUIRE(wholes.size() == 1);
+  REQUIRE_FALSE(changes.empty());
+  CHECK(changes.front().base() == wholes.back().number());
+  CHECK(changes.back().revision() == 4);
+
+  changes.clear();
+  auto change = wire::AssignChange{};
+  change.set_node("edge-1");
+  change.set_base(4);
+  change.set_revision(6);
+  change.add_gone("a.0");
+  auto more = wire::Assign{};
+  add(more, "c.0", "near");
+  *change.add_instances() = more.instances(0);
+  auto wrong = change;
+  wrong.set_base(5);
+  const auto refused = on.ask<wire::Done>(agent, wrong);
+  REQUIRE_FALSE(refused);
+  CHECK(explain(refused.error()).kind == fault::conflict);
+  wrong.set_node("edge-2");
+  CHECK_FALSE(on.ask<wire::Done>(agent, wrong));
+  REQUIRE(on.ask<wire::Done>(agent, change));
+  // Its answer may have been lost.
+  CHECK(on.ask<wire::Done>(agent, change)->index() == 6);
+  on.pass(2s, 250ms);
+  auto said = std::set<std::string>{};
+  for (const auto& x : changes) {
+    for (const auto& each : x.instances())
+      said.insert(each.name());
+    for (const auto& name : x.gone())
+      said.insert("no " + name);
+  }
+  CHECK(said.contains("c.0"));
+  CHECK(said.contains("no a.0"));
+  CHECK_FALSE(said.contains("b.0"));
+  const auto now = on.ask<wire::NodeReport>(agent, wire::ReportRequest{});
+  REQUIRE(now);
+  CHECK(now->revision() == 6);
+  CHECK(now->instances_size() == 2);
+
+  // Whoever has another report is told all there is, at once.
+  follows = false;
+  wholes.clear();
+  change.set_base(6);
+  change.set_revision(7);
+  change.clear_instances();
+  change.clear_gone();
+  change.add_gone("b.0");
+  REQUIRE(on.ask<wire::Done>(agent, change));
+  on.settle();
+  REQUIRE_FALSE(wholes.empty());
+  CHECK(wholes.back().revision() == 7);
+  on.audience->send_exit(agent, caf::exit_reason::kill);
+}
+
+SCENARIO("a controller that does not say that it takes changes, or answers none, is told all there is") {
+  auto wholes = 0;
+  auto changes = 0;
+  auto answers = true;
+  auto on = spec::stage{};
+  const auto boss = on.system.spawn([&](caf::event_based_actor*) -> caf::behavior {
+    return {[&](const wire::NodeReport& x) {
+              CHECK(x.takes_changes());
+              ++wholes;
+              return wire::Done{};
+            },
+            [&](const wire::ReportChange&) -> caf::result<wire::Done> {
+              ++changes;
+              if (!answers)
+                return caf::make_error(fault::unreachable, "no answer");
+              return wire::Done{};
+            }};
+  });
+  auto settings = settings_of("edge-1");
+  settings.report_interval = 60s;
+  settings.workers = std::make_shared<host::crew>([](const std::function<void()>& work) { work(); });
+  settings.since_boot = [&] { return on.elapsed(); };
+  const auto agent = spawn_agent(on.system, settings, std::make_shared<idle_driver>(),
+                                 access_to(std::filesystem::path{"/nowhere"}), boss);
+  const auto said_after = [&](std::uint64_t revision, bool takes_changes, const std::string& name) {
+    wholes = changes = 0;
+    auto order = wire::Assign{};
+    order.set_node("edge-1");
+    order.set_revision(revision);
+    order.set_takes_changes(takes_changes);
+    add(order, name, "near");
+    REQUIRE(on.ask<wire::Done>(agent, order));
+    on.pass(2s, 250ms);
+  };
+  on.settle();
+  said_after(4, false, "a.0");
+  CHECK(wholes > 0);
+  CHECK(changes == 0);
+  said_after(5, true, "b.0");
+  CHECK(changes > 0);
+  // One that took changes is followed by one that does not.
+  answers = false;
+  said_after(6, true, "c.0");
+  CHECK(changes == 1);
+  CHECK(wholes > 0);
+  said_after(7, false, "d.0");
+  CHECK(changes == 0);
+  CHECK(wholes > 0);
+  on.audience->send_exit(agent, caf::exit_reason::kill);
 }
