@@ -27,7 +27,8 @@ constexpr auto noun_words = std::array{
 
 } // namespace
 
-command_table::command_table(const std::set<std::string>& processes) {
+command_table::command_table(const std::set<std::string>& processes, std::map<std::string, std::string> foreign)
+    : others{std::move(foreign)} {
   for (const auto& group : {everyday_commands(), noun_commands(), own_commands()})
     for (const auto& x : group)
       if (x.by != performer::process || processes.contains(x.path))

@@ -2,6 +2,7 @@
 
 /// The one table of commands, from which parsing, help, completion and man pages come.
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -80,8 +81,9 @@ struct command {
 /// All commands that work here, in the order in which help shows them.
 class command_table {
 public:
-  /// `processes` are the paths of the commands by the process that are there; the others are left out.
-  explicit command_table(const std::set<std::string>& processes = {});
+  /// `processes` are the paths of the commands by the process that are there; the others are left out. `foreign` are
+  /// words that somebody else takes, each with what it does.
+  explicit command_table(const std::set<std::string>& processes = {}, std::map<std::string, std::string> foreign = {});
 
   const std::vector<command>& all() const { return commands; }
   const command* find(std::string_view path) const;
@@ -95,9 +97,11 @@ public:
   std::vector<const command*> below(std::string_view noun) const;
   /// Commands of one word.
   std::vector<const command*> shortcuts() const;
+  const std::map<std::string, std::string>& foreign() const { return others; }
 
 private:
   std::vector<command> commands;
+  std::map<std::string, std::string> others;
 };
 
 /// The flags that every command takes.

@@ -94,6 +94,8 @@ private:
         offer(x->path, x->summary);
     for (const auto& x : table.nouns())
       offer(x.name, x.summary);
+    for (const auto& [word, summary] : table.foreign())
+      offer(word, summary);
     offer("help", "help for a command");
   }
 

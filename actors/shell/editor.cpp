@@ -71,6 +71,9 @@ int next_key(EditLine*, wchar_t* key) {
       continue;
     if (count <= 0)
       return static_cast<int>(count);
+    // What is left of a Ctrl-D that was typed while something ran and the terminal edited lines by itself.
+    if (byte == '\0')
+      byte = '\x04';
     const auto used = std::mbrtowc(key, &byte, 1, &state);
     if (used == static_cast<std::size_t>(-1))
       state = {}; // no character of this locale; the next byte may begin one

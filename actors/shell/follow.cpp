@@ -318,11 +318,11 @@ int watch(const invocation& what, session& with) {
 }
 
 void wait_until(const std::function<bool()>& done, const std::string& what, std::uint64_t limit_ms, session& with) {
-  const auto end = with.now() + static_cast<std::int64_t>(limit_ms);
+  const auto end = with.waited() + static_cast<std::int64_t>(limit_ms);
   if (with.terminal)
     with.err << "waiting until " << what << " (Ctrl-C stops waiting, nothing else)" << std::endl;
   while (!done()) {
-    if (with.now() >= end)
+    if (with.waited() >= end)
       throw failure{exit_code::timeout,
                     fmt::format("{} is not so after {}; it may still come, or wait longer with --timeout", what,
                                 print_age(static_cast<std::int64_t>(limit_ms)))};
@@ -364,7 +364,7 @@ progress look(const v1::Submitted& wanted, session& with) {
 } // namespace
 
 int wait_for(const std::vector<v1::Submitted>& workloads, std::uint64_t limit_ms, session& with) {
-  const auto end = with.now() + static_cast<std::int64_t>(limit_ms);
+  const auto end = with.waited() + static_cast<std::int64_t>(limit_ms);
   auto code = exit_code::ok;
   try {
     for (const auto& x : workloads) {
@@ -378,7 +378,7 @@ int wait_for(const std::vector<v1::Submitted>& workloads, std::uint64_t limit_ms
           code = exit_code::failed;
         if (now.how != outcome::waiting)
           break;
-        if (with.now() >= end) {
+        if (with.waited() >= end) {
           // The line of progress stays as it is.
           if (with.terminal)
             with.err << std::endl;

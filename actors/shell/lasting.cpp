@@ -36,11 +36,11 @@ std::string outcome_of(const v1::Operation& x) {
 }
 
 std::string watched(v1::Operation x, const invocation& what, session& with) {
-  const auto end = with.now() + static_cast<std::int64_t>(what.milliseconds("timeout", patience_default.count()));
+  const auto end = with.waited() + static_cast<std::int64_t>(what.milliseconds("timeout", patience_default.count()));
   const auto told = x.state() == "running" && with.terminal;
   try {
     while (x.state() == "running") {
-      const auto left = end - with.now();
+      const auto left = end - with.waited();
       if (left <= 0)
         throw failure{
             exit_code::timeout,

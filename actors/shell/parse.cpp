@@ -120,6 +120,8 @@ private:
       known.push_back(noun.name);
     for (const auto* x : table.shortcuts())
       known.push_back(x->path);
+    for (const auto& [word, summary] : table.foreign())
+      known.push_back(word);
     auto meant = translated(first, foreign_commands, [&](const std::string& x) { return table.find(x) != nullptr; });
     if (meant.empty())
       meant = did_you_mean(first, known);

@@ -27,6 +27,11 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr auto timeout_default_ms = 10'000;
+
+template <class Clock>
+std::int64_t since_epoch() {
+  return std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch()).count();
+}
 /// Whoever presses Tab does not wait longer.
 constexpr auto completion_timeout = 400ms;
 constexpr auto completion_memory = 2s;
@@ -75,7 +80,7 @@ std::vector<std::string> files(const std::string& begun) {
 } // namespace
 
 program::program(const process_commands& hooks, surface where)
-    : hooks{hooks}, where{std::move(where)}, table{keys(hooks)} {}
+    : hooks{hooks}, where{std::move(where)}, table{keys(hooks), hooks.first_words} {}
 
 int program::complain(const std::string& text, exit_code code) {
   if (where.color)
@@ -226,11 +231,8 @@ session program::make_session(const invocation& what) {
           .output = output,
           .terminal = where.terminal,
           .fabric = [this, what]() -> client& { return fabric(what); },
-          .now =
-              [] {
-                return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-                    .count();
-              },
+          .now = hooks.wall_ms ? hooks.wall_ms : since_epoch<std::chrono::system_clock>,
+          .waited = since_epoch<std::chrono::steady_clock>,
           .pause = interrupt::pause,
           .read_file = read_all,
           .again =

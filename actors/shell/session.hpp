@@ -22,8 +22,10 @@ struct session {
   bool terminal = false;
   /// The fabric, found and connected when first asked for. Throws `failure`.
   std::function<client&()> fabric;
-  /// Wall clock, milliseconds.
+  /// The fabric's wall clock, milliseconds: what ages are counted from.
   std::function<std::int64_t()> now;
+  /// Milliseconds that a person waits, since any fixed point; no clock that is set moves it.
+  std::function<std::int64_t()> waited;
   /// Waits so many milliseconds; throws `interrupted` on Ctrl-C.
   std::function<void(int)> pause;
   /// A whole file, or standard input for "-". Throws `failure`.

@@ -4,6 +4,7 @@
 
 #include "actors/shell/parse.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -26,6 +27,10 @@ struct process_commands {
   std::function<std::string()> find_fabric;
   /// Offered each command of the shell before the table; its exit code when it took it. May be null.
   std::function<std::optional<int>(const std::vector<std::string>& words)> first;
+  /// The words that begin what `first` takes, each with what it does.
+  std::map<std::string, std::string> first_words;
+  /// The fabric's wall clock, milliseconds, where it is not this machine's. May be null.
+  std::function<std::int64_t()> wall_ms;
 };
 
 /// Runs one command line and returns the exit code. `--help` and `--version` touch neither network nor hooks.

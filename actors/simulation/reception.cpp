@@ -28,11 +28,7 @@ api::world::answers nobody(std::size_t count) {
 } // namespace
 
 reception::reception(player& of, std::string version)
-    : of_{of}, home_{make_home()}, lasting_{api::operations::config{.now = [this] {
-        const auto lock = std::lock_guard{turn_};
-        return of_.here().settings().wall_ms +
-               std::chrono::duration_cast<std::chrono::milliseconds>(of_.here().now()).count();
-      }}} {
+    : of_{of}, home_{make_home()}, lasting_{api::operations::config{.now = [this] { return wall_ms(); }}} {
   around_.ask = [this](const auto& actors, const auto& question, auto patience) {
     const auto lock = std::lock_guard{turn_};
     auto* at = of_.here().controller();
@@ -63,6 +59,12 @@ reception::~reception() {
   served_.reset();
   auto unused = std::error_code{};
   std::filesystem::remove_all(home_, unused);
+}
+
+std::int64_t reception::wall_ms() {
+  const auto lock = std::lock_guard{turn_};
+  return of_.here().settings().wall_ms +
+         std::chrono::duration_cast<std::chrono::milliseconds>(of_.here().now()).count();
 }
 
 api::response reception::answer(api::request asked) {

@@ -7,6 +7,7 @@
 #include "actors/api/server.hpp"
 #include "actors/simulation/player.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,8 @@ public:
   reception& operator=(const reception&) = delete;
 
   std::string socket() const { return (home_ / "api.sock").string(); }
+  /// What the wall clocks of the virtual fabric show, milliseconds.
+  std::int64_t wall_ms();
   /// To be held by whoever else lets time pass.
   std::mutex& turn() { return turn_; }
 

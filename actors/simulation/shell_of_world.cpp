@@ -44,6 +44,10 @@ public:
   int run() {
     auto hooks = shell::process_commands{};
     hooks.version = std::string{host::version()};
+    for (const auto& x : world_verbs())
+      if (is_world_verb(std::string{x.name}))
+        hooks.first_words.emplace(x.name, x.summary);
+    hooks.wall_ms = [this] { return front_.wall_ms(); };
     hooks.first = [this](const std::vector<std::string>& words) { return take(words); };
     const auto terminal = ::isatty(STDOUT_FILENO) == 1;
     const auto* no_color = std::getenv("NO_COLOR");
@@ -60,12 +64,12 @@ public:
 
 private:
   std::optional<int> take(const std::vector<std::string>& words) {
-    if (words.front() == "help" && words.size() == 1) {
+    if (words.front() == "help" && (words.size() == 1 || is_world_verb(words[1]))) {
       for (const auto& x : world_verbs())
-        if (is_world_verb(std::string{x.name}))
+        if (words.size() == 1 ? is_world_verb(std::string{x.name}) : x.name == words[1])
           std::cout << fmt::format("  {:<52} {}\n", x.usage, x.summary);
-      std::cout << "\n" << std::flush;
-      return {};
+      std::cout << std::endl;
+      return words.size() == 1 ? std::nullopt : std::optional{0};
     }
     if (!is_world_verb(words.front()))
       return {};

@@ -1,6 +1,7 @@
 #include "actors/shell/program.hpp"
 #include "actors/shell/shell_main.hpp"
 
+#include "spec/reality/terminal.hpp"
 #include "spec/shell/fake_fabric.hpp"
 
 #include <doctest/doctest.h>
@@ -8,7 +9,6 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
-#include <pty.h>
 #include <sys/wait.h>
 #include <thread>
 
@@ -17,75 +17,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Our own program in a terminal of its own.
-class terminal {
-public:
-  explicit terminal(std::vector<std::string> words) {
-    auto size = winsize{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
-    words.insert(words.begin(), "novacron");
-    pid = ::forkpty(&master, nullptr, nullptr, &size);
-    REQUIRE(pid >= 0);
-    if (pid == 0) {
-      ::setenv("TERM", "xterm", 1);
-      ::setenv("NOVACRON_HISTORY", "", 1);
-      auto arguments = std::vector<char*>{};
-      for (auto& x : words)
-        arguments.push_back(x.data());
-      ::_exit(shell_main(static_cast<int>(arguments.size()), arguments.data(), {}));
-    }
-  }
-  ~terminal() {
-    if (pid > 0) {
-      ::kill(pid, SIGKILL);
-      ::waitpid(pid, nullptr, 0);
-    }
-    ::close(master);
-  }
-  terminal(const terminal&) = delete;
-  terminal& operator=(const terminal&) = delete;
-
-  void type(std::string_view keys) {
-    CHECK(::write(master, keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()));
-  }
-
-  /// Whether `text` appears after what was found before, within some seconds.
-  bool shows(const std::string& text) {
-    const auto end = std::chrono::steady_clock::now() + 20s;
-    while (true) {
-      if (const auto at = seen.find(text, from); at != seen.npos) {
-        from = at + text.size();
-        return true;
-      }
-      auto ready = pollfd{master, POLLIN, 0};
-      const auto left =
-          std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
-      if (left <= 0 || ::poll(&ready, 1, static_cast<int>(left)) <= 0)
-        return false;
-      char piece[4096];
-      const auto count = ::read(master, piece, sizeof piece);
-      if (count <= 0)
-        return false;
-      seen.append(piece, static_cast<std::size_t>(count));
-    }
-  }
-
-  int ended() {
-    auto status = 0;
-    // What it still writes must be read, or it cannot end.
-    shows("\x01 never written");
-    ::waitpid(pid, &status, 0);
-    pid = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
-  const std::string& all() const { return seen; }
-
-private:
-  pid_t pid = -1;
-  int master = -1;
-  std::string seen;
-  std::size_t from = 0;
-};
+/// The shell, started with these words.
+spec::terminal shell_with(std::vector<std::string> words) {
+  words.insert(words.begin(), "novacron");
+  return spec::terminal{[&] {
+    auto arguments = std::vector<char*>{};
+    for (auto& x : words)
+      arguments.push_back(x.data());
+    return shell_main(static_cast<int>(arguments.size()), arguments.data(), {});
+  }};
+}
 
 std::string play(const fake_request& x) {
   if (x.line == "GET /v1/version")
@@ -102,7 +43,7 @@ std::string play(const fake_request& x) {
 
 SCENARIO("a person works in the shell") {
   auto fabric = fake_fabric{play};
-  auto screen = terminal{{"shell", "--connect=" + fabric.path()}};
+  auto screen = shell_with({"shell", "--connect=" + fabric.path()});
   REQUIRE_MESSAGE(screen.shows("cloud-1> "), screen.all());
   WHEN("a word is begun, Tab finishes it") {
     screen.type("node sho\tedg\t\n");
@@ -125,6 +66,12 @@ SCENARIO("a person works in the shell") {
     CHECK(screen.shows("cloud-1> "));
     screen.type(".timing on\nnode list\n");
     CHECK(screen.shows("took "));
+  }
+  WHEN("Ctrl-D is pressed while something runs, it leaves after that") {
+    screen.type("watch --count=3 0.3 node list -q\n");
+    CHECK(screen.shows("edge-17\r\n"));
+    screen.type("\x04");
+    CHECK(screen.ended() == 0);
   }
   WHEN("Ctrl-D is pressed, it leaves") {
     screen.type("\x04");
