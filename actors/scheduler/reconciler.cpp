@@ -102,8 +102,7 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     sync_hold(name);
     touch(now.workload());
     for (const auto& node : {before.node(), before.leaving().node(), now.node(), now.leaving().node()})
-      if (!node.empty())
-        dirty_nodes_[node].insert(name);
+      touch_instance(node, name);
   } else if (entry.key().starts_with("node/")) {
     const auto known = truth_.nodes.find(name);
     const auto drained = known != truth_.nodes.end() && known->second.value.drained();
@@ -139,8 +138,7 @@ void reconciler::removed(const std::string& key) {
       tell("instance", name, "removed", before->reason(), before->node());
       touch(before->workload());
       for (const auto& node : {before->node(), before->leaving().node()})
-        if (!node.empty())
-          dirty_nodes_[node].insert(name);
+        touch_instance(node, name);
     }
     not_before_.erase(name);
     avoid_.erase(name);
@@ -153,11 +151,21 @@ void reconciler::removed(const std::string& key) {
     cluster_.remove_node(name);
     sight_.forget(name);
     sent_.erase(name);
+    dirty_nodes_.erase(name);
   }
   truth_.remove(key);
   if (key.starts_with("instance/"))
     sync_hold(name);
   heed_setting(key);
+}
+
+/// Another one may belong into the assignment of the node. Whoever is sent the whole next needs no list of what changed.
+void reconciler::touch_instance(const std::string& node, const std::string& name) {
+  if (node.empty())
+    return;
+  auto& changed = dirty_nodes_[node];
+  if (sent_.contains(node))
+    changed.insert(name);
 }
 
 void reconciler::touch_node(const std::string& node) {
@@ -347,8 +355,11 @@ void reconciler::heed(const Report& report, const std::vector<sighting>& changes
   // A node that follows nothing, or fell behind what it had, has lost it. To one that was away nothing is said that was
   // made before: what it was told to run may be another's by now.
   const auto sent = sent_.find(report.node());
-  const auto behind = sent != sent_.end() && sent->second.delivered && report.revision() < sent->second.revision;
-  if (!was_present || behind || report.revision() == 0)
+  const auto known = sent != sent_.end();
+  const auto behind = known && sent->second.delivered && report.revision() < sent->second.revision;
+  // It says so until it has the last part: begun again for each report, a long whole would never end.
+  const auto coming = known && sent->second.whole && !sent->second.delivered;
+  if (!was_present || behind || (report.revision() == 0 && !coming))
     undelivered(report.node());
 }
 
@@ -505,15 +516,16 @@ std::vector<assignment> reconciler::assign() {
     const auto sent = sent_.find(node);
     if (sent == sent_.end()) {
       fresh.emplace_back(whole_assignment(node));
-      sent_[node].revision = truth_.index;
+      sent_[node] = {.revision = truth_.index, .whole = true};
     } else if (!sent->second.delivered) {
       sent->second.since.merge(changed);
     } else if (!changed.empty()) {
-      if (sight_.find(node)->takes_changes)
-        fresh.emplace_back(assignment_change(node, sent->second.revision, changed));
-      else
+      const auto whole = !sight_.find(node)->takes_changes;
+      if (whole)
         fresh.emplace_back(whole_assignment(node));
-      sent->second = {.revision = truth_.index};
+      else
+        fresh.emplace_back(assignment_change(node, sent->second.revision, changed));
+      sent->second = {.revision = truth_.index, .whole = whole};
     }
     at = dirty_nodes_.erase(at);
   }

@@ -112,6 +112,7 @@ private:
 
   // reconciler.cpp
   void touch(const std::string& workload) { dirty_.insert(workload); }
+  void touch_instance(const std::string& node, const std::string& name);
   void touch_node(const std::string& node);
   void refresh_node(const std::string& node);
   void sync_hold(const std::string& instance);
@@ -214,6 +215,7 @@ private:
   std::map<std::string, std::set<std::string>> dirty_nodes_;
   struct sent_assignment {
     std::uint64_t revision = 0;
+    bool whole = false;
     bool delivered = false;
     /// Instances that changed while it was on its way.
     std::set<std::string> since;

@@ -8,6 +8,10 @@ namespace {
 /// Chosen: reports of a node's earlier lives arrive seconds late, not many restarts late.
 constexpr std::size_t former_incarnations_max = 8;
 
+/// Chosen: instances of a node that changes of its report may add up to, so that a node that only adds cannot fill a
+/// controller. Who has more says all there is, which has the limits of one message.
+constexpr auto changed_max = std::size_t{1} << 16;
+
 void begin_life(seen_node& x, std::uint64_t incarnation) {
   if (x.incarnation == incarnation)
     return;
@@ -115,9 +119,11 @@ std::optional<std::vector<sighting>> sight::report(const wire::NodeReport& repor
 std::optional<std::vector<sighting>> sight::report(const wire::ReportChange& change, instant now, std::int64_t now_ms) {
   const auto found = nodes_.find(change.node());
   if (found == nodes_.end() || found->second.incarnation != change.incarnation() || change.base() == 0 ||
-      found->second.report_number != change.base())
+      found->second.report_number != change.base() || change.number() <= change.base())
     return std::nullopt;
   auto& x = found->second;
+  if (x.instances.size() + static_cast<std::size_t>(change.instances_size()) > changed_max)
+    return std::nullopt;
   hear(x, change, now, now_ms);
   auto changes = std::vector<sighting>{};
   // A node has one copy of a name at a time: another epoch takes the place of the former.

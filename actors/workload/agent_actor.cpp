@@ -64,7 +64,7 @@ struct agent_state {
   /// was since something went wrong: then the next one says all.
   std::set<std::string> changed;
   std::uint64_t answered = 0;
-  /// Who assigned last understands reports of what changed, and has answered since.
+  /// Who assigned last understands reports of what changed, and has answered the last one.
   bool takes_changes = false;
   /// All there is was due while a report was on its way.
   bool whole_due = false;
@@ -178,6 +178,8 @@ void report_answered(self_pointer self, std::uint64_t number, duration sent) {
   auto& s = self->state;
   s.failures = 0;
   s.answered = number;
+  // Whoever assigned last is there again.
+  s.takes_changes = s.assigned.takes_changes();
   confirmed(self, sent);
   s.reporting = false;
   if (s.unsaid)

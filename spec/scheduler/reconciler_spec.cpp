@@ -187,6 +187,26 @@ SCENARIO("a node that has its assignment is told what changed, and the whole aga
   }
 }
 
+SCENARIO("a whole that is on its way is not begun again for each report of a node that follows nothing yet") {
+  auto book = scheduler::reconciler{{.node = "cloud-1"}};
+  book.reset(truth());
+  book.lead(dawn);
+  book.arrive(edge(), dawn);
+  REQUIRE(book.assign().size() == 1);
+  for (auto number = 1u; number < 5; ++number) {
+    book.report(report(number, 0), dawn, 0);
+    CHECK(book.assign().empty());
+  }
+  book.delivered("edge-1", 9);
+  CHECK(book.assign().empty());
+  // Now it has lost it.
+  book.report(report(5, 0), dawn, 0);
+  CHECK(book.assign().size() == 1);
+  // One that was not answered is made anew.
+  book.undelivered("edge-1");
+  CHECK(book.assign().size() == 1);
+}
+
 SCENARIO("a node that does not say that it takes changes is always told the whole") {
   auto book = scheduler::reconciler{{.node = "cloud-1"}};
   book.reset(truth());
@@ -244,8 +264,16 @@ SCENARIO("a report says what changed since the last one, and no other") {
   CHECK(phase() == wire::PHASE_RUNNING);
   // The same once more changes a report that is not the last one any more.
   CHECK_FALSE(book.report(change, dawn, 0));
+  // More than any host runs.
+  other = change;
+  other.set_base(2);
+  other.set_number(3);
+  for (auto i = 0; i < 1 << 16; ++i)
+    other.add_instances()->set_name("x." + std::to_string(i));
+  CHECK_FALSE(book.report(other, dawn, 0));
   // What it does not speak of stays as it was; what is gone is not there.
   change.set_base(2);
+  CHECK_FALSE(book.report(change, dawn, 0));
   change.set_number(3);
   change.clear_instances();
   CHECK(book.report(change, dawn, 0));
