@@ -135,7 +135,7 @@ public:
   void look_at(const head_line& head, std::uint64_t before_first) {
     if (head.last > number_)
       fault("the last entries, {} to {}, are gone", number_ + 1, head.last);
-    else if (head.last == number_ && head.hash != found.hash)
+    else if (head.last == number_ && !found.hash.empty() && head.hash != found.hash)
       fault("the last entry, {}, is not the one that was written", number_);
     if (head.before < before_first)
       fault("the first entries, {} to {}, are gone", head.before + 1, before_first);
@@ -266,8 +266,11 @@ void audit_log::resume() {
   hash_ = origin;
   if (files.empty()) {
     last_ = head ? head->last : 0;
+    // Before there is a file to miss its head: this process may end at any point.
+    if (!head && !write_head())
+      fail(directory_ / "head");
     begin_file();
-    if (head)
+    if (last_ > 0)
       append("this log", "starts again", fmt::format("all entries up to {} are gone", head->last));
     return;
   }

@@ -5,11 +5,13 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -143,6 +145,33 @@ SCENARIO("an audit log stays small and keeps its chain") {
     fs::remove(oldest);
     CHECK_FALSE(node::verify_audit(home.path).faults.empty());
   }
+}
+
+SCENARIO("an audit log whose first head finds no room has lost nothing") {
+  const auto home = scratch{};
+  const auto child = ::fork();
+  if (child == 0) {
+    // Its first file fits, its head does not.
+    const auto little = rlimit{100, 100};
+    ::setrlimit(RLIMIT_FSIZE, &little);
+    try {
+      auto log = node::audit_log{home.path};
+      log.note("person/alice", "POST /v1/tokens", "200");
+    } catch (const std::system_error&) {
+      ::_exit(3);
+    }
+    ::_exit(0);
+  }
+  auto status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 3);
+  CHECK(node::verify_audit(home.path).faults.empty());
+  auto log = node::audit_log{home.path};
+  CHECK(node::verify_audit(home.path).faults.empty());
+  CHECK(log.note("person/alice", "POST /v1/tokens", "200"));
+  CHECK(node::verify_audit(home.path).faults.empty());
+  CHECK(node::verify_audit(home.path).last == 1);
 }
 
 SCENARIO("an audit log survives the end of its process at any point") {
