@@ -312,7 +312,8 @@ void audit_log::begin_file() {
   const auto surplus = files.size() - std::min(files.size(), limits_.files_max);
   before_ = before_first_of(files[surplus]);
   // The head says first that the oldest are not missed, then they go.
-  write_head();
+  if (!write_head())
+    return;
   auto ignored = std::error_code{};
   for (auto i = std::size_t{0}; i < surplus; ++i)
     fs::remove(files[i], ignored);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <system_error>
 
 namespace novacron::node {
@@ -25,6 +26,8 @@ struct credentials_state {
   /// Drawn once per certificate, so that looking again does not move the moment.
   double chance = 0;
   std::uint32_t failures = 0;
+  /// The deny list on disk. The one in force is shared, and others may have changed it before.
+  std::set<std::string> kept;
 };
 using pointer = self_actor::stateful_pointer<credentials_state>;
 
@@ -101,11 +104,12 @@ void look(pointer self) {
 void deny(pointer self, const wire::DenyList& x) {
   auto& st = self->state;
   const auto serials = std::set<std::string>{x.serials().begin(), x.serials().end()};
-  if (serials == st.around.denied->all())
-    return;
   st.around.denied->replace(serials);
+  if (serials == st.kept)
+    return;
   try {
     keep_deny_list(st.around.directory, serials);
+    st.kept = serials;
   } catch (const std::system_error& problem) {
     host::log_warn("credentials", "the deny list is in force but could not be kept: {}", problem.what());
   }
@@ -116,6 +120,11 @@ self_actor::behavior_type credentials(pointer self, renewal_config settings, cre
   self->state.generator.seed(around.seed);
   self->state.chance = draw(self);
   self->state.around = std::move(around);
+  try {
+    self->state.kept = read_deny_list(self->state.around.directory);
+  } catch (const std::system_error& problem) {
+    host::log_warn("credentials", "the deny list cannot be read: {}", problem.what());
+  }
   self->send(self, look_atom::value);
   return {
       [=](const wire::DenyList& x) { deny(self, x); },

@@ -278,13 +278,15 @@ wire::LedgerChanged difference(const std::map<std::string, records::record, std:
 restoration plan_restoration(const records& now, const records& backup, const std::string& client, bool force) {
   // Half of what a command may have, so that its envelope and one more large value always fit.
   constexpr auto batch_bytes = command_bytes_max / 2;
+  // What is left to do from another state are other commands: those of a restoration before would be taken for repeated.
+  const auto identity = client + '@' + std::to_string(now.index());
   auto plan = restoration{};
   auto size = std::size_t{0};
   auto next = [&](std::size_t bytes) -> wire::LedgerOp& {
     if (plan.commands.empty() || plan.commands.back().ops_size() >= ops_max / 2 || size + bytes > batch_bytes) {
       auto& command = plan.commands.emplace_back();
       command.set_version(command_version);
-      command.set_client(client);
+      command.set_client(identity);
       command.set_sequence(plan.commands.size());
       size = 0;
     }

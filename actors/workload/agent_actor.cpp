@@ -2,6 +2,7 @@
 
 #include "actors/host/crew.hpp"
 #include "actors/host/files.hpp"
+#include "actors/host/log.hpp"
 #include "actors/workload/agent_numbers.hpp"
 #include "actors/workload/assignment.hpp"
 #include "actors/workload/assignment_parts.hpp"
@@ -473,7 +474,13 @@ void report_always(self_pointer self) {
 
 void wake_up(self_pointer self, const std::vector<leftover>& former) {
   auto& s = self->state;
-  s.assigned.ParseFromString(s.settings.disk->read(assign_file(s)).value_or(""));
+  const auto kept = s.settings.disk->read(assign_file(s));
+  if (!kept || !s.assigned.ParseFromString(*kept) || s.assigned.node() != s.settings.node) {
+    // It cannot be read. What is here goes on until a controller says what shall be.
+    s.assigned.Clear();
+    for (const auto& each : former)
+      *s.assigned.add_instances() = each.instance;
+  }
   s.controllers.emplace(s.settings.lease->confirmed());
   for (const auto& each : former)
     spawn_copy(self, each, true);
@@ -555,7 +562,15 @@ image_access access_to(std::shared_ptr<image_store> store) {
               return trouble{fault_of(problem.problem), problem.what()};
             }
           },
-          .release = [store](const std::string& holder) { store->release(holder); },
+          .release =
+              [store](const std::string& holder) {
+                try {
+                  store->release(holder);
+                } catch (const std::exception& problem) {
+                  // On a disk that fails, its image stays; the next start of the node gives it back.
+                  host::log_warn("images", "cannot give back what {} held: {}", holder, problem.what());
+                }
+              },
           .holders = [store] { return store->holders(); }};
 }
 

@@ -104,7 +104,11 @@ std::optional<int> instance_directory::lock() const {
   return {};
 }
 
-void instance_directory::remove() const { fs::remove_all(where_); }
+void instance_directory::remove() const {
+  // First, so that half of it, which a kill would leave, is not taken for an instance.
+  fs::remove(where_ / "instance.pb");
+  fs::remove_all(where_);
+}
 
 std::optional<int> open_process(const process_name& x) {
   const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, x.pid, 0));

@@ -167,6 +167,9 @@ SCENARIO("a node renews its certificate for as long as it runs") {
   THEN("it denies what it is told to deny, and remembers") {
     auto list = wire::DenyList{};
     list.add_serials("00ff");
+    // The authority of a controller shares the list, and changes it before it tells.
+    SUBCASE("also what is in force already") { denied->replace({"00ff"}); }
+    SUBCASE("nothing is in force yet") {}
     stage.audience->send(credentials, list);
     stage.settle();
     CHECK(denied->contains("00ff"));

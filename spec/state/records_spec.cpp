@@ -238,6 +238,19 @@ SCENARIO("a backup is written over an empty ledger, or over another history by f
       CHECK(play(false).commands.empty());
     }
   }
+  WHEN("what was restored changes, it can be restored again") {
+    play(false);
+    target.apply(target.index() + 1, put(50, "key/1", "other"));
+    CHECK_FALSE(play(true).commands.empty());
+    CHECK(target.all().at("key/1").value == backup.all().at("key/1").value);
+  }
+  WHEN("it ends half-way, the next one does the rest") {
+    const auto half = ledger::plan_restoration(target, backup, "restore:1", false);
+    REQUIRE(half.commands.size() > 1);
+    target.apply(target.index() + 1, half.commands.front());
+    CHECK(play(false).refused.empty());
+    CHECK(target.all().size() == backup.all().size());
+  }
   WHEN("it holds something else") {
     target.apply(1, put(1, "mine", "x"));
     CHECK(play(false).refused.find("mine") != std::string::npos);

@@ -181,6 +181,58 @@ SCENARIO("the reports of an agent that follows another one in the same process c
   CHECK(std::ranges::adjacent_find(numbers, std::ranges::greater_equal{}) == numbers.end());
 }
 
+SCENARIO("an agent that cannot read what it was assigned ends nothing of what is here") {
+  struct damaged_disk : forgetful_disk {
+    std::optional<std::string> content;
+    std::optional<std::string> read(const std::filesystem::path&) override { return content; }
+  };
+  struct found_driver : mortal_driver {
+    std::vector<leftover> found;
+    std::vector<leftover> sweep() override { return found; }
+    void adopt(const std::string& name, then<running> done, over ended_then) override {
+      start(name, std::move(done), std::move(ended_then));
+    }
+  };
+  auto on = spec::stage{};
+  auto settings = settings_of("edge-1");
+  const auto disk = std::make_shared<damaged_disk>();
+  settings.disk = disk;
+  settings.workers = std::make_shared<host::crew>([](const std::function<void()>& work) { work(); });
+  settings.since_boot = [&] { return on.elapsed(); };
+  auto order = wire::Assign{};
+  order.set_node("edge-1");
+  order.set_revision(4);
+  add(order, "a.0", "near");
+  const auto driver = std::make_shared<found_driver>();
+  auto& here = driver->found.emplace_back();
+  here.instance = order.instances(0);
+  here.status.set_name("a.0");
+  here.status.set_epoch(1);
+  here.status.set_generation(1);
+  here.status.set_phase(wire::PHASE_RUNNING);
+  here.alive = true;
+  auto remains = std::size_t{1};
+  SUBCASE("it is gone") {}
+  SUBCASE("it is empty") { disk->content = ""; }
+  SUBCASE("it is torn") { disk->content = order.SerializeAsString().substr(0, 20); }
+  SUBCASE("it is another node's") {
+    order.set_node("edge-2");
+    disk->content = order.SerializeAsString();
+  }
+  SUBCASE("it can be read, and it is not in it") {
+    order.clear_instances();
+    disk->content = order.SerializeAsString();
+    remains = 0;
+  }
+  const auto agent = spawn_agent(on.system, settings, driver, access_to(std::filesystem::path{"/nowhere"}), nullptr);
+  on.pass(2s, 250ms);
+  CHECK(driver->running_now.size() == remains);
+  const auto now = on.ask<wire::NodeReport>(agent, wire::ReportRequest{});
+  REQUIRE(now);
+  CHECK(now->revision() == (remains == 1 ? 0 : 4));
+  on.audience->send_exit(agent, caf::exit_reason::kill);
+}
+
 SCENARIO("an agent follows changes of its own assignment, and says what changed") {
   auto wholes = std::vector<wire::NodeReport>{};
   auto changes = std::vector<wire::ReportChange>{};
