@@ -52,6 +52,8 @@ SCENARIO("a full disk costs output, but neither the container nor its exit code"
       {batch("job.0", "echo begun; sleep 2; exit 3"), instance("talker.0", "while :; do echo word; sleep 0.05; done")});
   here.await("job.0", wire::PHASE_RUNNING);
   here.await("talker.0", wire::PHASE_RUNNING);
+  // It runs before it has said anything.
+  REQUIRE(eventually([&] { return here.log("job.0") == "begun\n"; }, 10s));
   fill(here.place.top / "filler");
   const auto ended = here.await("job.0", wire::PHASE_FAILED);
   CHECK(ended.exit_code() == 3);
