@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace novacron::kernels::device {
@@ -23,6 +25,99 @@ double median(std::vector<double> all) {
 /// The kernels are fed whole orders of this many pages, so that memory for what they write is bounded.
 constexpr auto order_pages_max = std::size_t{65536};
 
+/// One codec with its part of the memory, as a stream of a migration has it.
+class stream {
+public:
+  stream(const std::shared_ptr<engine>& by, const device_codec_options& options, std::span<std::byte> from,
+         std::span<std::byte> to)
+      : codec_{make_device_codec(by, options)}, from_{from}, to_{to} {
+    for (const auto memory : {from_, to_})
+      codec_->attach(memory);
+  }
+
+  ~stream() {
+    for (const auto memory : {from_, to_})
+      codec_->detach(memory);
+  }
+
+  /// What has to be sent of these pages, in as many parcels as there are.
+  void pack(std::size_t first, std::size_t count, std::span<parcel> parcels) {
+    auto index = page_index{count};
+    const auto each = (count + parcels.size() - 1) / parcels.size();
+    const auto last = first + count;
+    for (auto& x : parcels) {
+      tasks_.clear();
+      for (const auto end = std::min(first + each, last); first < end; ++first)
+        tasks_.push_back({.number = first, .now = from_.data() + first * page_size});
+      codec_->pack(tasks_, {}, index, x);
+    }
+    stayed();
+  }
+
+  /// Names the places of the blocks' pages; how many pages there are.
+  std::size_t lay_out(std::span<const parcel> parcels) {
+    auto page_count = std::size_t{0};
+    places_.assign(parcels.size(), {});
+    blocks_.assign(parcels.size(), {});
+    for (auto i = std::size_t{0}; i < parcels.size(); ++i) {
+      const auto& x = parcels[i];
+      for (const auto& page : x.pages)
+        if (page.action == page_action::block)
+          places_[i].push_back(to_.data() + page.number * page_size);
+      auto used = std::size_t{0};
+      for (const auto& block : x.blocks) {
+        blocks_[i].push_back({.bytes = x.part(block.begin, block.size),
+                              .raw = block.raw,
+                              .pages = std::span{places_[i]}.subspan(used, block.page_count)});
+        used += block.page_count;
+      }
+      page_count += used;
+    }
+    return page_count;
+  }
+
+  void unpack() {
+    for (const auto& some : blocks_)
+      if (codec_->unpack(some) != some.size())
+        throw device_fault{"blocks that the codec made did not come back"};
+    stayed();
+  }
+
+private:
+  /// The processor's figures would be no figures of the device.
+  void stayed() const {
+    if (!codec_->name().starts_with("cuda "))
+      throw device_fault{std::string{codec_->name()}};
+  }
+
+  std::unique_ptr<codec> codec_;
+  std::span<std::byte> from_;
+  std::span<std::byte> to_;
+  std::vector<page_task> tasks_;
+  std::vector<std::vector<std::byte*>> places_;
+  std::vector<std::vector<block_task>> blocks_;
+};
+
+/// All at once, each in a thread; the first that fails is thrown when all are done.
+template <class F>
+void at_once(std::size_t count, F&& work) {
+  auto failed = std::vector<std::exception_ptr>(count);
+  {
+    auto threads = std::vector<std::jthread>{};
+    for (auto i = std::size_t{0}; i < count; ++i)
+      threads.emplace_back([&, i] {
+        try {
+          work(i);
+        } catch (...) {
+          failed[i] = std::current_exception();
+        }
+      });
+  }
+  for (const auto& x : failed)
+    if (x)
+      std::rethrow_exception(x);
+}
+
 class bench {
 public:
   bench(std::shared_ptr<engine> by, const device_bench_options& options)
@@ -32,18 +127,19 @@ public:
     by_->enter();
     device_ = by_->take(memory_kind::device, size_);
     other_ = by_->take(memory_kind::device, size_);
-    codec_ = make_device_codec(by_, options.codec);
-    for (auto* const memory : {&host_, &target_}) {
+    for (auto* const memory : {&host_, &target_})
       by_->attach(*memory);
-      codec_->attach(*memory);
-    }
+    streams_.reserve(options.stream_count);
+    for (auto i = std::size_t{0}; i < options.stream_count; ++i)
+      streams_.push_back(std::make_unique<stream>(by_, options.codec, host_, target_));
+    const auto share = (options.page_count + options.stream_count - 1) / options.stream_count;
+    parcels_.resize(options.stream_count * ((share + pack_pages_max - 1) / pack_pages_max));
   }
 
   ~bench() {
-    for (auto* const memory : {&host_, &target_}) {
-      codec_->detach(*memory);
+    streams_.clear();
+    for (auto* const memory : {&host_, &target_})
       by_->detach(memory->data());
-    }
   }
 
   std::vector<bench_figure> run() {
@@ -53,7 +149,8 @@ public:
       // The first round warms up.
       measure_floors(x);
       measure_kernels(x);
-      measure_codec();
+      measure_streams("", 1);
+      measure_streams("_" + std::to_string(streams_.size()), streams_.size());
       if (round == 0)
         times_.clear();
     }
@@ -93,7 +190,6 @@ private:
     in_ = by_->take(memory_kind::device, blocks * lz4_block_max + 16);
     x.copy(device_.as(), host_.data(), size_);
     // What was sent before differs in some words of every page.
-    auto changed = std::vector<std::byte>(page_size);
     for (auto at = std::size_t{0}; at < size_; at += page_size) {
       std::memcpy(target_.data() + at, host_.data() + at, page_size);
       sample_write(std::span{target_.data() + at, page_size}, options_.seed + at);
@@ -136,10 +232,10 @@ private:
     });
   }
 
-  void examine(line& x, const std::string& name, bool sent) {
+  void examine(line& x, const std::string& name, const std::byte* now, const std::byte* sent) {
     auto* const jobs = jobs_.as<page_job>();
     for (auto i = std::size_t{0}; i < order_pages_; ++i)
-      jobs[i] = {device_.as() + i * page_size, sent ? other_.as() + i * page_size : nullptr};
+      jobs[i] = {now + i * page_size, sent != nullptr ? sent + i * page_size : nullptr};
     x.copy(device_jobs_.as(), jobs, order_pages_ * sizeof(page_job));
     x.wait();
     const auto order = examine_order{.jobs = device_jobs_.as<page_job>(),
@@ -158,8 +254,9 @@ private:
   }
 
   void measure_kernels(line& x) {
-    examine(x, "scan", false);
-    examine(x, "delta", true);
+    examine(x, "scan", device_.as(), nullptr);
+    examine(x, "delta", device_.as(), other_.as());
+    examine(x, "scan_in", host_.data(), nullptr);
     const auto blocks = static_cast<std::uint32_t>(content_.size() / block_pages);
     if (blocks == 0)
       return;
@@ -185,16 +282,22 @@ private:
     for (auto i = 0u; i < blocks; ++i) {
       auto& job = decode_jobs_.as<decode_job>()[i];
       job = {.begin = found[i].begin, .size = found[i].size, .count = block_pages, .raw = found[i].raw};
-      for (auto k = std::size_t{0}; k < block_pages; ++k)
-        job.pages[k] = copies_.as() + (i * block_pages + k) * page_size;
       size += found[i].size;
       end = std::max(end, std::size_t{found[i].begin} + found[i].size);
     }
     ratio_ = static_cast<double>(bytes) / static_cast<double>(size);
+    decode(x, "decode", copies_.as(), blocks, end);
+    decode(x, "decode_out", target_.data(), blocks, end);
+  }
+
+  void decode(line& x, const std::string& name, std::byte* to, std::uint32_t blocks, std::size_t end) {
+    for (auto i = 0u; i < blocks; ++i)
+      for (auto k = std::size_t{0}; k < block_pages; ++k)
+        decode_jobs_.as<decode_job>()[i].pages[k] = to + (i * block_pages + k) * page_size;
     x.copy(in_.as(), out_.as(), end);
     x.copy(device_decode_jobs_.as(), decode_jobs_.as(), blocks * sizeof(decode_job));
     x.wait();
-    note("decode", bytes, [&] {
+    note(name, blocks * lz4_block_max, [&] {
       x.decode({.jobs = device_decode_jobs_.as<decode_job>(),
                 .good = good_.as<std::uint32_t>(),
                 .in = in_.as(),
@@ -206,47 +309,26 @@ private:
       throw device_fault{"blocks that the device made did not come back"};
   }
 
-  /// From memory of the host to what has to be sent of it, and back into memory of the host, in parcels as a migration
-  /// has them.
-  void measure_codec() {
-    index_.clear();
-    const auto own = std::span{host_.data(), size_};
-    auto parcels = std::vector<parcel>{};
-    const auto parcel_pages = std::min(options_.page_count, pack_pages_max);
-    auto tasks = std::vector<page_task>{};
-    for (auto i = std::size_t{0}; i < options_.page_count; ++i)
-      tasks.push_back({.number = i, .now = own.data() + i * page_size});
-    parcels_.resize((options_.page_count + parcel_pages - 1) / parcel_pages);
-    note("pack", size_, [&] {
-      for (auto i = std::size_t{0}; i < parcels_.size(); ++i) {
-        const auto at = i * parcel_pages;
-        codec_->pack(std::span{tasks}.subspan(at, std::min(parcel_pages, tasks.size() - at)), {}, index_, parcels_[i]);
-      }
+  /// From memory of the host to what has to be sent of it, and back into memory of the host, in parcels and streams as
+  /// a migration has them.
+  void measure_streams(const std::string& name, std::size_t count) {
+    const auto share = [&](auto whole, std::size_t i) { return whole * i / count; };
+    const auto parcels = [&](std::size_t i) {
+      const auto begin = share(parcels_.size(), i);
+      return std::span{parcels_}.subspan(begin, share(parcels_.size(), i + 1) - begin);
+    };
+    note("pack" + name, size_, [&] {
+      at_once(count, [&](std::size_t i) {
+        const auto begin = share(options_.page_count, i);
+        streams_[i]->pack(begin, share(options_.page_count, i + 1) - begin, parcels(i));
+      });
     });
-    auto places = std::vector<std::vector<std::byte*>>(parcels_.size());
-    auto blocks = std::vector<std::vector<block_task>>(parcels_.size());
     auto page_count = std::size_t{0};
-    for (auto i = std::size_t{0}; i < parcels_.size(); ++i) {
-      const auto& x = parcels_[i];
-      for (const auto& page : x.pages)
-        if (page.action == page_action::block)
-          places[i].push_back(target_.data() + page.number * page_size);
-      auto used = std::size_t{0};
-      for (const auto& block : x.blocks) {
-        blocks[i].push_back({.bytes = x.part(block.begin, block.size),
-                             .raw = block.raw,
-                             .pages = std::span{places[i]}.subspan(used, block.page_count)});
-        used += block.page_count;
-      }
-      page_count += used;
-    }
-    if (page_count == 0)
-      return;
-    note("unpack", page_count * page_size, [&] {
-      for (const auto& some : blocks)
-        if (codec_->unpack(some) != some.size())
-          throw device_fault{"blocks that the codec made did not come back"};
-    });
+    for (auto i = std::size_t{0}; i < count; ++i)
+      page_count += streams_[i]->lay_out(parcels(i));
+    if (page_count > 0)
+      note("unpack" + name, page_count * page_size,
+           [&] { at_once(count, [&](std::size_t i) { streams_[i]->unpack(); }); });
   }
 
   double rate(const std::string& name) const {
@@ -257,6 +339,7 @@ private:
 
   std::vector<bench_figure> report() const {
     const auto memory = rate("memory");
+    const auto all = "_" + std::to_string(streams_.size());
     return {
         {"device_bus_in", rate("bus_in"), "B/s", "", 0},
         {"device_bus_out", rate("bus_out"), "B/s", "", 0},
@@ -267,8 +350,12 @@ private:
         {"device_encode", rate("encode"), "B/s", "copying in from the host", rate("bus_in")},
         {"device_decode", rate("decode"), "B/s", "copying out to the host", rate("bus_out")},
         {"device_ratio", ratio_, "1", "", 0},
+        {"device_scan_in", rate("scan_in"), "B/s", "copying in from the host", rate("bus_in")},
+        {"device_decode_out", rate("decode_out"), "B/s", "copying out to the host", rate("bus_out")},
         {"device_pack", rate("pack"), "B/s", "copying in from the host", rate("bus_in")},
         {"device_unpack", rate("unpack"), "B/s", "copying out to the host", rate("bus_out")},
+        {"device_pack" + all, rate("pack" + all), "B/s", "copying in from the host", rate("bus_in")},
+        {"device_unpack" + all, rate("unpack" + all), "B/s", "copying out to the host", rate("bus_out")},
     };
   }
 
@@ -284,7 +371,7 @@ private:
   lease encode_jobs_, device_encode_jobs_, block_findings_, together_, made_, out_, taken_, zero_;
   lease decode_jobs_, device_decode_jobs_, good_, in_;
   std::vector<std::uint32_t> content_;
-  std::unique_ptr<codec> codec_;
+  std::vector<std::unique_ptr<stream>> streams_;
   std::vector<parcel> parcels_;
   std::map<std::string, std::vector<double>> times_;
   double ratio_ = 0;

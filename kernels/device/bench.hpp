@@ -17,6 +17,8 @@ struct device_bench_options {
   std::size_t page_count = 262144;
   std::uint64_t seed = 1;
   device_codec_options codec;
+  /// As many codecs as a migration has streams, each with a thread and a part of the memory.
+  std::size_t stream_count = 8;
 };
 
 /// Rates are bytes of pages per second by the clock on the wall. Throws a device_fault when the device fails.

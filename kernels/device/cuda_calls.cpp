@@ -23,6 +23,7 @@ std::optional<cuda_calls> find_cuda_calls() {
       find(library, "cuInit", x.cuInit) && find(library, "cuDeviceGetCount", x.cuDeviceGetCount) &&
       find(library, "cuDeviceGet", x.cuDeviceGet) && find(library, "cuDeviceGetName", x.cuDeviceGetName) &&
       find(library, "cuDeviceGetAttribute", x.cuDeviceGetAttribute) &&
+      find(library, "cuDevicePrimaryCtxSetFlags_v2", x.cuDevicePrimaryCtxSetFlags) &&
       find(library, "cuDevicePrimaryCtxRetain", x.cuDevicePrimaryCtxRetain) &&
       find(library, "cuDevicePrimaryCtxRelease_v2", x.cuDevicePrimaryCtxRelease) &&
       find(library, "cuCtxSetCurrent", x.cuCtxSetCurrent) && find(library, "cuCtxSynchronize", x.cuCtxSynchronize) &&

@@ -20,6 +20,7 @@ struct cuda_calls {
   cuda_result (*cuDeviceGet)(cuda_device* device, int ordinal);
   cuda_result (*cuDeviceGetName)(char* name, int size, cuda_device device);
   cuda_result (*cuDeviceGetAttribute)(int* value, int attribute, cuda_device device);
+  cuda_result (*cuDevicePrimaryCtxSetFlags)(cuda_device device, unsigned flags);
   cuda_result (*cuDevicePrimaryCtxRetain)(cuda_handle* context, cuda_device device);
   cuda_result (*cuDevicePrimaryCtxRelease)(cuda_device device);
   cuda_result (*cuCtxSetCurrent)(cuda_handle context);

@@ -13,6 +13,7 @@ constexpr auto attribute_host_pointers = 91;
 constexpr auto host_portable = 1u;
 constexpr auto host_mapped = 2u;
 constexpr auto stream_on_its_own = 1u;
+constexpr auto wait_asleep = 4u;
 
 constexpr auto size_min = std::size_t{4096};
 
@@ -88,6 +89,8 @@ engine::engine(const cuda_calls& calls, const void* image, engine_options option
   auto reaches = 0;
   must(calls_.cuDeviceGetAttribute(&reaches, attribute_host_pointers, device_), "cuDeviceGetAttribute");
   reaches_host_ = reaches != 0;
+  // Who waits sleeps: guests need the processor.
+  must(calls_.cuDevicePrimaryCtxSetFlags(device_, wait_asleep), "cuDevicePrimaryCtxSetFlags");
   must(calls_.cuDevicePrimaryCtxRetain(&context_, device_), "cuDevicePrimaryCtxRetain");
   try {
     enter();

@@ -3,6 +3,7 @@
 #include "kernels/device/lz4.hpp"
 #include "kernels/device/scan.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -22,11 +23,15 @@ struct line_of_work {
 
 enum kernel_number : std::size_t { none, examine_kernel, encode_kernel, decode_kernel };
 
-/// Counts a call; whether it fails.
+/// Counts a call; whether it fails. Codecs in several threads call as well.
 bool fails() {
   auto& x = lockstep();
-  ++x.call_count;
-  return x.fails_at != 0 && x.call_count >= x.fails_at;
+  const auto count = ++std::atomic_ref{x.call_count};
+  return x.fails_at != 0 && count >= x.fails_at;
+}
+
+std::atomic_ref<std::size_t> held_count() {
+  return std::atomic_ref{lockstep().held_count};
 }
 
 cuda_result answer() {
@@ -39,13 +44,13 @@ cuda_result take(void** at, std::size_t size) {
   *at = std::aligned_alloc(256, (size + 255) / 256 * 256);
   // Not zeros: what is used without having been written shows.
   std::memset(*at, 0xA5, size);
-  ++lockstep().held_count;
+  ++held_count();
   return 0;
 }
 
 cuda_result give(void* at) {
   std::free(at);
-  --lockstep().held_count;
+  --held_count();
   return 0;
 }
 
@@ -118,17 +123,18 @@ constexpr auto calls = cuda_calls{
           *value = 1;
           return answer();
         },
+    .cuDevicePrimaryCtxSetFlags = [](cuda_device, unsigned) { return answer(); },
     .cuDevicePrimaryCtxRetain =
         [](cuda_handle* context, cuda_device) {
           if (fails())
             return failure;
           *context = handle(1);
-          ++lockstep().held_count;
+          ++held_count();
           return 0;
         },
     .cuDevicePrimaryCtxRelease =
         [](cuda_device) {
-          --lockstep().held_count;
+          --held_count();
           return 0;
         },
     .cuCtxSetCurrent = [](cuda_handle) { return answer(); },
@@ -138,12 +144,12 @@ constexpr auto calls = cuda_calls{
           if (fails())
             return failure;
           *module = handle(1);
-          ++lockstep().held_count;
+          ++held_count();
           return 0;
         },
     .cuModuleUnload =
         [](cuda_handle) {
-          --lockstep().held_count;
+          --held_count();
           return 0;
         },
     .cuModuleGetFunction = get_function,
@@ -155,12 +161,12 @@ constexpr auto calls = cuda_calls{
         [](void*, std::size_t, unsigned) {
           if (fails() || !lockstep().attaches)
             return failure;
-          ++lockstep().held_count;
+          ++held_count();
           return 0;
         },
     .cuMemHostUnregister =
         [](void*) {
-          --lockstep().held_count;
+          --held_count();
           return 0;
         },
     .cuMemcpyAsync =
@@ -176,13 +182,13 @@ constexpr auto calls = cuda_calls{
           if (fails())
             return failure;
           *stream = new line_of_work;
-          ++lockstep().held_count;
+          ++held_count();
           return 0;
         },
     .cuStreamDestroy =
         [](cuda_handle stream) {
           delete static_cast<line_of_work*>(stream);
-          --lockstep().held_count;
+          --held_count();
           return 0;
         },
     .cuStreamSynchronize = wait,

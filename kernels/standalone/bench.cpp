@@ -1,10 +1,11 @@
 // The kernels' figures, of the processor and of a device where there is one. Prints JSON.
-//   kernels_bench [ROUNDS] [PAGES] [BATCH_PAGES] [LINES]
+//   kernels_bench [ROUNDS] [PAGES] [BATCH_PAGES] [LINES] [STREAMS]
 
 #include "kernels/bench.hpp"
 #include "kernels/device/bench.hpp"
 #include "kernels/path.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -42,7 +43,8 @@ int main(int count, char** arguments) {
     if (by)
       print(device::bench_device(by, {.rounds = rounds,
                                       .page_count = number(2, 262144),
-                                      .codec = {.batch_pages = number(3, 8192), .line_count = number(4, 4)}}),
+                                      .codec = {.batch_pages = number(3, 8192), .line_count = number(4, 4)},
+                                      .stream_count = std::max(number(5, 8), 1ull)}),
             separator);
     std::printf("}}\n");
   } catch (const std::exception& x) {
