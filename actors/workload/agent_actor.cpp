@@ -2,12 +2,10 @@
 
 #include "actors/host/crew.hpp"
 #include "actors/host/files.hpp"
-#include "actors/host/log.hpp"
 #include "actors/workload/agent_numbers.hpp"
 #include "actors/workload/assignment.hpp"
 #include "actors/workload/assignment_parts.hpp"
 #include "actors/workload/contact.hpp"
-#include "actors/workload/image_error.hpp"
 #include "actors/workload/instance_actor.hpp"
 #include "actors/workload/lease.hpp"
 
@@ -52,6 +50,10 @@ struct agent_state {
   assignment_parts parts;
   std::map<std::string, copy> copies;
   std::optional<contact> controllers;
+  /// Rises with each time that the assignment is written to the disk, and how far it is certain to stay there. What a
+  /// former life wrote may be not.
+  std::uint64_t written = 1;
+  std::uint64_t settled = 0;
   /// Something assigned may not be started yet.
   bool waiting = false;
   /// The leases are being looked at.
@@ -351,31 +353,14 @@ caf::error not_this_node(const agent_state& s, const std::string& node) {
   return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + node);
 }
 
-caf::result<wire::Done> take_assignment(self_pointer self, const wire::Assign& x) {
+/// Answers once what is assigned is certain to stay on the disk.
+caf::result<wire::Done> answer_settled(self_pointer self, const wire::Done& done) {
   auto& s = self->state;
-  auto done = wire::Done{};
-  done.set_index(std::max(x.revision(), s.assigned.revision()));
-  if (!supersedes(x.revision(), s.assigned.revision()))
+  if (s.settled == s.written)
     return done;
-  const auto same = x.revision() == s.assigned.revision() && x.SerializeAsString() == s.assigned.SerializeAsString();
-  try {
-    if (!same)
-      s.settings.disk->replace(assign_file(s), x.SerializeAsString());
-  } catch (const std::system_error& problem) {
-    return caf::make_error(fault::storage, std::string{problem.what()});
-  }
-  s.assigned = x;
-  s.controllers->instruct();
-  if (shortest_patience(s) > duration::zero())
-    s.settings.lease->confirm(s.controllers->confirmed());
-  converge(self);
-  mind_leases(self);
-  if (same)
-    return done;
-  // The answer waits for the disk, the starts do not.
   auto promise = self->make_response_promise<wire::Done>();
-  s.settings.workers->give([self_weak = caf::actor_cast<caf::weak_actor_ptr>(self->address()), file = assign_file(s), promise,
-                   done, disk = s.settings.disk] {
+  s.settings.workers->give([self_weak = caf::actor_cast<caf::weak_actor_ptr>(self->address()), self, promise, done,
+                            file = assign_file(s), number = s.written, disk = s.settings.disk] {
     auto problem = std::string{};
     try {
       disk->settle(file);
@@ -384,13 +369,43 @@ caf::result<wire::Done> take_assignment(self_pointer self, const wire::Assign& x
     }
     if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(self_weak))
       caf::anon_send(caf::actor_cast<agent_self>(strong), turn{[=]() mutable {
-                       if (problem.empty())
+                       if (problem.empty()) {
+                         self->state.settled = std::max(self->state.settled, number);
                          promise.deliver(done);
-                       else
+                       } else {
                          promise.deliver(caf::make_error(fault::storage, problem));
+                       }
                      }});
   });
   return promise;
+}
+
+caf::result<wire::Done> take_assignment(self_pointer self, const wire::Assign& x) {
+  auto& s = self->state;
+  auto done = wire::Done{};
+  done.set_index(std::max(x.revision(), s.assigned.revision()));
+  const auto old = !supersedes(x.revision(), s.assigned.revision());
+  const auto same =
+      old || (x.revision() == s.assigned.revision() && x.SerializeAsString() == s.assigned.SerializeAsString());
+  try {
+    // What could not be settled is written once more: after a failed fsync the kernel forgets what it has not written.
+    if (!same || s.settled != s.written) {
+      s.settings.disk->replace(assign_file(s), (same ? s.assigned : x).SerializeAsString());
+      ++s.written;
+    }
+  } catch (const std::system_error& problem) {
+    return caf::make_error(fault::storage, std::string{problem.what()});
+  }
+  if (!old) {
+    s.assigned = x;
+    s.controllers->instruct();
+    if (shortest_patience(s) > duration::zero())
+      s.settings.lease->confirm(s.controllers->confirmed());
+    converge(self);
+    mind_leases(self);
+  }
+  // The answer waits for the disk, the starts do not.
+  return answer_settled(self, done);
 }
 
 caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
@@ -413,9 +428,9 @@ caf::result<wire::Done> assign_change(self_pointer self, const wire::AssignChang
   s.takes_changes = true;
   if (x.revision() <= s.assigned.revision()) {
     // Its answer was lost, or something newer came first.
-    auto done = wire::Done{};
-    done.set_index(s.assigned.revision());
-    return done;
+    auto former = s.assigned;
+    former.set_revision(x.revision());
+    return take_assignment(self, former);
   }
   if (x.base() != s.assigned.revision())
     return caf::make_error(fault::conflict,
@@ -508,15 +523,6 @@ caf::result<Answer> pass_on(self_pointer self, const std::string& name, const Qu
   return self->delegate(*target, x);
 }
 
-fault fault_of(image_problem x) {
-  switch (x) {
-    case image_problem::not_found: return fault::not_found;
-    case image_problem::storage: return fault::storage;
-    case image_problem::unsupported: return fault::unsupported;
-    default: return fault::bad_request;
-  }
-}
-
 agent_self::behavior_type behave(self_pointer self, agent_settings settings, std::shared_ptr<driver> driver,
                                  image_access images, caf::actor report_to,
                                  const std::vector<leftover>& former) {
@@ -552,35 +558,6 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
 }
 
 } // namespace
-
-image_access access_to(std::shared_ptr<image_store> store) {
-  return {.acquire = [store](const std::string& image, const std::string& holder) -> outcome<image_root> {
-            try {
-              auto use = store->acquire(image, holder);
-              return image_root{use.rootfs, use.config};
-            } catch (const image_error& problem) {
-              return trouble{fault_of(problem.problem), problem.what()};
-            }
-          },
-          .release =
-              [store](const std::string& holder) {
-                try {
-                  store->release(holder);
-                } catch (const std::exception& problem) {
-                  // On a disk that fails, its image stays; the next start of the node gives it back.
-                  host::log_warn("images", "cannot give back what {} held: {}", holder, problem.what());
-                }
-              },
-          .holders = [store] { return store->holders(); }};
-}
-
-image_access access_to(std::filesystem::path root) {
-  return {.acquire = [root](const std::string&, const std::string&) -> outcome<image_root> {
-            return image_root{.root = root};
-          },
-          .release = [](const std::string&) {},
-          .holders = [] { return std::vector<std::string>{}; }};
-}
 
 agent_actor spawn_agent(caf::actor_system& system, agent_settings settings, std::shared_ptr<driver> driver,
                         image_access images, caf::actor report_to) {

@@ -1,3 +1,4 @@
+#include "actors/host/log.hpp"
 #include "actors/workload/agent_actor.hpp"
 #include "messages/fault.hpp"
 #include "spec/stage.hpp"
@@ -6,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -16,6 +18,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -49,6 +52,21 @@ struct mortal_driver : idle_driver {
   }
 };
 
+/// It was here before the agent.
+struct found_driver : mortal_driver {
+  std::vector<leftover> found;
+  std::vector<leftover> sweep() override { return found; }
+  void adopt(const std::string& name, then<running> done, over ended_then) override {
+    start(name, std::move(done), std::move(ended_then));
+  }
+};
+
+/// A disk with the content that a file has, whichever.
+struct damaged_disk : forgetful_disk {
+  std::optional<std::string> content;
+  std::optional<std::string> read(const std::filesystem::path&) override { return content; }
+};
+
 struct paper_lease : lease {
   duration last{};
   duration confirmed() const override { return last; }
@@ -61,6 +79,15 @@ agent_settings settings_of(std::string node) {
   x.data = "/nowhere";
   x.disk = std::make_shared<forgetful_disk>();
   x.lease = std::make_shared<paper_lease>();
+  return x;
+}
+
+/// All on the stage, and by its clock.
+agent_settings settings_on(spec::stage& on, std::shared_ptr<host::disk> disk) {
+  auto x = settings_of("edge-1");
+  x.disk = std::move(disk);
+  x.workers = std::make_shared<host::crew>([](const std::function<void()>& work) { work(); });
+  x.since_boot = [&] { return on.elapsed(); };
   return x;
 }
 
@@ -182,17 +209,6 @@ SCENARIO("the reports of an agent that follows another one in the same process c
 }
 
 SCENARIO("an agent that cannot read what it was assigned ends nothing of what is here") {
-  struct damaged_disk : forgetful_disk {
-    std::optional<std::string> content;
-    std::optional<std::string> read(const std::filesystem::path&) override { return content; }
-  };
-  struct found_driver : mortal_driver {
-    std::vector<leftover> found;
-    std::vector<leftover> sweep() override { return found; }
-    void adopt(const std::string& name, then<running> done, over ended_then) override {
-      start(name, std::move(done), std::move(ended_then));
-    }
-  };
   auto on = spec::stage{};
   auto settings = settings_of("edge-1");
   const auto disk = std::make_shared<damaged_disk>();
@@ -376,5 +392,71 @@ SCENARIO("a controller that does not say that it takes changes, or answers none,
   said_after(7, false, "d.0");
   CHECK(changes == 0);
   CHECK(wholes > 0);
+  on.audience->send_exit(agent, caf::exit_reason::kill);
+}
+
+SCENARIO("an agent says that it keeps an assignment once that is certain to stay on its disk, and not before") {
+  struct stubborn_disk : forgetful_disk {
+    bool fails = true;
+    int written = 0;
+    void replace(const std::filesystem::path&, std::string_view) override { ++written; }
+    void settle(const std::filesystem::path&) override {
+      if (fails)
+        throw std::system_error{EIO, std::system_category(), "it cannot be settled"};
+    }
+  };
+  auto on = spec::stage{};
+  const auto disk = std::make_shared<stubborn_disk>();
+  const auto agent = spawn_agent(on.system, settings_on(on, disk), std::make_shared<mortal_driver>(),
+                                 access_to(std::filesystem::path{"/nowhere"}), nullptr);
+  auto order = wire::Assign{};
+  order.set_node("edge-1");
+  order.set_revision(4);
+  add(order, "a.0", "near");
+  auto older = order;
+  older.set_revision(3);
+  auto change = wire::AssignChange{};
+  change.set_node("edge-1");
+  change.set_base(4);
+  change.set_revision(5);
+  change.add_gone("a.0");
+  const auto is_kept_after = [&](const auto& first, const auto& again) {
+    disk->fails = true;
+    CHECK(explain(on.ask<wire::Done>(agent, first).error()).kind == fault::storage);
+    CHECK(explain(on.ask<wire::Done>(agent, again).error()).kind == fault::storage);
+    disk->fails = false;
+    disk->written = 0;
+    REQUIRE(on.ask<wire::Done>(agent, again));
+    // The kernel forgets what it could not write.
+    CHECK(disk->written == 1);
+    REQUIRE(on.ask<wire::Done>(agent, again));
+    CHECK(disk->written == 1);
+  };
+  SUBCASE("it is repeated") {
+    is_kept_after(order, order);
+  }
+  SUBCASE("an older one comes after it") {
+    is_kept_after(order, older);
+  }
+  SUBCASE("a change of it is repeated") {
+    is_kept_after(order, order);
+    is_kept_after(change, change);
+  }
+  SUBCASE("it was written by a former life, which may have ended before it was settled") {
+    on.audience->send_exit(agent, caf::exit_reason::kill);
+    on.settle();
+    struct second_disk : stubborn_disk {
+      std::string content;
+      std::optional<std::string> read(const std::filesystem::path&) override { return content; }
+    };
+    const auto second = std::make_shared<second_disk>();
+    second->content = order.SerializeAsString();
+    const auto next = spawn_agent(on.system, settings_on(on, second), std::make_shared<mortal_driver>(),
+                                  access_to(std::filesystem::path{"/nowhere"}), nullptr);
+    CHECK_FALSE(on.ask<wire::Done>(next, order));
+    second->fails = false;
+    CHECK(on.ask<wire::Done>(next, order));
+    on.audience->send_exit(next, caf::exit_reason::kill);
+  }
   on.audience->send_exit(agent, caf::exit_reason::kill);
 }
