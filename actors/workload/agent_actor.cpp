@@ -498,7 +498,7 @@ void wake_up(self_pointer self, const std::vector<leftover>& former) {
   }
   s.controllers.emplace(s.settings.lease->confirmed());
   for (const auto& each : former)
-    spawn_copy(self, each, true);
+    spawn_copy(self, under(s.assigned, each), true);
   converge(self);
   // What held an image in a former life and is here no more.
   for (const auto& holder : s.images.holders())

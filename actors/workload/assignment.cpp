@@ -1,5 +1,6 @@
 #include "actors/workload/assignment.hpp"
 
+#include <algorithm>
 #include <set>
 #include <string_view>
 
@@ -35,6 +36,22 @@ wire::Assign changed(const wire::Assign& former, const wire::AssignChange& chang
   for (const auto& each : change.instances())
     *now.add_instances() = each;
   return now;
+}
+
+leftover under(const wire::Assign& assigned, leftover found) {
+  const auto edition_of = [](const wire::Instance& x) { return edition{x.epoch(), x.generation()}; };
+  const auto& all = assigned.instances();
+  const auto wanted = std::ranges::find(all, found.instance.name(), &wire::Instance::name);
+  const auto here = edition_of(found.instance);
+  if (wanted != all.end() && !found.instance.has_spec() && (here == edition{} || here == edition_of(*wanted)))
+    found.instance = *wanted;
+  if (found.alive)
+    return found;
+  if (wanted == all.end() || edition_of(found.instance) != edition_of(*wanted))
+    found.status.set_phase(wire::PHASE_STOPPED);
+  else if (wanted->outcome() != wire::PHASE_UNSPECIFIED)
+    found.status.set_phase(wanted->outcome());
+  return found;
 }
 
 bool supersedes(std::uint64_t revision, std::uint64_t in_force) { return revision >= in_force; }

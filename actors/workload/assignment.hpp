@@ -2,6 +2,7 @@
 
 /// Compares what a node shall run with what it has, and says what to do about the difference.
 
+#include "actors/workload/driver.hpp"
 #include "messages/wire/agent.pb.h"
 
 #include <cstdint>
@@ -10,8 +11,6 @@
 #include <vector>
 
 namespace novacron::workload {
-
-namespace wire = novacron::v1;
 
 /// One instance as the assignment and the node name it: (name, epoch, generation).
 struct edition {
@@ -49,6 +48,11 @@ std::vector<step> reconcile(const assigned_set& assigned, const present_set& pre
 /// The assignment after `change`, whose base must be the revision of `former`: instances of a name take the place of
 /// those that had it.
 wire::Assign changed(const wire::Assign& former, const wire::AssignChange& change);
+
+/// What a start of the node found, as the assignment has it. What does not run and is not assigned (any more) is
+/// stopped, and what came to its end is as its controller knows: neither is to start once more. One whose own record
+/// could not be read is what is assigned under its name.
+leftover under(const wire::Assign& assigned, leftover found);
 
 /// Whether an assignment may replace the one that is in force: never by an older ledger index.
 bool supersedes(std::uint64_t revision, std::uint64_t in_force);

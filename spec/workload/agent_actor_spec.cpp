@@ -460,3 +460,37 @@ SCENARIO("an agent says that it keeps an assignment once that is certain to stay
   }
   on.audience->send_exit(agent, caf::exit_reason::kill);
 }
+
+SCENARIO("what a node finds of a former life and is not to run any more goes without having been started") {
+  struct watched_driver : found_driver {
+    std::set<std::string> destroyed;
+    int starts = 0;
+    void start(const std::string& name, then<running> done, over ended_then) override {
+      ++starts;
+      found_driver::start(name, std::move(done), std::move(ended_then));
+    }
+    void destroy(const std::string& name, then<> done) override {
+      destroyed.insert(name);
+      done(nothing{});
+    }
+  };
+  auto on = spec::stage{};
+  auto order = wire::Assign{};
+  order.set_node("edge-1");
+  order.set_revision(4);
+  add(order, "a.0", "near");
+  const auto driver = std::make_shared<watched_driver>();
+  auto& here = driver->found.emplace_back();
+  here.instance = order.instances(0);
+  here.status.set_phase(wire::PHASE_RUNNING);
+  const auto disk = std::make_shared<damaged_disk>();
+  order.clear_instances();
+  disk->content = order.SerializeAsString();
+  const auto agent =
+      spawn_agent(on.system, settings_on(on, disk), driver, access_to(std::filesystem::path{"/nowhere"}), nullptr);
+  on.pass(2s, 250ms);
+  CHECK(driver->starts == 0);
+  CHECK(driver->destroyed.contains("a.0"));
+  CHECK(on.ask<wire::NodeReport>(agent, wire::ReportRequest{})->instances_size() == 0);
+  on.audience->send_exit(agent, caf::exit_reason::kill);
+}

@@ -33,6 +33,59 @@ SCENARIO("what must go is named before what must come") {
   CHECK(reconcile({{"a", first}}, {{"b", {first}}}) == steps{{step::kind::remove, "b"}, {step::kind::start, "a"}});
 }
 
+SCENARIO("what does not run is started with the node only if it is assigned as it is") {
+  auto assigned = wire::Assign{};
+  auto& one = *assigned.add_instances();
+  one.set_name("a");
+  one.set_epoch(1);
+  one.set_generation(1);
+  one.mutable_spec()->set_name("a");
+  auto found = leftover{.instance = one};
+  found.status.set_phase(wire::PHASE_RUNNING);
+  const auto phase = [&] { return under(assigned, found).status.phase(); };
+  CHECK(phase() == wire::PHASE_RUNNING);
+  SUBCASE("it came to its end") {
+    one.set_outcome(wire::PHASE_COMPLETED);
+    CHECK(phase() == wire::PHASE_COMPLETED);
+  }
+  SUBCASE("it is assigned in another edition") {
+    one.set_generation(2);
+    CHECK(phase() == wire::PHASE_STOPPED);
+  }
+  SUBCASE("it is not assigned") {
+    assigned.clear_instances();
+    CHECK(phase() == wire::PHASE_STOPPED);
+  }
+  // What runs is ended as everything is that runs.
+  found.alive = true;
+  CHECK(phase() == wire::PHASE_RUNNING);
+}
+
+SCENARIO("what an instance is cannot be read, and is what is assigned under its name") {
+  auto assigned = wire::Assign{};
+  auto& one = *assigned.add_instances();
+  one.set_name("a");
+  one.set_epoch(2);
+  one.set_generation(1);
+  one.mutable_spec()->set_name("a");
+  auto found = leftover{.alive = true};
+  found.instance.set_name("a");
+  SUBCASE("its status cannot be read either") {
+    CHECK(under(assigned, found).instance.has_spec());
+  }
+  SUBCASE("its status says the same") {
+    found.instance.set_epoch(2);
+    found.instance.set_generation(1);
+    CHECK(under(assigned, found).instance.has_spec());
+  }
+  SUBCASE("its status says that it is another edition") {
+    found.instance.set_epoch(1);
+    found.instance.set_generation(1);
+    CHECK_FALSE(under(assigned, found).instance.has_spec());
+    CHECK(under(assigned, found).instance.epoch() == 1);
+  }
+}
+
 SCENARIO("an older assignment changes nothing") {
   CHECK(supersedes(5, 4));
   CHECK(supersedes(5, 5));
