@@ -1,5 +1,6 @@
 #include "actors/workload/instance_actor.hpp"
 
+#include "actors/host/log.hpp"
 #include "actors/workload/health.hpp"
 #include "actors/workload/instance_exec_actor.hpp"
 #include "actors/workload/instance_state_actor.hpp"
@@ -9,6 +10,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -23,6 +25,10 @@ bool terminal(wire::Phase x) {
   return x == wire::PHASE_COMPLETED || x == wire::PHASE_FAILED || x == wire::PHASE_STOPPED;
 }
 
+/// Between attempts to write down how an instance is. Chosen: a disk is full for minutes, and a write costs little.
+constexpr auto write_again = 5s;
+
+void write_down_later(instance_self self);
 void start(instance_self self);
 void settle(instance_self self);
 void serve_readers(instance_self self);
@@ -31,15 +37,35 @@ void tell(instance_self self, bool urgent, bool gone = false) {
   self->state.order.tell({self->state.status, gone, urgent});
 }
 
+/// On a disk that is full the instance goes on, and is written down as it is by then once there is room.
+void write_down(instance_self self) {
+  auto& s = self->state;
+  try {
+    s.order.driver->remember(s.what.name(), s.status);
+    s.unwritten = false;
+  } catch (const std::exception& problem) {
+    if (std::exchange(s.unwritten, true))
+      return;
+    host::log_warn("instances", "cannot write down how {} is, and goes on trying: {}", s.what.name(), problem.what());
+    write_down_later(self);
+  }
+}
+
+void write_down_later(instance_self self) {
+  later(self, write_again, [self] {
+    if (!self->state.unwritten)
+      return;
+    write_down(self);
+    if (self->state.unwritten)
+      write_down_later(self);
+  });
+}
+
 void enter(instance_self self, wire::Phase phase, const std::string& reason) {
   auto& s = self->state;
   s.status.set_phase(phase);
   s.status.set_reason(reason);
-  try {
-    s.order.driver->remember(s.what.name(), s.status);
-  } catch (const std::exception& problem) {
-    s.status.set_reason(reason + "; and this could not be written down: " + problem.what());
-  }
+  write_down(self);
   tell(self, true);
   serve_readers(self);
 }
@@ -245,6 +271,8 @@ void not_prepared(instance_self self, const trouble& why) {
 void start(instance_self self) {
   auto& s = self->state;
   auto [done, end] = hear(self);
+  s.status.clear_started_ms();
+  s.status.clear_exit_code();
   enter(self, wire::PHASE_STARTING, s.status.restarts() > 0 ? "starts again" : "starts");
   s.order.workers->give([self, run = s.run, done, end, images = s.order.images, fetchers = s.order.fetchers,
                          driver = s.order.driver, what = s.what, go = turn_of(self)] {
@@ -264,7 +292,7 @@ void start(instance_self self) {
         here->start(what.name(), done, end);
         go([=] {
           self->state.prepared = true;
-          self->state.order.driver->remember(what.name(), self->state.status);
+          write_down(self);
           serve_readers(self);
         });
       });
@@ -275,6 +303,12 @@ void start(instance_self self) {
       return go_on(found);
     fetchers->give([=, fetch = images.fetch] { go_on(fetch(image, what.name())); });
   });
+}
+
+/// Whether its last run is over and counted: a start that is under way knows neither when the run began nor how it
+/// ended.
+bool awaits_start(const wire::InstanceStatus& x) {
+  return x.phase() == wire::PHASE_STARTING && (x.started_ms() != 0 || x.exit_code() != 0);
 }
 
 void begin(instance_self self) {
@@ -289,7 +323,7 @@ void begin(instance_self self) {
     if (s.status.phase() == wire::PHASE_STOPPED)
       s.aim = instance_state::goal::park;
     tell(self, true);
-  } else if (s.order.known && s.order.former.how) {
+  } else if (s.order.known && s.order.former.how && !awaits_start(s.status)) {
     run_over(self, *s.order.former.how);
   } else {
     start(self);

@@ -51,6 +51,8 @@ struct instance_state {
   /// A start is under way or something runs.
   bool busy = false;
   bool prepared = false;
+  /// How it is could not be written down.
+  bool unwritten = false;
   enum class goal { run, restart, park, remove } aim = goal::run;
   std::list<log_reader> readers;
   std::uint64_t reader_count = 0;

@@ -494,3 +494,85 @@ SCENARIO("what a node finds of a former life and is not to run any more goes wit
   CHECK(on.ask<wire::NodeReport>(agent, wire::ReportRequest{})->instances_size() == 0);
   on.audience->send_exit(agent, caf::exit_reason::kill);
 }
+
+SCENARIO("the end of a run is counted once, also when the node ends before the next run begins") {
+  auto on = spec::stage{};
+  auto order = wire::Assign{};
+  order.set_node("edge-1");
+  order.set_revision(4);
+  add(order, "a.0", "near");
+  const auto disk = std::make_shared<damaged_disk>();
+  disk->content = order.SerializeAsString();
+  struct noting_driver : found_driver {
+    wire::InstanceStatus noted;
+    void remember(const std::string&, const wire::InstanceStatus& x) override { noted = x; }
+  };
+  auto code = 0;
+  SUBCASE("well") {}
+  SUBCASE("badly") {
+    code = 3;
+  }
+  SUBCASE("before it had begun") {
+    code = 125;
+  }
+  auto noted = wire::InstanceStatus{};
+  noted.set_restarts(6);
+  if (code != 125)
+    noted.set_started_ms(1);
+  noted.set_phase(code == 125 ? wire::PHASE_STARTING : wire::PHASE_RUNNING);
+  for (auto life = 0; life < 2; ++life) {
+    const auto driver = std::make_shared<noting_driver>();
+    driver->found = {
+        {.instance = order.instances(0), .status = noted, .how = ended{.code = code, .reason = "it ended"}}};
+    const auto agent =
+        spawn_agent(on.system, settings_on(on, disk), driver, access_to(std::filesystem::path{"/nowhere"}), nullptr);
+    on.settle();
+    // The first life sees the end and has not yet started it again; the second finds both on the disk.
+    CHECK(driver->running_now.empty() == (life == 0));
+    noted = driver->noted;
+    CHECK(noted.restarts() == 7);
+    on.audience->send_exit(agent, caf::exit_reason::kill);
+    on.settle();
+  }
+}
+
+SCENARIO("an instance runs on while nothing can be written down about it, and is written down later") {
+  struct full_driver : mortal_driver {
+    bool full = true;
+    int starts = 0;
+    wire::InstanceStatus noted;
+    void start(const std::string& name, then<running> done, over ended_then) override {
+      ++starts;
+      mortal_driver::start(name, std::move(done), std::move(ended_then));
+    }
+    void remember(const std::string&, const wire::InstanceStatus& x) override {
+      if (full)
+        throw std::system_error{ENOSPC, std::system_category(), "status.pb"};
+      noted = x;
+    }
+  };
+  auto said = 0;
+  host::set_log_sink([&](std::string_view line) { said += line.find("cannot write down") != line.npos; });
+  auto on = spec::stage{};
+  const auto driver = std::make_shared<full_driver>();
+  const auto agent = spawn_agent(on.system, settings_on(on, std::make_shared<forgetful_disk>()), driver,
+                                 access_to(std::filesystem::path{"/nowhere"}), nullptr);
+  auto order = wire::Assign{};
+  order.set_node("edge-1");
+  order.set_revision(4);
+  add(order, "a.0", "near");
+  REQUIRE(on.ask<wire::Done>(agent, order));
+  on.pass(1min, 250ms);
+  CHECK(driver->starts == 1);
+  CHECK(said == 1);
+  const auto now = on.ask<wire::NodeReport>(agent, wire::ReportRequest{});
+  REQUIRE(now->instances_size() == 1);
+  CHECK(now->instances(0).phase() == wire::PHASE_RUNNING);
+  driver->full = false;
+  on.pass(10s, 250ms);
+  CHECK(driver->noted.phase() == wire::PHASE_RUNNING);
+  CHECK(said == 1);
+  on.audience->send_exit(agent, caf::exit_reason::kill);
+  on.settle();
+  host::set_log_sink({});
+}
