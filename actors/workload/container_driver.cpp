@@ -243,17 +243,9 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
   const auto place = directory(name);
   place.lay_out();
   place.write(what);
-  if (!abilities_.overlay && fs::is_empty(place.root())) {
-    // Under another name until it is whole: a half of an image would be taken for what an instance made of it.
-    const auto draft = place.root().string() + ".new";
-    fs::remove_all(draft);
-    const auto copied = host::run({.argv = {"cp", "-a", "--reflink=auto", image.root.string() + "/.", draft}}, 10min);
-    if (copied.how.code != 0) {
-      fs::remove_all(draft);
-      return trouble{fault::storage, "cannot copy the image: " + copied.err};
-    }
-    fs::rename(draft, place.root());
-  }
+  if (!abilities_.overlay)
+    if (auto copied = place.copy_image(image.root); !copied)
+      return copied;
   const auto options = bundle_options{.root = place.root(),
                                       .hostname = name,
                                       .cgroup_path = group_path(name),

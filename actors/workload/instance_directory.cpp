@@ -11,11 +11,13 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <chrono>
 #include <sstream>
 #include <system_error>
 
 namespace novacron::workload {
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 
 std::optional<process_name> parse_process(const std::string& text) {
   auto words = std::istringstream{text};
@@ -52,12 +54,33 @@ void instance_directory::lay_out() const {
   fs::permissions(where_ / "upper", fs::perms{0755});
 }
 
+outcome<> instance_directory::copy_image(const fs::path& from) const {
+  if (!fs::is_empty(root()))
+    return nothing{};
+  // Under another name until it is whole: a half of an image would be taken for what an instance made of it.
+  const auto draft = root().string() + ".new";
+  fs::remove_all(draft);
+  const auto copied = host::run({.argv = {"cp", "-a", "--reflink=auto", from.string() + "/.", draft}}, 10min);
+  if (copied.how.code != 0) {
+    fs::remove_all(draft);
+    return trouble{fault::storage, "cannot copy the image: " + copied.err};
+  }
+  fs::rename(draft, root());
+  return nothing{};
+}
+
 std::optional<wire::Instance> instance_directory::instance() const {
   auto found = wire::Instance{};
   const auto content = host::read_file(where_ / "instance.pb");
   if (!content || !found.ParseFromString(*content) || found.name() != where_.filename())
     return {};
   return found;
+}
+
+bool instance_directory::has_instance() const {
+  auto error = std::error_code{};
+  // A disk that cannot say so is not one that has nothing.
+  return fs::exists(where_ / "instance.pb", error) || error;
 }
 
 wire::InstanceStatus instance_directory::status() const {

@@ -40,8 +40,13 @@ public:
 
   /// Makes the directories. Throws std::system_error.
   void lay_out() const;
+  /// Copies the image in `from` to `root`, unless there is something in it already. Blocks.
+  [[nodiscard]] outcome<> copy_image(const std::filesystem::path& from) const;
 
+  /// What shall run; nothing when it is not written down, or cannot be read.
   [[nodiscard]] std::optional<wire::Instance> instance() const;
+  /// Whether that is written down, be it readable or not. False for half a directory.
+  [[nodiscard]] bool has_instance() const;
   [[nodiscard]] wire::InstanceStatus status() const;
   void write(const wire::Instance& x) const;
   void write(const wire::InstanceStatus& x) const;

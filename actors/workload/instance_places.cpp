@@ -1,5 +1,7 @@
 #include "actors/workload/instance_places.hpp"
 
+#include "actors/host/log.hpp"
+
 #include <signal.h>
 #include <unistd.h>
 
@@ -60,21 +62,40 @@ void instance_places::kill_unknown(const instance_directory& place) const {
   static_cast<void>(group(place.path().filename()).destroy());
 }
 
+namespace {
+
+/// What is known of an instance of which only its status can be read.
+wire::Instance named_only(const instance_directory& place, const wire::InstanceStatus& status) {
+  auto x = wire::Instance{};
+  x.set_name(place.path().filename());
+  x.set_epoch(status.epoch());
+  x.set_generation(status.generation());
+  return x;
+}
+
+} // namespace
+
 std::vector<leftover> instance_places::sweep(const std::function<void(const leftover&)>& known) const {
   auto found = std::vector<leftover>{};
   auto kept = std::vector<std::string>{};
   for (const auto& entry : fs::directory_iterator{top_}) {
     const auto place = instance_directory{entry.path()};
-    const auto what = place.instance();
-    if (!what) {
+    auto what = place.instance();
+    if (!what && !place.has_instance()) {
       kill_unknown(place);
       place.remove();
       continue;
     }
-    auto each = leftover{.instance = *what, .status = place.status(), .alive = alive(place)};
-    if (each.alive)
-      kept.push_back(what->name());
-    else {
+    auto each = leftover{.status = place.status(), .alive = alive(place)};
+    if (!what)
+      host::log_error("instances", "cannot read what {} is; it is kept, and goes on if it runs", place.path().string());
+    each.instance = what ? *what : named_only(place, each.status);
+    if (each.alive) {
+      kept.push_back(each.instance.name());
+      // A node that was killed between freezing it and writing that down told nobody that it is paused.
+      if (each.status.phase() != wire::PHASE_PAUSED)
+        group(each.instance.name()).thaw();
+    } else {
       each.how = place.how_ended();
       kill_unknown(place);
     }

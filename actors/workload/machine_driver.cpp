@@ -42,6 +42,8 @@ struct held : held_instance {
   int stop_signal = SIGTERM;
   /// Rises with each run, so that the timers of an earlier one are known.
   std::uint64_t run = 0;
+  /// It may stand still and not be written down as paused: its node was killed in between.
+  bool resumes = false;
   /// Why it was killed before it came up; empty unless it was.
   std::string late;
   std::shared_ptr<machine_control> control;
@@ -287,15 +289,19 @@ void machines::connect(const std::string& name) {
 void machines::reach_monitor(const std::string& name, std::uint64_t run) {
   settings_.monitor->open(runs_.loop(), directory(name).path(), [=, this](outcome<std::shared_ptr<machine_control>> x) {
     auto whole = false;
+    auto resumes = false;
     {
       const auto lock = std::lock_guard{guard_};
       const auto found = held_.find(name);
       if (closing_ || found == held_.end() || found->second.run != run)
         return;
       whole = found->second.image.whole_disk;
+      resumes = x && std::exchange(found->second.resumes, false);
       if (x)
         found->second.control = *x;
     }
+    if (resumes)
+      (*x)->pause(false, [](outcome<>) {});
     if (!x)
       runs_.loop().after(retry_delay, [=, this] { reach_monitor(name, run); });
     else if (whole)
@@ -445,6 +451,7 @@ std::vector<leftover> machines::sweep() {
     auto& x = held_[name];
     x.what = each.instance;
     x.image.whole_disk = !fs::exists(directory(name).path() / machine_box_file);
+    x.resumes = each.alive && each.status.phase() != wire::PHASE_PAUSED;
     if (settings_.networks && address) {
       settings_.networks->claim(*address);
       x.address = address;
