@@ -86,6 +86,7 @@ struct path {
   explicit path(const char* name) { text_into(text, sizeof text, "%s/%s", set.dir, name); }
 };
 
+/// A durable one survives loss of power once this returns.
 void write_by_rename(const char* name, const char* content, int size, bool durable) {
   const path target{name};
   char part[4200];
@@ -96,8 +97,13 @@ void write_by_rename(const char* name, const char* content, int size, bool durab
   const bool whole = write_all(fd, content, static_cast<size_t>(size)) && ftruncate(fd, size) == 0 &&
                      (!durable || fdatasync(fd) == 0);
   close(fd);
-  if (whole)
-    rename(part, target.text);
+  if (!whole || rename(part, target.text) != 0 || !durable)
+    return;
+  const int directory = open(set.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0)
+    return;
+  fsync(directory);
+  close(directory);
 }
 
 /// Room for how it ends, taken before it begins: a disk that is full by then must not cost the exit code.
