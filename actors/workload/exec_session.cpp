@@ -303,6 +303,10 @@ std::shared_ptr<exec_process> start_exec(host::loop& loop, const exec_launch& wh
   auto self = std::make_shared<core>(loop);
   self->pid_file = what.scratch / ("exec-" + what.session + ".pid");
   self->socket_file = what.scratch / ("exec-" + what.session + ".tty");
+  // Of a session of that name in a former life, whose node was killed: the one cannot be listened at, and the other
+  // names a process that may be anybody's by now.
+  ::unlink(self->socket_file.c_str());
+  ::unlink(self->pid_file.c_str());
   self->terminal = what.order.terminal;
   self->rows = what.order.rows;
   self->columns = what.order.columns;
