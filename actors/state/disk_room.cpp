@@ -1,6 +1,7 @@
 #include "actors/state/disk_room.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -21,10 +22,13 @@ bool disk_room::full() const {
 }
 
 void disk_room::put_aside() const {
-  const auto fd = ::open(reserve().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const auto fd = ::open(reserve().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return;
-  if (::posix_fallocate(fd, 0, reserve_bytes) != 0)
+  // A kill may have left one that is not whole.
+  struct stat now {};
+  const auto whole = ::fstat(fd, &now) == 0 && now.st_size >= static_cast<off_t>(reserve_bytes);
+  if (!whole && ::posix_fallocate(fd, 0, reserve_bytes) != 0)
     ::unlink(reserve().c_str());
   ::close(fd);
 }
