@@ -54,6 +54,14 @@ machine_images::machine_images(const fs::path& data, const fs::path& guest)
     : directory_{data / "machine-images"}, kernel_{find_guest_kernel(guest)} {
   fs::create_directories(directory_);
   directory_ = fs::canonical(directory_);
+  // What was being made when the node was killed; nobody makes anything yet.
+  auto error = std::error_code{};
+  auto halves = std::vector<fs::path>{};
+  for (const auto& each : fs::directory_iterator{directory_})
+    if (each.path().extension() == ".part")
+      halves.push_back(each.path());
+  for (const auto& each : halves)
+    fs::remove(each, error);
 }
 
 machine_host machine_images::facts() {

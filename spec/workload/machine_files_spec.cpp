@@ -1,4 +1,5 @@
 #include "actors/workload/machine_files.hpp"
+#include "actors/workload/machine_images.hpp"
 
 #include "actors/host/files.hpp"
 
@@ -79,4 +80,15 @@ SCENARIO("cloud-init finds its files on a disk called cidata") {
   // The primary volume descriptor is in sector 16, its label at byte 40.
   // ISO 9660 knows capitals only, and cloud-init takes both.
   CHECK(bytes.substr(16 * 2048 + 40, 6) == "CIDATA");
+}
+
+SCENARIO("a disk that was being made when the node was killed is gone with its next start") {
+  const auto place = scratch{};
+  const auto images = place.top / "machine-images";
+  fs::create_directories(images);
+  std::ofstream{images / "aa-1.ext4"} << "whole";
+  std::ofstream{images / "bb-1.ext4.part"} << "half";
+  static_cast<void>(machine_images{place.top, place.top});
+  CHECK(fs::exists(images / "aa-1.ext4"));
+  CHECK_FALSE(fs::exists(images / "bb-1.ext4.part"));
 }
