@@ -1,6 +1,8 @@
 #include "actors/workload/image_store.hpp"
 
+#include "actors/workload/image_access.hpp"
 #include "actors/workload/image_pack.hpp"
+#include "spec/workload/barred.hpp"
 #include "spec/workload/image_kit.hpp"
 
 #include <cstdlib>
@@ -331,6 +333,23 @@ SCENARIO("of an index with several workload images the right one is taken") {
     write(mine.path / "index.json", write_index({{inner}}));
     CHECK(h.refusal(mine.path).problem == image_problem::hostile);
   }
+}
+
+SCENARIO("an image that a failing disk does not give back waits for the next start of the node") {
+  auto h = house{};
+  const auto source = layout{h.place.path / "a", {hello}, "web:v1"};
+  h.store->import(source.path);
+  {
+    const auto images = access_to(std::shared_ptr<image_store>{std::move(h.store)});
+    REQUIRE(images.acquire("web:v1", "web.0"));
+    const auto failing = barred{h.at / "holds"};
+    CHECK_NOTHROW(images.release("web.0"));
+  }
+  h.reopen();
+  CHECK(h.store->holders() == texts{"web.0"});
+  access_to(std::shared_ptr<image_store>{std::move(h.store)}).release("web.0");
+  h.reopen();
+  CHECK(h.store->holders().empty());
 }
 
 SCENARIO("what no name and no instance needs of a workload image is collected") {
