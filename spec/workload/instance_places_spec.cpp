@@ -5,7 +5,9 @@
 #include "spec/workload/barred.hpp"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 using namespace novacron;
 using namespace novacron::workload;
@@ -56,13 +59,19 @@ struct ground {
   }
 };
 
-/// As long as it lives, this process is the shim of an instance.
+/// Holds an instance as its shim does; ends with the spec, if it has not been killed.
 struct shim {
-  std::optional<int> fd;
-  explicit shim(const instance_directory& place) : fd{place.lock()} {
-    std::ofstream{place.path() / "lock"} << ::getpid() << " " << host::start_ticks(::getpid()).value();
+  host::child process = host::start({.argv = {"sleep", "60"}});
+  std::optional<int> lock;
+  explicit shim(const instance_directory& place) : lock{place.lock()} {
+    std::ofstream{place.path() / "lock"} << process.pid << " " << host::start_ticks(process.pid).value();
   }
-  ~shim() { ::close(fd.value_or(-1)); }
+  ~shim() {
+    ::kill(process.pid, SIGKILL);
+    ::waitpid(process.pid, nullptr, 0);
+    ::close(process.pidfd);
+    ::close(lock.value_or(-1));
+  }
   shim(const shim&) = delete;
   shim& operator=(const shim&) = delete;
 };
