@@ -1,4 +1,5 @@
 #include "actors/workload/bench_container.hpp"
+#include "actors/workload/instance_directory.hpp"
 #include "spec/reality/container_kit.hpp"
 #include "spec/skip.hpp"
 
@@ -153,6 +154,19 @@ SCENARIO("what runs is paused, resumed and resized") {
   pause.set_paused(false);
   here.ask<wire::Done>(pause);
   here.await("busy.0", [&](const auto& x) { return x.phase() == wire::PHASE_RUNNING && x.cpu_usec() > still; });
+  // A node that is killed before it has written down that it is paused has told nobody.
+  pause.set_paused(true);
+  here.ask<wire::Done>(pause);
+  const auto spent = here.status("busy.0").cpu_usec();
+  here.end();
+  const auto kept = workload::instance_directory{here.place.data() / "instances/busy.0"};
+  auto record = kept.status();
+  CHECK(record.phase() == wire::PHASE_PAUSED);
+  record.set_phase(wire::PHASE_RUNNING);
+  kept.write(record);
+  here.begin();
+  here.await("busy.0",
+             [&](const auto& x) { return x.phase() == wire::PHASE_RUNNING && x.cpu_usec() > spent + 100'000; });
   auto resize = wire::ResizeInstance{};
   resize.set_instance("busy.0");
   resize.mutable_resources()->set_cpu_milli(50);

@@ -140,6 +140,19 @@ SCENARIO("an image runs in a sandbox as it runs in a container") {
   order.set_paused(false);
   here.ask<wire::Done>(order);
   CHECK(here.exec("box.0", {"echo", "on"}).first == "on\n");
+  // A node that is killed before it has written down that it stands still has told nobody.
+  order.set_paused(true);
+  here.ask<wire::Done>(order);
+  here.end();
+  const auto kept = workload::instance_directory{here.place.data() / "machines/box.0"};
+  auto record = kept.status();
+  CHECK(record.phase() == wire::PHASE_PAUSED);
+  record.set_phase(wire::PHASE_RUNNING);
+  kept.write(record);
+  here.begin();
+  here.await("box.0", wire::PHASE_RUNNING);
+  std::this_thread::sleep_for(2s);
+  CHECK(here.exec("box.0", {"echo", "on"}).first == "on\n");
   // It ends in its own way, and comes back with what it had written.
   auto again = wire::RestartInstance{};
   again.set_instance("box.0");
