@@ -1,5 +1,6 @@
 #include "actors/node/credentials.hpp"
 
+#include "actors/host/log.hpp"
 #include "actors/host/secure_file.hpp"
 #include "actors/host/tls.hpp"
 #include "actors/node/authority.hpp"
@@ -69,14 +70,23 @@ void lay_certificate(const std::filesystem::path& authority_directory, const std
                      const std::string& name, const std::string& role, host::wall_time now, std::chrono::seconds life) {
   const auto authority = read_authority(authority_directory);
   const auto files = host::trust_files_in(directory);
-  const auto held = host::read_small_file(files.authority);
-  if (held == authority.certificate && look_at_credentials(directory, name, role, now + life / 2).ready)
+  const auto is_good = [&, ours = host::read_small_file(files.authority) == authority.certificate](auto when) {
+    return ours && look_at_credentials(directory, name, role, when).ready;
+  };
+  if (is_good(now + life / 2))
     return;
-  make_directory(directory);
-  auto granted = v1::Certificate{};
-  granted.set_authority(authority.certificate);
-  granted.set_certificate(host::issue(authority, request_with_own_key(directory, name, role), name, role, now, life));
-  keep_certificate(directory, granted, name, role, now);
+  try {
+    make_directory(directory);
+    auto granted = v1::Certificate{};
+    granted.set_authority(authority.certificate);
+    granted.set_certificate(host::issue(authority, request_with_own_key(directory, name, role), name, role, now, life));
+    keep_certificate(directory, granted, name, role, now);
+  } catch (const std::system_error& problem) {
+    // A node on a full disk goes on with what it has, and renews while it runs.
+    if (!is_good(now))
+      throw;
+    host::log_warn("credentials", "cannot renew the certificate yet: {}", problem.what());
+  }
 }
 
 readiness look_at_credentials(const std::filesystem::path& directory, const std::string& name, const std::string& role,

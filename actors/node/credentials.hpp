@@ -32,7 +32,8 @@ void lay_authority(const std::filesystem::path& directory, const std::string& fa
 host::key_and_certificate read_authority(const std::filesystem::path& directory);
 
 /// Makes sure that `directory` has a key and a certificate from the authority in `authority_directory` for (name, role)
-/// which is good for at least half of `life`. For the authority's own node, and for nodes that share its disk.
+/// which is good for at least half of `life`, or still good where a new one cannot be kept. For the authority's own
+/// node, and for nodes that share its disk. Throws std::system_error when there is none.
 void lay_certificate(const std::filesystem::path& authority_directory, const std::filesystem::path& directory,
                      const std::string& name, const std::string& role, host::wall_time now, std::chrono::seconds life);
 

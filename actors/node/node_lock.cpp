@@ -1,10 +1,14 @@
 #include "actors/node/node_lock.hpp"
 
+#include "actors/host/log.hpp"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -21,11 +25,13 @@ node_lock::node_lock(const std::filesystem::path& data_dir) {
     const auto count = ::read(fd_, text.data(), text.size() - 1);
     ::close(fd_);
     throw std::runtime_error{"a node is running in " + data_dir.string() + " already (process "
-                             + std::string{text.data(), static_cast<std::size_t>(count > 0 ? count : 0)} + ")"};
+                             + (count > 0 ? std::string{text.data(), static_cast<std::size_t>(count)} : "unknown") + ")"};
   }
   const auto pid = std::to_string(::getpid());
-  if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, pid.data(), pid.size(), 0) < 0)
-    throw std::system_error{errno, std::system_category(), "cannot write " + file.string()};
+  // Over the one before, which needs no room. It only helps people: a full disk is no reason to refuse the start.
+  const auto written = ::pwrite(fd_, pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
+  if (::ftruncate(fd_, written ? static_cast<off_t>(pid.size()) : 0) != 0 || !written)
+    host::log_warn("node", "{} is locked, but does not say by which process: {}", file.string(), std::strerror(errno));
 }
 
 node_lock::~node_lock() {

@@ -43,20 +43,35 @@ std::uint64_t open_files_max() {
   return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? std::min<std::uint64_t>(limit.rlim_max, 65536) : 1024;
 }
 
-/// Tries an overlay in a mount namespace of a thread that ends with it.
-bool overlay_works(const fs::path& scratch) {
-  auto works = false;
+struct overlay_trial {
+  bool works = false;
+  /// Why the disk itself could not be tried.
+  std::error_code problem;
+};
+
+/// Tries an overlay in a mount namespace of a thread that ends with it. A disk that is full cannot be tried: memory, in
+/// its place, shows what the kernel lets us do. Instances whose roots are overlays need no room to start again.
+overlay_trial try_overlay(const fs::path& scratch) {
+  auto trial = overlay_trial{};
   const auto top = scratch / "overlay-probe";
-  for (const auto* part : {"lower", "upper", "work", "root"})
-    fs::create_directories(top / part);
+  const auto lay_out = [&] {
+    auto problem = std::error_code{};
+    for (const auto* part : {"lower", "upper", "work", "root"})
+      if (!problem)
+        fs::create_directories(top / part, problem);
+    return problem;
+  };
   std::thread{[&] {
+    const auto apart = ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0;
+    trial.problem = lay_out();
+    if (!apart || (trial.problem && (::mount("tmpfs", scratch.c_str(), "tmpfs", 0, "size=1m") != 0 || lay_out())))
+      return;
     const auto options = fmt::format("lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work", top.string());
-    works = ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
-            ::mount("overlay", (top / "root").c_str(), "overlay", 0, options.c_str()) == 0;
+    trial.works = ::mount("overlay", (top / "root").c_str(), "overlay", 0, options.c_str()) == 0;
   }}.join();
   auto error = std::error_code{};
   fs::remove_all(top, error);
-  return works;
+  return trial;
 }
 
 /// Anew for each start: the host may be on another network by now.
@@ -187,7 +202,10 @@ void crun_driver::examine() {
       abilities_.limits = false;
       abilities_.missing.push_back(std::string{"control groups cannot limit "} + controller);
     }
-  abilities_.overlay = overlay_works(settings_.data / "agent");
+  const auto overlay = try_overlay(settings_.data / "agent");
+  abilities_.overlay = overlay.works;
+  if (overlay.problem)
+    abilities_.missing.push_back("the overlay file system could not be tried: " + overlay.problem.message());
   if (!abilities_.overlay)
     abilities_.missing.emplace_back("no overlay file system: each instance gets a copy of its image");
   try {

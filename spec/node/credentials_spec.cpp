@@ -3,6 +3,7 @@
 #include "actors/host/secure_file.hpp"
 #include "actors/host/tls.hpp"
 #include "actors/node/credentials_actor.hpp"
+#include "spec/full_disk.hpp"
 #include "spec/stage.hpp"
 
 #include <doctest/doctest.h>
@@ -92,6 +93,23 @@ SCENARIO("a node has credentials for itself on its disk") {
     node::lay_certificate(cloud, edge, "edge-1", "edge", noon + 13h, 24h);
     CHECK(host::read_small_file(edge / "cert.pem") != before);
   }
+  THEN("a full disk leaves it what is still good, and only that") {
+    const auto silence = hush{};
+    const auto before = host::read_small_file(edge / "cert.pem");
+    const auto lay = [&](host::wall_time now) {
+      return spec::on_full_disk([&] {
+        node::lay_certificate(cloud, edge, "edge-1", "edge", now, 24h);
+        return 0;
+      });
+    };
+    CHECK(lay(noon + 13h) == 0);
+    CHECK(lay(noon + 25h) == spec::threw);
+    const auto other = host::make_authority("demo", noon);
+    host::write_atomically(cloud / "ca.pem", other.certificate);
+    host::write_atomically(cloud / "ca.key", other.key, 0600);
+    CHECK(lay(noon + 13h) == spec::threw);
+    CHECK(host::read_small_file(edge / "cert.pem") == before);
+  }
   THEN("what does not fit is named") {
     CHECK(node::look_at_credentials(edge, "edge-2", "edge", noon).text.find("is for edge/edge-1") != std::string::npos);
     CHECK(node::look_at_credentials(edge, "edge-1", "edge", noon + 25h).text.find("expired") != std::string::npos);
@@ -173,6 +191,19 @@ SCENARIO("a node renews its certificate for as long as it runs") {
     stage.audience->send(credentials, list);
     stage.settle();
     CHECK(denied->contains("00ff"));
+    CHECK(node::read_deny_list(edge).contains("00ff"));
+  }
+  THEN("a list that could not be kept is kept when it comes again") {
+    auto list = wire::DenyList{};
+    list.add_serials("00ff");
+    // What stands in its way fails it as a full disk does.
+    std::filesystem::create_directory(edge / "denied");
+    stage.audience->send(credentials, list);
+    stage.settle();
+    CHECK(denied->contains("00ff"));
+    std::filesystem::remove(edge / "denied");
+    stage.audience->send(credentials, list);
+    stage.settle();
     CHECK(node::read_deny_list(edge).contains("00ff"));
   }
 }

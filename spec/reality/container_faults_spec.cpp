@@ -82,6 +82,19 @@ SCENARIO("a flood of output goes on being kept after the disk was full") {
   CHECK(eventually([&] { return here.ask<wire::LogChunk>(end).next_offset() > at + (64 << 10); }, 10s));
 }
 
+SCENARIO("a disk that has no room to try an overlay refuses no start") {
+  if (!can_run())
+    return;
+  const auto here = ground{};
+  const auto before = workload::make_container_driver({.data = here.data()})->abilities();
+  // What stands in its way fails it as a full disk does.
+  std::ofstream{here.data() / "agent" / "overlay-probe"} << "in the way";
+  const auto after = workload::make_container_driver({.data = here.data()})->abilities();
+  CHECK(after.overlay == before.overlay);
+  CHECK(after.missing.size() == before.missing.size() + 1);
+  CHECK(std::ranges::any_of(after.missing, [](const auto& x) { return x.find("could not be tried") != x.npos; }));
+}
+
 SCENARIO("whoever kills crun or a shim, each container runs once") {
   if (!can_run())
     return;
