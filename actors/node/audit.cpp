@@ -107,6 +107,13 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
+bool settle_directory(const fs::path& directory) {
+  const auto fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const auto settled = fd >= 0 && ::fsync(fd) == 0;
+  ::close(fd);
+  return settled;
+}
+
 [[noreturn]] void fail(const fs::path& what) {
   throw std::system_error{errno, std::system_category(), "cannot write " + what.string()};
 }
@@ -174,6 +181,19 @@ std::uint64_t before_first_of(const fs::path& file) {
   return start ? start->number : 0;
 }
 
+audit_verdict examine(const fs::path& directory, const std::vector<fs::path>& files) {
+  // First, so that lines which are added meanwhile are no more than it says.
+  const auto head = read_head(directory);
+  auto look = examination{};
+  for (const auto& file : files)
+    look.look_at(file);
+  if (head)
+    look.look_at(*head, files.empty() ? 0 : before_first_of(files.front()));
+  else if (!files.empty())
+    look.found.faults.emplace_back("the head is gone, so that nobody knows where the log ended");
+  return std::move(look.found);
+}
+
 } // namespace
 
 std::string audit_line(const audit_entry& x, std::string_view before) {
@@ -199,17 +219,16 @@ bool follows(std::string_view line, std::string_view before) {
 }
 
 audit_verdict verify_audit(const fs::path& directory) {
-  // First, so that lines which are added meanwhile are no more than it says.
-  const auto head = read_head(directory);
-  auto look = examination{};
-  const auto files = files_in(directory);
-  for (const auto& file : files)
-    look.look_at(file);
-  if (head)
-    look.look_at(*head, files.empty() ? 0 : before_first_of(files.front()));
-  else if (!files.empty())
-    look.found.faults.emplace_back("the head is gone, so that nobody knows where the log ended");
-  return std::move(look.found);
+  // The oldest file may go, and a new one come, between two that are read. Chosen: nobody fills three files meanwhile.
+  constexpr auto tries_max = 3;
+  auto files = files_in(directory);
+  for (auto tries = 1;; ++tries) {
+    auto found = examine(directory, files);
+    auto after = files_in(directory);
+    if (after == files || tries == tries_max)
+      return found;
+    files = std::move(after);
+  }
 }
 
 std::vector<std::string> read_audit(const fs::path& directory, std::uint64_t after, std::size_t limit) {
@@ -250,9 +269,16 @@ audit_log::audit_log(fs::path directory, audit_limits limits, std::function<host
   fs::create_directories(directory_);
   fs::permissions(directory_, fs::perms::owner_all);
   resume();
+  settler_ = std::thread{[this] { settle(); }};
 }
 
 audit_log::~audit_log() {
+  {
+    const auto lock = std::lock_guard{guard_};
+    ended_ = true;
+  }
+  more_.notify_one();
+  settler_.join();
   ::close(file_);
   ::close(head_);
 }
@@ -267,7 +293,7 @@ void audit_log::resume() {
   if (files.empty()) {
     last_ = head ? head->last : 0;
     // Before there is a file to miss its head: this process may end at any point.
-    if (!head && !write_head())
+    if (!head && (!write_head(last_, hash_) || ::fdatasync(head_) != 0))
       fail(directory_ / "head");
     begin_file();
     if (last_ > 0)
@@ -286,6 +312,7 @@ void audit_log::resume() {
     fail(files.back());
   size_ = whole;
   before_ = before_first_of(files.front());
+  settled_ = head ? head->last : last_;
   if (whole < text.size())
     append("this log", "starts again", "a torn line was dropped");
   if (head && head->last > last_) {
@@ -298,30 +325,56 @@ void audit_log::resume() {
 
 void audit_log::begin_file() {
   const auto path = directory_ / fmt::format("audit-{:020}.jsonl", last_ + 1);
-  // Under another name until its first line is there: this process may end at any point.
+  // The next file begins with what this one ends with.
+  if (file_ >= 0 && ::fdatasync(file_) != 0)
+    fail(directory_);
+  // Under another name until its first line is there: this process, or its host, may end at any point.
   const auto draft = directory_ / "next";
   const auto fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
   const auto first = start_line({last_, hash_}) + '\n';
-  if (fd < 0 || !write_all(fd, first) || ::rename(draft.c_str(), path.c_str()) != 0) {
+  if (fd < 0 || !write_all(fd, first) || ::fsync(fd) != 0 || ::rename(draft.c_str(), path.c_str()) != 0) {
     ::close(fd);
     fail(path);
   }
   ::close(std::exchange(file_, fd));
   size_ = first.size();
+  settled_ = last_;
   const auto files = files_in(directory_);
   const auto surplus = files.size() - std::min(files.size(), limits_.files_max);
   before_ = before_first_of(files[surplus]);
-  // The head says first that the oldest are not missed, then they go.
-  if (!write_head())
+  // The head says first, and on disk, that the oldest are not missed, then they go.
+  if (!settle_directory(directory_) || !write_head(last_, hash_) || ::fdatasync(head_) != 0)
     return;
   auto ignored = std::error_code{};
   for (auto i = std::size_t{0}; i < surplus; ++i)
     fs::remove(files[i], ignored);
 }
 
-bool audit_log::write_head() const {
-  const auto head = to_text({last_, hash_, before_});
+bool audit_log::write_head(std::uint64_t last, const std::string& hash) const {
+  const auto head = to_text({last, hash, before_});
   return ::pwrite(head_, head.data(), head.size(), 0) == static_cast<ssize_t>(head.size());
+}
+
+void audit_log::settle() {
+  auto lock = std::unique_lock{guard_};
+  while (true) {
+    more_.wait(lock, [this] { return ended_ || settled_ < last_; });
+    if (settled_ >= last_)
+      return;
+    const auto last = last_;
+    const auto hash = hash_;
+    // Its file may be full and closed meanwhile.
+    const auto file = ::fcntl(file_, F_DUPFD_CLOEXEC, 0);
+    lock.unlock();
+    const auto done = file >= 0 && ::fdatasync(file) == 0;
+    ::close(file);
+    lock.lock();
+    if (settled_ >= last)
+      continue;
+    settled_ = last;
+    if (!done || !write_head(last, hash))
+      host::log_rarely(host::level::error, "audit", "cannot bring {} to disk", directory_.string());
+  }
 }
 
 bool audit_log::note(std::string_view who, std::string_view what, std::string_view result) {
@@ -351,7 +404,8 @@ bool audit_log::append(std::string_view who, std::string_view what, std::string_
   size_ += line.size();
   last_ = entry.number;
   hash_ = std::move(hash);
-  return write_head();
+  more_.notify_one();
+  return true;
 }
 
 } // namespace novacron::node

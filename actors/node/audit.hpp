@@ -3,18 +3,20 @@
 /// The record of who ordered what and who was refused: each line is bound to the one before, so that a change shows.
 ///
 /// A line is `{"number":7,"time":"...","who":"...","what":"...","result":"...","hash":"..."}`. Its hash is SHA-256 of
-/// the hash before and of the line up to its own hash. `head` holds the number and hash of the last line, so that lines
-/// cut off at the end are missed too. Whoever may write the files may of course write all of them anew: keep a hash
-/// that `novacron audit verify` printed somewhere else to be sure.
+/// the hash before and of the line up to its own hash. `head` holds the number and hash of the last line that is on
+/// disk, so that lines cut off at the end are missed too. Whoever may write the files may of course write all of them
+/// anew: keep a hash that `novacron audit verify` printed somewhere else to be sure.
 
 #include "actors/host/certificate.hpp"
 
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace novacron::node {
@@ -44,6 +46,7 @@ struct audit_verdict {
   std::string hash;
   std::vector<std::string> faults;
 };
+/// The log may be written meanwhile.
 audit_verdict verify_audit(const std::filesystem::path& directory);
 /// The lines with numbers above `after`, at most the last `limit` of them.
 std::vector<std::string> read_audit(const std::filesystem::path& directory, std::uint64_t after, std::size_t limit);
@@ -61,7 +64,7 @@ struct audit_limits {
   std::size_t text_bytes_max = 512;
 };
 
-/// The log of one node. May be used from any thread; survives the end of its process at any point.
+/// The log of one node. May be used from any thread; survives the end of its process and of its host at any point.
 class audit_log {
 public:
   /// Goes on where the log in `directory` ends. Throws std::system_error when it cannot be written.
@@ -71,14 +74,15 @@ public:
   audit_log(const audit_log&) = delete;
   audit_log& operator=(const audit_log&) = delete;
 
-  /// False when the disk takes no more.
+  /// Waits for no disk but when a file is full. False when the disk takes no more.
   bool note(std::string_view who, std::string_view what, std::string_view result);
   const std::filesystem::path& directory() const { return directory_; }
 
 private:
   void resume();
   void begin_file();
-  bool write_head() const;
+  bool write_head(std::uint64_t last, const std::string& hash) const;
+  void settle();
   bool append(std::string_view who, std::string_view what, std::string_view result);
 
   const std::filesystem::path directory_;
@@ -92,6 +96,12 @@ private:
   /// The entry before the first that is kept.
   std::uint64_t before_ = 0;
   std::string hash_;
+  /// The last line that is on disk, or could not be brought there.
+  std::uint64_t settled_ = 0;
+  bool ended_ = false;
+  std::condition_variable more_;
+  /// Brings lines to disk, and lets the head count them then.
+  std::thread settler_;
 };
 
 } // namespace novacron::node

@@ -1,16 +1,21 @@
 #include "actors/node/audit.hpp"
 
 #include "actors/host/files.hpp"
+#include "spec/sync_witness.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -172,6 +177,67 @@ SCENARIO("an audit log whose first head finds no room has lost nothing") {
   CHECK(log.note("person/alice", "POST /v1/tokens", "200"));
   CHECK(node::verify_audit(home.path).faults.empty());
   CHECK(node::verify_audit(home.path).last == 1);
+}
+
+SCENARIO("the head of an audit log counts only what is on disk") {
+  const auto home = scratch{};
+  const auto counted = [&] {
+    const auto head = host::read_file(home.path / "head").value_or("");
+    return head.empty() ? std::size_t{0} : std::stoul(head.substr(0, 20));
+  };
+  auto settled = std::vector<std::string>{};
+  WHEN("lines are added") {
+    auto lines = std::size_t{0};
+    auto early = false;
+    {
+      const auto witness = spec::sync_witness{[&](const fs::path& file) {
+        settled.push_back(file.filename());
+        early |= counted() > lines;
+        if (file == first_file(home.path))
+          lines = lines_of(file).size() - 1;
+      }};
+      fill(home.path, 5);
+    }
+    CHECK_FALSE(early);
+    CHECK(counted() == 5);
+    THEN("the file is there before its lines are") {
+      REQUIRE(settled.size() >= 4);
+      CHECK(settled[0] == "head");
+      CHECK(settled[1] == "next");
+      CHECK(settled[2] == home.path.filename());
+    }
+  }
+  WHEN("the oldest file goes") {
+    auto files = std::vector<std::ptrdiff_t>{};
+    const auto witness = spec::sync_witness{[&](const fs::path& file) {
+      if (file.filename() == "head")
+        files.push_back(std::distance(fs::directory_iterator{home.path}, {}) - 1);
+    }};
+    fill(home.path, 3, {.file_bytes = 100, .files_max = 1});
+    THEN("the head said so on disk before") {
+      REQUIRE_FALSE(files.empty());
+      CHECK(files.back() == 2);
+      CHECK(std::distance(fs::directory_iterator{home.path}, {}) == 2);
+    }
+  }
+}
+
+SCENARIO("an audit log is whole although its oldest files go while it is read") {
+  const auto home = scratch{};
+  auto log = node::audit_log{home.path, {.file_bytes = 100, .files_max = 2}};
+  for (auto i = 0; i < 4; ++i)
+    CHECK(log.note("person/alice", "POST /v1/tokens", "200"));
+  // Whoever reads the oldest waits until somebody writes it.
+  const auto oldest = home.path / "audit-00000000000000000000.jsonl";
+  REQUIRE(::mkfifo(oldest.c_str(), 0600) == 0);
+  auto found = std::async(std::launch::async, [&] { return node::verify_audit(home.path); });
+  const auto end = ::open(oldest.c_str(), O_WRONLY | O_CLOEXEC);
+  CHECK(log.note("person/alice", "POST /v1/tokens", "200"));
+  CHECK_FALSE(fs::exists(oldest));
+  ::close(end);
+  const auto verdict = found.get();
+  CHECK_MESSAGE(verdict.faults.empty(), (verdict.faults.empty() ? "" : verdict.faults.front()));
+  CHECK(verdict.last == 5);
 }
 
 SCENARIO("an audit log survives the end of its process at any point") {
