@@ -1,14 +1,15 @@
 #include "actors/state/backup.hpp"
 
-#include <fcntl.h>
+#include "actors/host/secure_file.hpp"
+
 #include <openssl/sha.h>
-#include <unistd.h>
 #include <uv.h>
 
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <system_error>
+#include <utility>
 
 namespace novacron::ledger {
 namespace {
@@ -30,16 +31,6 @@ void beside(uv_loop_t* loop, std::function<void()> run, std::function<void()> to
                 });
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno != EINTR)
-      return false;
-    bytes.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-  }
-  return ::fsync(fd) == 0;
-}
-
 std::string hex_digest(const std::string& bytes) {
   unsigned char sum[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), sum);
@@ -54,19 +45,12 @@ std::string hex_digest(const std::string& bytes) {
 } // namespace
 
 std::string write_backup_now(const std::filesystem::path& path, const std::string& snapshot) {
-  const auto draft = path.string() + ".part";
-  const auto fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0)
-    return "cannot write " + draft + ": " + std::strerror(errno);
-  const auto whole = write_all(fd, snapshot);
-  const auto reason = errno;
-  ::close(fd);
-  if (!whole || ::rename(draft.c_str(), path.c_str()) != 0) {
-    const auto text = "cannot write " + path.string() + ": " + std::strerror(whole ? errno : reason);
-    ::unlink(draft.c_str());
-    return text;
+  try {
+    host::write_atomically(path, snapshot, 0600);
+    return {};
+  } catch (const std::system_error& problem) {
+    return problem.what();
   }
-  return {};
 }
 
 backup_file read_backup_now(const std::filesystem::path& path) {
