@@ -1,5 +1,6 @@
 #include "actors/node/join.hpp"
 
+#include "actors/host/secure_file.hpp"
 #include "actors/host/tls.hpp"
 #include "actors/node/authority.hpp"
 #include "actors/node/credentials.hpp"
@@ -17,6 +18,7 @@
 #include <array>
 #include <charconv>
 #include <memory>
+#include <system_error>
 
 namespace novacron::node {
 namespace {
@@ -165,6 +167,25 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+/// A token can be used once, and a full disk must not cost it: what it brings has its room before.
+class kept_room {
+public:
+  /// Throws std::system_error when there is none.
+  explicit kept_room(const std::filesystem::path& directory) : file_{directory / "room"} {
+    // More than key, certificates and the blocks they begin take.
+    constexpr auto bytes = std::size_t{32} << 10;
+    host::write_atomically(file_, std::string(bytes, '\0'), 0600);
+  }
+  ~kept_room() { give(); }
+  kept_room(const kept_room&) = delete;
+  kept_room& operator=(const kept_room&) = delete;
+
+  void give() const { ::unlink(file_.c_str()); }
+
+private:
+  const std::filesystem::path file_;
+};
+
 } // namespace
 
 std::optional<http_answer> parse_http_answer(std::string_view text) {
@@ -203,6 +224,7 @@ host::identity join(const join_request& what) {
     asked.set_name(what.name);
     asked.set_role(what.role);
     asked.set_request(request_with_own_key(what.directory, what.name, what.role));
+    const auto room = kept_room{what.directory};
     const auto trust = host::joining_context{secret->fingerprint};
     auto connection = wire_to_server{what.server, trust, clock::now() + what.patience};
     connection.send(line_for(asked, what.server));
@@ -212,6 +234,7 @@ host::identity join(const join_request& what) {
     auto granted = certificate_in(*answer);
     if (host::fingerprint(granted.authority()) != secret->fingerprint)
       throw join_error{kind::not_believed, "the certificate comes from another authority than the token names"};
+    room.give();
     return keep_certificate(what.directory, granted, what.name, what.role, std::chrono::system_clock::now());
   } catch (const host::certificate_error& problem) {
     throw join_error{kind::refused, problem.what()};

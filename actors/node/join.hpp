@@ -30,7 +30,7 @@ struct join_request {
 };
 
 /// Makes a key if there is none, asks `server` for a certificate and keeps it. Blocks. Throws join_error; then nothing
-/// changed but for the key.
+/// changed but for the key. The token is not spent when the disk has no room for what it brings.
 host::identity join(const join_request& what);
 
 /// The answer to an HTTP/1.1 request, once its connection was closed; nothing when it is not one, or cut off.
