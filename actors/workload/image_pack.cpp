@@ -8,6 +8,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -269,6 +270,10 @@ packed_image pack_image(const std::filesystem::path& rootfs, const image_config&
   const auto architecture = options.architecture.empty() ? host_architecture() : options.architecture;
   const auto blobs = make_blob_directory(layout);
   const auto top = open_directory(layout);
+  // One after the other: drafts have one name, and each adds to the index that the one before left. Where directories
+  // cannot be locked it goes on without.
+  while (::flock(top.get(), LOCK_EX) != 0 && errno == EINTR) {
+  }
   auto index = former_index(top, options.name);
   auto diff_id = std::string{};
   const auto layer = write_layer_blob(blobs, rootfs, options, diff_id);

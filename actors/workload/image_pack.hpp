@@ -31,7 +31,8 @@ struct packed_image {
 };
 
 /// Writes the OCI layout `layout` (made if it is not there) with an image of one layer that holds all of `rootfs`.
-/// The same content gives the same bytes. Devices and sockets are left out. Throws image_error.
+/// The same content gives the same bytes. Devices and sockets are left out. Waits while another one
+/// writes there. Throws image_error.
 packed_image pack_image(const std::filesystem::path& rootfs, const image_config& config,
                         const std::filesystem::path& layout, const pack_options& options = {});
 

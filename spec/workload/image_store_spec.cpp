@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <future>
+#include <latch>
 
 using namespace image_kit;
 using texts = std::vector<std::string>;
@@ -547,5 +548,24 @@ SCENARIO("a directory packed as a workload image comes back as it was") {
     pack_image(tree, {}, out, {.name = "b"});
     pack_image(tree, config, out, {.name = "b"});
     CHECK(read_index(read(out / "index.json"), "").manifests.size() == 2);
+  }
+  THEN("several that are made at once in one layout all come out whole") {
+    const auto out = h.place.path / "at-once";
+    constexpr auto makers = 4;
+    auto begin = std::latch{makers};
+    auto made = std::vector<std::future<packed_image>>{};
+    for (auto i = 0; i < makers; ++i)
+      made.push_back(std::async(std::launch::async, [&, name = std::string(1, static_cast<char>('a' + i))] {
+        write(h.place.path / name / "own", std::string(100'000, name.front()));
+        begin.arrive_and_wait();
+        return pack_image(h.place.path / name, config, out, {.name = name, .compress = false});
+      }));
+    for (auto& each : made)
+      each.wait();
+    CHECK(read_index(read(out / "index.json"), "").manifests.size() == makers);
+    for (auto& each : made)
+      CHECK_NOTHROW(each.get());
+    for (const auto& name : names_in(out / "blobs" / "sha256"))
+      CHECK(digest_of(read(out / "blobs" / "sha256" / name)) == "sha256:" + name);
   }
 }
