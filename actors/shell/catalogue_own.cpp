@@ -89,7 +89,8 @@ std::vector<command> own_commands() {
        .examples = {{"simulate first-steps.nova --seed=7", ""},
                     {"simulate first-steps.nova --shell", "then ps, node list, crash edge-1, advance 1m, ..."},
                     {"simulate storm.nova --seeds=1..1000 --jobs=2", "prints a command for each seed that fails"}},
-       .more = "The exit code is 1 when a rule or a condition of the scenario was violated. See doc/simulation.md.",
+       .more = "The exit code is 1 when a rule or a condition of the scenario was violated, or its picture could not be "
+               "written. See doc/simulation.md.",
        .see_also = {"dev"}},
       {.path = "bench",
        .summary = "measure this machine; prints one JSON object",

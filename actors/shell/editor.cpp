@@ -12,6 +12,7 @@
 #include <histedit.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace novacron::shell {
@@ -134,6 +135,31 @@ std::string completed(const std::string& fragment, const std::vector<candidate>&
   return more;
 }
 
+namespace {
+
+/// Under another name until all of it is there: a full disk must not cost what was typed before.
+void keep_history(History* past, const std::filesystem::path& file) {
+  auto unknown = std::error_code{};
+  // Who links it elsewhere, or to /dev/null, means that.
+  const auto whole = std::filesystem::weakly_canonical(file, unknown);
+  if (unknown || (std::filesystem::exists(whole, unknown) && !std::filesystem::is_regular_file(whole, unknown)))
+    return;
+  const auto draft = whole.string() + ".new." + std::to_string(::getpid());
+  // What people type may hold secrets.
+  ::unlink(draft.c_str());
+  const auto fd = ::open(draft.c_str(), O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0600);
+  auto* out = fd < 0 ? nullptr : ::fdopen(fd, "w");
+  if (!out)
+    return;
+  auto event = HistEvent{};
+  const auto written =
+      ::history(past, &event, H_SAVE_FP, out) >= 0 && std::fflush(out) == 0 && !std::ferror(out) && ::fsync(fd) == 0;
+  if (std::fclose(out) != 0 || !written || ::rename(draft.c_str(), whole.c_str()) != 0)
+    ::unlink(draft.c_str());
+}
+
+} // namespace
+
 editor::editor(std::filesystem::path history_file, std::function<std::string()> prompt,
                std::function<offer(const std::string&)> completer)
     : in{std::make_unique<inner>()} {
@@ -160,13 +186,8 @@ editor::editor(std::filesystem::path history_file, std::function<std::string()> 
 
 editor::~editor() {
   ::el_end(in->line);
-  auto event = HistEvent{};
-  if (!in->file.empty()) {
-    // What people type may hold secrets.
-    if (const auto file = ::open(in->file.c_str(), O_CREAT | O_CLOEXEC | O_WRONLY, 0600); file != -1)
-      ::close(file);
-    ::history(in->past, &event, H_SAVE, in->file.c_str());
-  }
+  if (!in->file.empty())
+    keep_history(in->past, in->file);
   ::history_end(in->past);
 }
 

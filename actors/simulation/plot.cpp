@@ -1,10 +1,16 @@
 #include "actors/simulation/plot.hpp"
 
+#include "actors/host/secure_file.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <fstream>
 #include <functional>
+#include <system_error>
 
 namespace novacron::simulation {
 namespace {
@@ -214,6 +220,23 @@ private:
 
 std::string plot(const outcome& x) {
   return drawing{x}.draw();
+}
+
+std::string keep_plot(const std::filesystem::path& file, const std::string& picture) {
+  auto unknown = std::error_code{};
+  const auto kind = std::filesystem::symlink_status(file, unknown).type();
+  if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) {
+    try {
+      host::write_atomically(file, picture);
+      return {};
+    } catch (const std::system_error& problem) {
+      return problem.what();
+    }
+  }
+  // A pipe or /dev/stdout cannot be replaced.
+  auto out = std::ofstream{file};
+  out << picture << std::flush;
+  return out ? std::string{} : "cannot write " + file.string() + ": " + std::strerror(errno);
 }
 
 } // namespace novacron::simulation

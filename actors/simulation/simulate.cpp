@@ -26,6 +26,7 @@ namespace {
 using nlohmann::json;
 
 constexpr auto exit_violated = 1;
+constexpr auto exit_failed = 1;
 constexpr auto exit_usage = 2;
 
 std::optional<std::string> read_text(const std::string& name) {
@@ -169,12 +170,13 @@ int play_once(const reading& read, const std::string& file, const shell::invocat
     say(found, processor_seconds() - before);
   if (x.has("coverage"))
     print_coverage(found.coverage);
-  if (x.has("plot") && !(std::ofstream{x.get("plot")} << plot(found)))
-    std::cerr << fmt::format("novacron: cannot write {}\n", x.get("plot"));
+  const auto trouble = x.has("plot") ? keep_plot(x.get("plot"), plot(found)) : std::string{};
+  if (!trouble.empty())
+    std::cerr << fmt::format("novacron: {}\n", trouble);
   if (x.has("shell"))
     return run_shell_of(play, read.what);
   if (found.violations.empty())
-    return 0;
+    return trouble.empty() ? 0 : exit_failed;
   std::cerr << "to play it again: " << replay_line(file, options.seed, options.spared) << "\n";
   if (!x.has("shrink"))
     return exit_violated;
