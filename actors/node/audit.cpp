@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <charconv>
 #include <cstdio>
 #include <deque>
@@ -94,6 +95,9 @@ std::vector<fs::path> files_in(const fs::path& directory) {
 std::string cut(std::string_view text, std::size_t bytes_max) {
   return text.size() <= bytes_max ? std::string{text} : std::string{text.substr(0, bytes_max)} + "...";
 }
+
+/// Chosen: the ledger writes to the same disk, and a loss of power costs no more lines than a tenth of a second has.
+constexpr auto between_settles = std::chrono::milliseconds{100};
 
 bool write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -374,6 +378,7 @@ void audit_log::settle() {
     settled_ = last;
     if (!done || !write_head(last, hash))
       host::log_rarely(host::level::error, "audit", "cannot bring {} to disk", directory_.string());
+    more_.wait_for(lock, between_settles, [this] { return ended_; });
   }
 }
 

@@ -36,9 +36,10 @@ std::filesystem::path deny_file(const std::filesystem::path& directory) {
 } // namespace
 
 duration until_renewal(const host::identity& held, host::wall_time now, double chance, const renewal_config& settings) {
-  const auto life = held.not_after - held.not_before;
+  const auto issued = std::min(held.not_before + host::certificate_backdate, held.not_after);
+  const auto life = held.not_after - issued;
   const auto share = 0.5 + settings.spread * (2 * chance - 1);
-  const auto due = held.not_before + std::chrono::duration_cast<host::wall_time::duration>(life * share);
+  const auto due = issued + std::chrono::duration_cast<host::wall_time::duration>(life * share);
   return std::max(duration{due - now}, duration{0});
 }
 

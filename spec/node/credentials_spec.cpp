@@ -56,12 +56,15 @@ caf::behavior clerk(caf::event_based_actor*, std::shared_ptr<desk> at, std::func
 } // namespace
 
 SCENARIO("certificates are renewed at half life, not all at once") {
-  const auto held = host::identity{"edge-1", "edge", "00", noon, noon + 24h};
+  const auto held = host::identity{"edge-1", "edge", "00", noon - host::certificate_backdate, noon + 24h};
   const auto settings = node::renewal_config{};
   CHECK(node::until_renewal(held, noon, 0.5, settings) == 12h);
   CHECK(node::until_renewal(held, noon, 0.0, settings) == 12h - 72min);
   CHECK(node::until_renewal(held, noon + 12h, 0.5, settings) == 0s);
   CHECK(node::until_renewal(held, noon + 99h, 0.9, settings) == 0s);
+  // Of a short life too, though the certificate is dated back by more than that.
+  const auto brief = host::identity{"edge-1", "edge", "00", noon - host::certificate_backdate, noon + 1min};
+  CHECK(node::until_renewal(brief, noon, 0.5, settings) == 30s);
   CHECK(node::until_retry(1, 0, settings) == 500ms);
   CHECK(node::until_retry(1, 1, settings) == 1s);
   CHECK(node::until_retry(4, 1, settings) == 8s);
