@@ -8,6 +8,7 @@
 #include "actors/workload/contact.hpp"
 #include "actors/workload/instance_actor.hpp"
 #include "actors/workload/lease.hpp"
+#include "actors/workload/settling.hpp"
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -50,10 +51,13 @@ struct agent_state {
   assignment_parts parts;
   std::map<std::string, copy> copies;
   std::optional<contact> controllers;
-  /// Rises with each time that the assignment is written to the disk, and how far it is certain to stay there. What a
-  /// former life wrote may be not.
-  std::uint64_t written = 1;
-  std::uint64_t settled = 0;
+  /// The assignment on its way to the disk, and who waits for it: what each asked for is the number that was written.
+  settling kept;
+  struct unanswered {
+    std::uint64_t number;
+    caf::typed_response_promise<wire::Done> promise;
+  };
+  std::vector<unanswered> unsettled;
   /// Something assigned may not be started yet.
   bool waiting = false;
   /// The leases are being looked at.
@@ -353,14 +357,34 @@ caf::error not_this_node(const agent_state& s, const std::string& node) {
   return caf::make_error(fault::bad_request, "this is node " + s.settings.node + ", not " + node);
 }
 
-/// Answers once what is assigned is certain to stay on the disk.
-caf::result<wire::Done> answer_settled(self_pointer self, const wire::Done& done) {
+wire::Done done_with(const wire::Assign& x) {
+  auto done = wire::Done{};
+  done.set_index(x.revision());
+  return done;
+}
+
+void settle(self_pointer self);
+
+void settled(self_pointer self, const std::string& problem) {
   auto& s = self->state;
-  if (s.settled == s.written)
-    return done;
-  auto promise = self->make_response_promise<wire::Done>();
-  s.settings.workers->give([self_weak = caf::actor_cast<caf::weak_actor_ptr>(self->address()), self, promise, done,
-                            file = assign_file(s), number = s.written, disk = s.settings.disk] {
+  s.kept.ended(problem.empty());
+  for (auto& each : std::exchange(s.unsettled, {}))
+    if (!problem.empty())
+      each.promise.deliver(caf::make_error(fault::storage, problem));
+    else if (s.kept.settled(each.number))
+      each.promise.deliver(done_with(s.assigned));
+    else
+      s.unsettled.push_back(std::move(each));
+  if (!s.unsettled.empty())
+    settle(self);
+}
+
+void settle(self_pointer self) {
+  auto& s = self->state;
+  if (!s.kept.begin())
+    return;
+  s.settings.workers->give([self_weak = caf::actor_cast<caf::weak_actor_ptr>(self->address()), self,
+                            file = assign_file(s), disk = s.settings.disk] {
     auto problem = std::string{};
     try {
       disk->settle(file);
@@ -368,44 +392,56 @@ caf::result<wire::Done> answer_settled(self_pointer self, const wire::Done& done
       problem = failure.what();
     }
     if (const auto strong = caf::actor_cast<caf::strong_actor_ptr>(self_weak))
-      caf::anon_send(caf::actor_cast<agent_self>(strong), turn{[=]() mutable {
-                       if (problem.empty()) {
-                         self->state.settled = std::max(self->state.settled, number);
-                         promise.deliver(done);
-                       } else {
-                         promise.deliver(caf::make_error(fault::storage, problem));
-                       }
-                     }});
+      caf::anon_send(caf::actor_cast<agent_self>(strong), turn{[=] { settled(self, problem); }});
   });
+}
+
+/// Throws std::system_error; then the disk has what it had.
+void write(agent_state& s, const wire::Assign& x) {
+  s.settings.disk->replace(assign_file(s), x.SerializeAsString());
+  s.kept.wrote();
+}
+
+/// Answers once what is assigned is certain to stay on the disk.
+caf::result<wire::Done> answer_settled(self_pointer self) {
+  auto& s = self->state;
+  try {
+    if (s.kept.lost())
+      write(s, s.assigned);
+  } catch (const std::system_error& problem) {
+    return caf::make_error(fault::storage, std::string{problem.what()});
+  }
+  if (s.kept.settled(s.kept.written()))
+    return done_with(s.assigned);
+  auto promise = self->make_response_promise<wire::Done>();
+  s.unsettled.push_back({s.kept.written(), promise});
+  settle(self);
   return promise;
 }
 
 caf::result<wire::Done> take_assignment(self_pointer self, const wire::Assign& x) {
   auto& s = self->state;
-  auto done = wire::Done{};
-  done.set_index(std::max(x.revision(), s.assigned.revision()));
-  const auto old = !supersedes(x.revision(), s.assigned.revision());
-  const auto same =
-      old || (x.revision() == s.assigned.revision() && x.SerializeAsString() == s.assigned.SerializeAsString());
+  if (!supersedes(x.revision(), s.assigned.revision()))
+    return answer_settled(self);
+  auto former = s.assigned;
+  former.set_revision(x.revision());
+  const auto alike = former.SerializeAsString() == x.SerializeAsString();
   try {
-    // What could not be settled is written once more: after a failed fsync the kernel forgets what it has not written.
-    if (!same || s.settled != s.written) {
-      s.settings.disk->replace(assign_file(s), (same ? s.assigned : x).SerializeAsString());
-      ++s.written;
-    }
+    if (!alike || x.revision() != s.assigned.revision())
+      write(s, x);
   } catch (const std::system_error& problem) {
-    return caf::make_error(fault::storage, std::string{problem.what()});
+    // On a full disk a node goes on with what it has there, of whatever revision.
+    if (!alike)
+      return caf::make_error(fault::storage, std::string{problem.what()});
   }
-  if (!old) {
-    s.assigned = x;
-    s.controllers->instruct();
-    if (shortest_patience(s) > duration::zero())
-      s.settings.lease->confirm(s.controllers->confirmed());
-    converge(self);
-    mind_leases(self);
-  }
+  s.assigned = x;
+  s.controllers->instruct();
+  if (shortest_patience(s) > duration::zero())
+    s.settings.lease->confirm(s.controllers->confirmed());
+  converge(self);
+  mind_leases(self);
   // The answer waits for the disk, the starts do not.
-  return answer_settled(self, done);
+  return answer_settled(self);
 }
 
 caf::result<wire::Done> assign(self_pointer self, const wire::Assign& part) {
@@ -427,10 +463,8 @@ caf::result<wire::Done> assign_change(self_pointer self, const wire::AssignChang
     return not_this_node(s, x.node());
   s.takes_changes = true;
   if (x.revision() <= s.assigned.revision()) {
-    // Its answer was lost, or something newer came first.
-    auto former = s.assigned;
-    former.set_revision(x.revision());
-    return take_assignment(self, former);
+    // Its answer was lost, or something newer came first. It is no new instruction, and may be long under way.
+    return answer_settled(self);
   }
   if (x.base() != s.assigned.revision())
     return caf::make_error(fault::conflict,
@@ -493,6 +527,7 @@ void wake_up(self_pointer self, const std::vector<leftover>& former) {
   if (!kept || !s.assigned.ParseFromString(*kept) || s.assigned.node() != s.settings.node) {
     // It cannot be read. What is here goes on until a controller says what shall be.
     s.assigned.Clear();
+    s.kept.lose();
     for (const auto& each : former)
       *s.assigned.add_instances() = each.instance;
   }

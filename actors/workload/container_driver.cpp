@@ -261,7 +261,9 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
   const auto place = directory(name);
   place.lay_out();
   place.write(what);
-  if (!abilities_.overlay)
+  // What has a copy keeps it, whatever this node can do by now: an overlay would hide what was written there.
+  const auto overlay = abilities_.overlay && fs::is_empty(place.root());
+  if (!overlay)
     if (auto copied = place.copy_image(image.root); !copied)
       return copied;
   const auto options = bundle_options{.root = place.root(),
@@ -277,7 +279,7 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
   const auto lock = std::lock_guard{guard_};
   auto& x = held_[name];
   x.what = what;
-  x.lower = abilities_.overlay ? fs::canonical(image.root).string() : "";
+  x.lower = overlay ? fs::canonical(image.root).string() : "";
   return nothing{};
 }
 

@@ -430,6 +430,21 @@ caf::result<wire::LogChunk> read(instance_self self, const wire::LogRequest& x) 
 
 // Orders ---------------------------------------------------------------------------------------------------------
 
+/// What is not written down would not outlive this node's process.
+void take_back_pause(instance_self self, bool paused, caf::typed_response_promise<wire::Done> promise) {
+  const auto& name = self->state.what.name();
+  self->state.order.driver->pause(name, !paused, [=, run = self->state.run, go = turn_of(self)](outcome<> done) {
+    go([=]() mutable {
+      const auto now = paused ? wire::PHASE_PAUSED : wire::PHASE_RUNNING;
+      if (done && self->state.run == run && self->state.status.phase() == now)
+        enter(self, paused ? wire::PHASE_RUNNING : wire::PHASE_PAUSED, paused ? "running" : "paused");
+      promise.deliver(caf::make_error(fault::storage, "cannot write down that " + self->state.what.name() + " is " +
+                                                          (paused ? "paused" : "running") +
+                                                          ": the disk is full or fails"));
+    });
+  });
+}
+
 caf::result<wire::Done> pause(instance_self self, bool paused) {
   auto& s = self->state;
   const auto from = paused ? wire::PHASE_RUNNING : wire::PHASE_PAUSED;
@@ -447,7 +462,10 @@ caf::result<wire::Done> pause(instance_self self, bool paused) {
       }
       if (self->state.run == run && self->state.status.phase() == from)
         enter(self, to, paused ? "paused" : "running");
-      promise.deliver(wire::Done{});
+      if (self->state.unwritten && self->state.status.phase() == to)
+        take_back_pause(self, paused, promise);
+      else
+        promise.deliver(wire::Done{});
     });
   });
   return promise;

@@ -95,6 +95,21 @@ SCENARIO("a disk that has no room to try an overlay refuses no start") {
   CHECK(std::ranges::any_of(after.missing, [](const auto& x) { return x.find("could not be tried") != x.npos; }));
 }
 
+SCENARIO("an instance that has a copy of its image keeps it, also where overlays work by now") {
+  if (!can_run())
+    return;
+  auto here = site{};
+  if (!here.driver->abilities().overlay)
+    return;
+  const auto home = here.place.data() / "instances" / "job.0" / "root";
+  fs::create_directories(home.parent_path());
+  fs::copy(here.place.root(), home, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  std::ofstream{home / "mine"} << "written before\n";
+  here.assign({batch("job.0", "cat /mine")});
+  here.await("job.0", wire::PHASE_COMPLETED);
+  CHECK(here.log("job.0") == "written before\n");
+}
+
 SCENARIO("whoever kills crun or a shim, each container runs once") {
   if (!can_run())
     return;

@@ -2,7 +2,7 @@
 #include "actors/workload/agent_actor.hpp"
 #include "messages/fault.hpp"
 #include "spec/stage.hpp"
-#include "spec/workload/idle_driver.hpp"
+#include "spec/workload/staged_agent.hpp"
 
 #include <doctest/doctest.h>
 
@@ -25,81 +25,6 @@
 using namespace novacron;
 using namespace novacron::workload;
 using namespace std::chrono_literals;
-
-namespace {
-
-struct forgetful_disk : host::disk {
-  void make_directory(const std::filesystem::path&) override {}
-  std::optional<std::string> read(const std::filesystem::path&) override { return {}; }
-  void replace(const std::filesystem::path&, std::string_view) override {}
-  void settle(const std::filesystem::path&) override {}
-};
-
-/// What it runs ends when it is told to.
-struct mortal_driver : idle_driver {
-  std::map<std::string, over> running_now;
-  void start(const std::string& name, then<running> done, over ended_then) override {
-    running_now[name] = std::move(ended_then);
-    done(running{.pid = 1});
-  }
-  void signal(const std::string& name, int, then<> done) override {
-    end(name);
-    done(nothing{});
-  }
-  void end(const std::string& name) {
-    if (auto found = running_now.extract(name))
-      found.mapped()(ended{});
-  }
-};
-
-/// It was here before the agent.
-struct found_driver : mortal_driver {
-  std::vector<leftover> found;
-  std::vector<leftover> sweep() override { return found; }
-  void adopt(const std::string& name, then<running> done, over ended_then) override {
-    start(name, std::move(done), std::move(ended_then));
-  }
-};
-
-/// A disk with the content that a file has, whichever.
-struct damaged_disk : forgetful_disk {
-  std::optional<std::string> content;
-  std::optional<std::string> read(const std::filesystem::path&) override { return content; }
-};
-
-struct paper_lease : lease {
-  duration last{};
-  duration confirmed() const override { return last; }
-  void confirm(duration sent) override { last = sent; }
-};
-
-agent_settings settings_of(std::string node) {
-  auto x = agent_settings{};
-  x.node = std::move(node);
-  x.data = "/nowhere";
-  x.disk = std::make_shared<forgetful_disk>();
-  x.lease = std::make_shared<paper_lease>();
-  return x;
-}
-
-/// All on the stage, and by its clock.
-agent_settings settings_on(spec::stage& on, std::shared_ptr<host::disk> disk) {
-  auto x = settings_of("edge-1");
-  x.disk = std::move(disk);
-  x.workers = std::make_shared<host::crew>([](const std::function<void()>& work) { work(); });
-  x.since_boot = [&] { return on.elapsed(); };
-  return x;
-}
-
-void add(wire::Assign& to, const std::string& name, const std::string& image) {
-  auto& one = *to.add_instances();
-  one.set_name(name);
-  one.set_epoch(1);
-  one.set_generation(1);
-  one.mutable_spec()->mutable_program()->set_image(image);
-}
-
-} // namespace
 
 SCENARIO("an agent that is alone grows quiet, and is as quick as ever once somebody has answered") {
   auto heard = 0;
@@ -395,76 +320,6 @@ SCENARIO("a controller that does not say that it takes changes, or answers none,
   on.audience->send_exit(agent, caf::exit_reason::kill);
 }
 
-SCENARIO("an agent says that it keeps an assignment once that is certain to stay on its disk, and not before") {
-  struct stubborn_disk : forgetful_disk {
-    bool fails = true;
-    int written = 0;
-    void replace(const std::filesystem::path&, std::string_view) override { ++written; }
-    void settle(const std::filesystem::path&) override {
-      if (fails)
-        throw std::system_error{EIO, std::system_category(), "it cannot be settled"};
-    }
-  };
-  auto on = spec::stage{};
-  const auto disk = std::make_shared<stubborn_disk>();
-  const auto agent = spawn_agent(on.system, settings_on(on, disk), std::make_shared<mortal_driver>(),
-                                 access_to(std::filesystem::path{"/nowhere"}), nullptr);
-  auto order = wire::Assign{};
-  order.set_node("edge-1");
-  order.set_revision(4);
-  add(order, "a.0", "near");
-  auto older = order;
-  older.set_revision(3);
-  auto change = wire::AssignChange{};
-  change.set_node("edge-1");
-  change.set_base(4);
-  change.set_revision(5);
-  change.add_gone("a.0");
-  const auto is_refused = [&](const auto& x) {
-    const auto answer = on.ask<wire::Done>(agent, x);
-    return !answer && explain(answer.error()).kind == fault::storage;
-  };
-  const auto is_kept_after = [&](const auto& first, const auto& again) {
-    disk->fails = true;
-    CHECK(is_refused(first));
-    CHECK(is_refused(again));
-    disk->fails = false;
-    disk->written = 0;
-    REQUIRE(on.ask<wire::Done>(agent, again));
-    // The kernel forgets what it could not write.
-    CHECK(disk->written == 1);
-    REQUIRE(on.ask<wire::Done>(agent, again));
-    CHECK(disk->written == 1);
-  };
-  SUBCASE("it is repeated") {
-    is_kept_after(order, order);
-  }
-  SUBCASE("an older one comes after it") {
-    is_kept_after(order, older);
-  }
-  SUBCASE("a change of it is repeated") {
-    is_kept_after(order, order);
-    is_kept_after(change, change);
-  }
-  SUBCASE("it was written by a former life, which may have ended before it was settled") {
-    on.audience->send_exit(agent, caf::exit_reason::kill);
-    on.settle();
-    struct second_disk : stubborn_disk {
-      std::string content;
-      std::optional<std::string> read(const std::filesystem::path&) override { return content; }
-    };
-    const auto second = std::make_shared<second_disk>();
-    second->content = order.SerializeAsString();
-    const auto next = spawn_agent(on.system, settings_on(on, second), std::make_shared<mortal_driver>(),
-                                  access_to(std::filesystem::path{"/nowhere"}), nullptr);
-    CHECK_FALSE(on.ask<wire::Done>(next, order));
-    second->fails = false;
-    CHECK(on.ask<wire::Done>(next, order));
-    on.audience->send_exit(next, caf::exit_reason::kill);
-  }
-  on.audience->send_exit(agent, caf::exit_reason::kill);
-}
-
 SCENARIO("what a node finds of a former life and is not to run any more goes without having been started") {
   struct watched_driver : found_driver {
     std::set<std::string> destroyed;
@@ -538,48 +393,4 @@ SCENARIO("the end of a run is counted once, also when the node ends before the n
     on.audience->send_exit(agent, caf::exit_reason::kill);
     on.settle();
   }
-}
-
-SCENARIO("an instance runs on while nothing can be written down about it, and is written down later") {
-  struct full_driver : mortal_driver {
-    bool full = true;
-    int starts = 0;
-    wire::InstanceStatus noted;
-    void start(const std::string& name, then<running> done, over ended_then) override {
-      ++starts;
-      mortal_driver::start(name, std::move(done), std::move(ended_then));
-    }
-    void remember(const std::string&, const wire::InstanceStatus& x) override {
-      if (full)
-        throw std::system_error{ENOSPC, std::system_category(), "status.pb"};
-      noted = x;
-    }
-  };
-  auto said = 0;
-  // Whatever another spec has left.
-  host::set_log_level("instances", host::level::warn);
-  host::set_log_sink([&](std::string_view line) { said += line.find("cannot write down") != line.npos; });
-  auto on = spec::stage{};
-  const auto driver = std::make_shared<full_driver>();
-  const auto agent = spawn_agent(on.system, settings_on(on, std::make_shared<forgetful_disk>()), driver,
-                                 access_to(std::filesystem::path{"/nowhere"}), nullptr);
-  auto order = wire::Assign{};
-  order.set_node("edge-1");
-  order.set_revision(4);
-  add(order, "a.0", "near");
-  REQUIRE(on.ask<wire::Done>(agent, order));
-  on.pass(1min, 250ms);
-  CHECK(driver->starts == 1);
-  CHECK(said == 1);
-  const auto now = on.ask<wire::NodeReport>(agent, wire::ReportRequest{});
-  REQUIRE(now->instances_size() == 1);
-  CHECK(now->instances(0).phase() == wire::PHASE_RUNNING);
-  driver->full = false;
-  on.pass(10s, 250ms);
-  CHECK(driver->noted.phase() == wire::PHASE_RUNNING);
-  CHECK(said == 1);
-  on.audience->send_exit(agent, caf::exit_reason::kill);
-  on.settle();
-  host::set_log_sink({});
-  host::clear_log_levels();
 }
