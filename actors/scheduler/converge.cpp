@@ -316,9 +316,20 @@ std::optional<wire::Instance> reconciler::place_one(round& r, const wire::Worklo
   if (!beyond_quota(record.spec(), name).empty())
     return std::nullopt;
   const auto own = avoid_.contains(name) ? wanted_for(record.spec(), name) : wanted;
-  const auto where = prior ? find_place(*prior, own) : cluster_.place(own);
+  const auto find = [&](const request& x) { return prior ? find_place(*prior, x) : cluster_.place(x); };
+  auto where = std::optional<decision>{};
+  // While its room is being made, another place would do as well.
+  if (!room_is_coming(name))
+    if (const auto node = forget_made_room(name); !node.empty()) {
+      auto there = own;
+      there.require["node"] = node;
+      where = find(there);
+    }
+  if (!where)
+    where = find(own);
   if (!where)
     return std::nullopt;
+  capacity_ = !forget_made_room(name).empty() || capacity_;
   auto x = placed(r, record, ordinal, *where);
   hold_as(x);
   return x;

@@ -255,6 +255,7 @@ hold to_hold(const wire::WorkloadSpec& spec, const std::string& node, std::vecto
   auto x = hold{node, spec.name(), to_amount(spec.resources()), std::move(gpus), {}, {}};
   x.apart = neighbours(spec.placement().apart(), spec.placement().apart_from());
   x.labels = labels_of(spec);
+  x.priority = spec.priority();
   if (spec.network().mode() != "none")
     for (const auto& port : spec.network().ports())
       if (const auto number = spec.network().mode() == "host" ? port.inside() : port.host(); number != 0)

@@ -328,6 +328,14 @@ std::vector<std::string> cluster::held_on(const std::string& node) const {
   return keys;
 }
 
+std::optional<std::int32_t> cluster::least_priority_on(const std::string& node) const {
+  auto least = std::optional<std::int32_t>{};
+  if (const auto found = held_.rooms.find(node); found != held_.rooms.end())
+    for (const auto* held : found->second.holds)
+      least = std::min(least.value_or(held->what.priority), held->what.priority);
+  return least;
+}
+
 void cluster::account(slot at, const hold& x, int sign) {
   cpu_free_[at] -= sign * x.need.cpu_milli;
   memory_free_[at] -= sign * x.need.memory_bytes;

@@ -107,6 +107,7 @@ struct hold {
   std::vector<neighbour> apart;
   /// Of the workload, KEY=VALUE.
   std::vector<std::string> labels = {};
+  std::int32_t priority = 0;
 };
 
 struct decision {
@@ -194,6 +195,8 @@ public:
   const hold* find_hold(const std::string& key) const;
   /// The keys of what is held on a node, sorted.
   std::vector<std::string> held_on(const std::string& node) const;
+  /// The lowest priority of what is held on a node; none when nothing is.
+  std::optional<std::int32_t> least_priority_on(const std::string& node) const;
   /// The nodes that no rule forbids to an instance, whether they have room or not, by name.
   std::vector<std::string> open_to(const request& x) const;
 

@@ -1,7 +1,6 @@
 #include "actors/scheduler/preemption.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -18,12 +17,11 @@ struct trial {
   std::string node;
   /// Lowest priority first, and of equals the greatest, so that few move.
   std::vector<candidate> guests;
-  std::int32_t worst = 0;
 };
 
 std::optional<trial> look_at(const cluster& all, const std::string& node, std::int32_t priority,
                              const std::function<std::optional<displaceable>(const std::string&)>& find) {
-  auto found = trial{node, {}, std::numeric_limits<std::int32_t>::max()};
+  auto found = trial{node, {}};
   for (const auto& key : all.held_on(node))
     if (auto what = find(key); what && what->priority < priority)
       found.guests.push_back({key, std::move(*what), *all.find_hold(key)});
@@ -34,7 +32,6 @@ std::optional<trial> look_at(const cluster& all, const std::string& node, std::i
                       a.key} < std::tuple{b.what.priority, -b.held.need.gpu_milli, -b.held.need.cpu_milli,
                                           -b.held.need.memory_bytes, b.key};
   });
-  found.worst = found.guests.front().what.priority;
   return found;
 }
 
@@ -123,17 +120,20 @@ std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t p
   // Extensible resources may be what has to be freed.
   auto anywhere = x;
   anywhere.need.extra.clear();
-  auto trials = std::vector<trial>{};
-  for (const auto& node : all.open_to(anywhere))
-    if (auto here = look_at(all, node, priority, find))
-      trials.push_back(std::move(*here));
-  // First where the least important have to move.
-  std::ranges::stable_sort(trials, {}, [](const trial& t) { return t.worst; });
-  if (trials.size() > settings.nodes_max)
-    trials.resize(settings.nodes_max);
+  auto nodes = std::vector<std::pair<std::int32_t, std::string>>{};
+  for (auto& node : all.open_to(anywhere))
+    if (const auto least = all.least_priority_on(node); least && *least < priority)
+      nodes.emplace_back(*least, std::move(node));
+  // First where the least important have to move. Of all others there is nothing to be known.
+  std::ranges::stable_sort(nodes, {}, &std::pair<std::int32_t, std::string>::first);
   auto best = std::optional<preemption>{};
-  for (const auto& here : trials) {
-    auto found = attempt(all, x, here, settings.victims_max);
+  auto trials = std::size_t{0};
+  for (auto at = nodes.begin(); at != nodes.end() && trials < settings.nodes_max; ++at) {
+    const auto here = look_at(all, at->second, priority, find);
+    if (!here)
+      continue;
+    ++trials;
+    auto found = attempt(all, x, *here, settings.victims_max);
     if (found && (!best || found->victims.size() < best->victims.size()))
       best = std::move(found);
     if (best && best->victims.size() == 1)

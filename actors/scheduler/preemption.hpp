@@ -37,7 +37,8 @@ struct preemption_config {
 };
 
 /// A place for `x` on a node that has too little room, by moving holds of a lower priority than `priority` to nodes
-/// that have room for them now; they in turn move nobody. `find` says what a key stands for, nothing when it must stay.
+/// that have room for them now; they in turn move nobody. `find` says what a key stands for, nothing when it must stay;
+/// its priority is that of the hold.
 /// The cluster is as before afterwards.
 std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t priority,
                                   const std::function<std::optional<displaceable>(const std::string& key)>& find,

@@ -47,4 +47,9 @@ private:
   std::unordered_set<std::string> keys_;
 };
 
+/// The room that is made for an instance. No instance is called so.
+inline std::string room_key(const std::string& instance) {
+  return "room/" + instance;
+}
+
 } // namespace novacron::scheduler

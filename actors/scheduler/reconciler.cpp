@@ -86,6 +86,10 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     if (known)
       forget_priority(before.spec().priority());
     ++priorities_[now.spec().priority()];
+    // What is there already moves by the priority that holds now.
+    if (known && before.spec().priority() != now.spec().priority())
+      for (const auto& [ordinal, instance] : truth_.instances_of(name))
+        sync_hold(instance);
     if (now.outcome() != before.outcome() && now.outcome() != wire::PHASE_UNSPECIFIED)
       tell("workload", name, phase_name(now.outcome()), now.outcome_reason());
     else if (now.stopped() && !before.stopped())
@@ -143,7 +147,7 @@ void reconciler::removed(const std::string& key) {
     not_before_.erase(name);
     avoid_.erase(name);
     waiting_.erase(name);
-    making_room_.erase(name);
+    capacity_ = !forget_made_room(name).empty() || capacity_;
   } else if (key.starts_with("node/")) {
     tell("node", name, "forgotten");
     touch_node(name);
@@ -193,11 +197,14 @@ void reconciler::refresh_node(const std::string& node) {
 }
 
 void reconciler::hold_as(const wire::Instance& x) {
+  const auto* record = truth_.find_workload(x.workload());
   const auto occupies = x.outcome() == wire::PHASE_UNSPECIFIED || x.outcome() == wire::PHASE_STOPPING;
   const auto hold = [&](const std::string& key, const std::string& node, std::uint64_t generation, const auto& gpus) {
     const auto* spec = truth_.spec_of(x.workload(), generation);
     if (occupies && !node.empty() && spec) {
       auto next = to_hold(*spec, node, {gpus.begin(), gpus.end()});
+      if (record)
+        next.priority = record->spec().priority();
       const auto* before = cluster_.find_hold(key);
       // Room becomes free also where an instance leaves a node or needs less than before.
       capacity_ = capacity_ || (before && (before->node != node || takes_less(next.need, before->need)));
@@ -281,7 +288,8 @@ void reconciler::follow() {
   roomless_.clear();
   give_room_back();
   kept_on_.clear();
-  making_room_.clear();
+  while (!making_room_.empty())
+    forget_made_room(std::string{making_room_.begin()->first});
   moves_.clear();
   moving_.clear();
   next_rebalance_.reset();
@@ -435,6 +443,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   }
   if (!first_served && !r.full(settings_))
     serve_first();
+  forget_idle_rooms();
   for (const auto& op : r.ops)
     proposed_.push_back(op.key());
   return std::move(r.ops);

@@ -179,7 +179,9 @@ private:
   const wire::WorkloadRecord* settled(const wire::Instance& x) const;
   void shift(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, const decision& where,
              const std::string& reason, bool make_before_break);
-  bool room_is_coming(const std::string& instance);
+  bool room_is_coming(const std::string& instance) const;
+  std::string forget_made_room(const std::string& instance);
+  void forget_idle_rooms();
   std::string make_room(round& r, const wire::WorkloadRecord& record, const request& wanted,
                         const std::string& instance);
   std::vector<planned_move> find_moves(std::size_t moves_max, const std::string& policy) const;
@@ -244,7 +246,8 @@ private:
   std::set<std::string> hopeless_;
   std::string kept_for_;
   names kept_on_;
-  /// Who is on the way out for the sake of an instance.
+  /// Who is on the way out for the sake of an instance. Its room is held in the cluster meanwhile, so that nobody else
+  /// takes what they leave.
   std::map<std::string, names> making_room_;
   /// Moves to better places that are still to be made, and whose are being made.
   std::deque<planned_move> moves_;

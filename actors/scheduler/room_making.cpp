@@ -150,18 +150,33 @@ void reconciler::shift(round& r, const wire::WorkloadRecord& record, const wire:
 }
 
 /// Whether somebody is still on the way out for the sake of an instance.
-bool reconciler::room_is_coming(const std::string& instance) {
+bool reconciler::room_is_coming(const std::string& instance) const {
   const auto found = making_room_.find(instance);
-  if (found == making_room_.end())
-    return false;
-  std::erase_if(found->second, [&](const std::string& name) {
-    const auto* x = truth_.find_instance(name);
-    return !x || !on_its_way(*x);
-  });
-  if (!found->second.empty())
-    return true;
-  making_room_.erase(found);
-  return false;
+  return found != making_room_.end() && std::ranges::any_of(found->second, [&](const std::string& name) {
+           const auto* x = truth_.find_instance(name);
+           return x && on_its_way(*x);
+         });
+}
+
+/// Gives back the room that is held for an instance, and says on which node; empty when there was none.
+std::string reconciler::forget_made_room(const std::string& instance) {
+  const auto had = making_room_.erase(instance) > 0;
+  const auto* room = had ? cluster_.find_hold(room_key(instance)) : nullptr;
+  if (!room)
+    return {};
+  auto node = room->node;
+  cluster_.release(room_key(instance));
+  return node;
+}
+
+/// Room for who waits for none any more.
+void reconciler::forget_idle_rooms() {
+  auto idle = names{};
+  for (const auto& [instance, victims] : making_room_)
+    if (!waiting_.contains(instance))
+      idle.push_back(instance);
+  for (const auto& instance : idle)
+    capacity_ = !forget_made_room(instance).empty() || capacity_;
 }
 
 /// Moves what is less important out of the way of an instance that fits nowhere; what is to be waited for then, in
@@ -172,14 +187,11 @@ std::string reconciler::make_room(round& r, const wire::WorkloadRecord& record, 
   const auto waits = [&](const names& whom) { return fmt::format("waits until {} made room", fmt::join(whom, ", ")); };
   if (room_is_coming(instance))
     return waits(making_room_.at(instance));
+  forget_made_room(instance);
   const auto may = spec.preempts() != wire::PREEMPTS_NEVER && !spec.placement().gang() && !priorities_.empty() &&
                    priorities_.begin()->first < spec.priority();
   if (!may || r.preemptions >= settings_.preemptions_max)
     return {};
-  // One after the other: two that make room at the same time move their victims into each other's, and so for ever.
-  for (auto others = making_room_; const auto& [other, victims] : others)
-    if (room_is_coming(other))
-      return fmt::format("waits until room was made for {}", other);
   ++r.preemptions;
   const auto find = [&](const std::string& key) -> std::optional<displaceable> {
     const auto* x = truth_.find_instance(key);
@@ -191,6 +203,10 @@ std::string reconciler::make_room(round& r, const wire::WorkloadRecord& record, 
   const auto found = preempt(cluster_, wanted, spec.priority(), find);
   if (!found)
     return {};
+  // Two that make room at the same time would otherwise move their victims into each other's, and so for ever.
+  auto room = hold_of(wanted, found->where);
+  room.priority = spec.priority();
+  cluster_.take(room_key(instance), std::move(room));
   auto& victims = making_room_[instance];
   for (const auto& [key, where] : found->victims) {
     const auto& x = *truth_.find_instance(key);

@@ -67,6 +67,8 @@ public:
   }
   /// Asked after every command of the ledger.
   std::function<void()> look = [] {};
+  /// Nodes that do what they are told and do not say so.
+  std::set<std::string> silent;
 
   void settle() {
     auto rounds = 0;
@@ -158,6 +160,8 @@ private:
   }
 
   void report(const std::string& node) {
+    if (silent.contains(node))
+      return;
     auto x = wire::NodeReport{};
     x.set_node(node);
     x.set_incarnation(1);
@@ -392,6 +396,14 @@ SCENARIO("the important one waits until others made room, and they have another 
     CHECK(x.instances().at("low.0").node() != home);
     CHECK(x.instances().at("low.0").next().node().empty());
   }
+  SUBCASE("also where that is below zero") {
+    auto lower = service("low", 1, 1000);
+    lower.set_priority(-1);
+    REQUIRE(x.follow(submit(x, lower, 2)));
+    REQUIRE(x.instances().at("low.0").node() == home);
+    REQUIRE(x.follow(submit(x, great, 3)));
+    CHECK(x.instances().at("great.0").node() == home);
+  }
   SUBCASE("but not where it may not") {
     great.set_priority(1);
     great.set_preempts(wire::PREEMPTS_NEVER);
@@ -403,6 +415,68 @@ SCENARIO("the important one waits until others made room, and they have another 
     REQUIRE(x.follow(submit(x, great, 2)));
     CHECK(x.instances().count("great.0") == 0);
   }
+}
+
+SCENARIO("room is made for several at the same time, and nobody else takes it") {
+  auto x = desk{6};
+  const auto homes = std::vector<std::string>{"n1", "n2"};
+  for (const auto& home : homes) {
+    auto low = service("low-" + home, 1, 1000);
+    low.mutable_placement()->mutable_prefer()->insert({"node", home});
+    REQUIRE(x.follow(submit(x, low, 1)));
+    REQUIRE(x.instances().at("low-" + home + ".0").node() == home);
+  }
+  auto at_once = 0;
+  x.look = [&] {
+    auto moving = 0;
+    for (const auto& [name, each] : x.instances())
+      moving += each.outcome() == wire::PHASE_STOPPING && each.reason().starts_with("makes room for");
+    at_once = std::max(at_once, moving);
+  };
+  auto all = order{};
+  const auto add = [&](wire::WorkloadSpec spec, const std::string& home) {
+    spec.mutable_placement()->mutable_require()->insert({"node", home});
+    for (const auto& op : submit(x, spec, 2).ops)
+      all.ops.push_back(op);
+  };
+  for (const auto& home : homes) {
+    auto great = service("great-" + home, 1, desk::cpu_of(home));
+    great.set_priority(1);
+    add(great, home);
+    // All that becomes free for the great one would do for it.
+    add(service("thief-" + home, 1, 1000), home);
+  }
+  REQUIRE(x.follow(all));
+  CHECK(at_once == 2);
+  for (const auto& home : homes) {
+    CHECK(x.instances().at("great-" + home + ".0").node() == home);
+    CHECK(x.instances().at("low-" + home + ".0").node() != home);
+    CHECK(x.instances().count("thief-" + home + ".0") == 0);
+  }
+}
+
+SCENARIO("who does not wait for its room any more has none") {
+  auto x = desk{6};
+  auto low = service("low", 1, 1000);
+  low.mutable_placement()->mutable_prefer()->insert({"node", "n1"});
+  REQUIRE(x.follow(submit(x, low, 1)));
+  x.silent = {"n1"};
+  auto great = service("great", 1, desk::cpu_of("n1"));
+  great.set_priority(1);
+  great.mutable_placement()->mutable_require()->insert({"node", "n1"});
+  REQUIRE(x.follow(submit(x, great, 2)));
+  auto other = service("other", 1, 1000);
+  other.mutable_placement()->mutable_require()->insert({"node", "n1"});
+  REQUIRE(x.follow(submit(x, other, 3)));
+  // The low one is on its way out, and there is room beside it.
+  REQUIRE(x.instances().at("low.0").outcome() == wire::PHASE_STOPPING);
+  CHECK(x.instances().count("other.0") == 0);
+  auto stop = wire::StopWorkload{};
+  stop.set_name("great");
+  stop.set_forget(true);
+  REQUIRE(x.follow(order_stop(x.facts(), stop)));
+  REQUIRE(x.instances().count("other.0") == 1);
+  CHECK(x.instances().at("other.0").node() == "n1");
 }
 
 SCENARIO("a quota holds, and who waits for it goes on as soon as it is raised") {

@@ -31,7 +31,9 @@ struct town {
   bool put(const std::string& key, const request& x, std::int32_t priority) {
     const auto where = all.place(x);
     if (where) {
-      all.take(key, {where->node, x.workload, x.need, where->gpus, x.claims, x.apart});
+      auto room = hold_of(x, *where);
+      room.priority = priority;
+      all.take(key, std::move(room));
       holds[key] = {x, priority};
     }
     return where.has_value();
