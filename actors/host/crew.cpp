@@ -1,7 +1,7 @@
 #include "actors/host/crew.hpp"
 
 #include <condition_variable>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -11,7 +11,7 @@ namespace novacron::host {
 struct crew::state {
   std::mutex guard;
   std::condition_variable changed;
-  std::deque<std::function<void()>> waiting;
+  std::list<std::function<void()>> waiting;
   bool over = false;
   std::vector<std::thread> threads;
   std::function<void(std::function<void()>)> runner;
@@ -55,7 +55,7 @@ void crew::end() {
     thread.join();
   state_->threads.clear();
   // What it holds may go now, before the crew does. Without the guard: its end may give work.
-  auto dropped = std::deque<std::function<void()>>{};
+  auto dropped = std::list<std::function<void()>>{};
   {
     const auto lock = std::lock_guard{state_->guard};
     dropped.swap(state_->waiting);

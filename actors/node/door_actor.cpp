@@ -2,6 +2,8 @@
 
 #include "actors/host/log.hpp"
 
+#include <unordered_map>
+
 namespace novacron::node {
 namespace {
 
@@ -35,7 +37,7 @@ struct state {
   std::shared_ptr<const neighbourhood> around;
   door_config settings;
   std::map<caf::node_id, introduction> introductions;
-  std::map<caf::node_id, session> sessions;
+  std::unordered_map<caf::node_id, session> sessions;
   std::map<std::string, caf::actor> links;
   /// What others get to see of this door.
   caf::actor threshold;
@@ -133,7 +135,7 @@ caf::result<wire::Welcome> welcome(pointer self, const wire::Proof& proof) {
   st.introductions.erase(at);
   if (!holds(proof, talk.certificate, talk.nonce, talk.between, *st.around->own_papers().by))
     return refuse(self, {host::refusal::malformed, talk.who, "it could not prove that the certificate is its own"});
-  auto peer = acquaintance{proof.facts(), talk.who.serial, system, talk.door};
+  auto peer = acquaintance{talk.door, system, talk.who.serial, proof.facts()};
   // What the certificate says counts, not what the peer says of itself.
   peer.facts.set_name(talk.who.name);
   peer.facts.set_role(talk.who.role);

@@ -4,7 +4,7 @@
 
 #include "messages/vocabulary.hpp"
 
-#include <deque>
+#include <list>
 
 namespace novacron::node {
 
@@ -34,7 +34,7 @@ public:
 
 private:
   intensity_config settings_;
-  std::deque<instant> failures_;
+  std::list<instant> failures_;
 };
 
 } // namespace novacron::node

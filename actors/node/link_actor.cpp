@@ -27,22 +27,33 @@ constexpr auto introduction_patience = std::chrono::seconds{10};
 
 struct state {
   static inline const char* name = "link";
+  // What every beat looks at lies together: a controller has thousands of links.
+  std::shared_ptr<const neighbourhood> around;
+  /// Of the look at the link that is planned.
+  std::uint64_t look = 0;
+  std::uint64_t connection = 0;
+  instant heard;
+  /// When all ways were found connected last.
+  instant looked_after{};
+  /// Where the beats of a peer that dialled us are noted. One side beats, the other listens: that is all it takes to
+  /// know, and half the messages.
+  std::shared_ptr<const last_beat> beats;
+  /// The peer while the link is up: its door, and by which actor system it speaks.
+  struct far_end {
+    caf::actor door;
+    caf::node_id system;
+  };
+  caf::optional<far_end> far;
+  /// The ways over this link, as the directory knows them; whenever there is one more, the link is told.
+  std::vector<std::shared_ptr<channel>> ways;
   std::string peer;
   caf::optional<address> where;
   /// Our door as the peer gets to see it.
   caf::actor door;
-  std::shared_ptr<const neighbourhood> around;
-  std::mt19937_64 chance;
+  /// Spreads pauses, nothing else, and is small.
+  std::minstd_rand chance;
   backoff pauses;
-  caf::optional<acquaintance> far;
-  std::uint64_t connection = 0;
   bool dialling = false;
-  instant heard;
-  /// Where the beats of a peer that dialled us are noted. One side beats, the other listens: that is all it takes to
-  /// know, and half the messages.
-  std::shared_ptr<const last_beat> beats;
-  /// Of the look at the link that is planned.
-  std::uint64_t look = 0;
   wire::LinkStatus status;
 };
 
@@ -50,7 +61,7 @@ using pointer = caf::stateful_actor<state>*;
 
 std::uint32_t outstanding(pointer self) {
   auto sum = std::size_t{0};
-  for (const auto& way : self->state.around->names->ways_to(self->state.peer))
+  for (const auto& way : self->state.ways)
     sum += way->outstanding();
   return static_cast<std::uint32_t>(sum);
 }
@@ -161,6 +172,25 @@ void ask_for_beat(pointer self) {
       });
 }
 
+/// Gives up requests that are too old, and tries again what is not connected. Once all is, that need not be done at
+/// every beat: a controller has ways to thousands of peers.
+void look_after_ways(pointer self) {
+  constexpr auto pause = std::chrono::seconds{30};
+  auto& st = self->state;
+  const auto now = self->clock().now();
+  if (now < st.looked_after + pause)
+    return;
+  st.looked_after = now;
+  for (const auto& way : st.ways) {
+    way->expire();
+    // The peer may have started that actor only now.
+    if (way->connected())
+      continue;
+    st.looked_after = {};
+    connect_way(self, way);
+  }
+}
+
 /// Beats, or plans when the peer's silence is over.
 void go_on(pointer self) {
   auto& st = self->state;
@@ -179,7 +209,7 @@ void gain(pointer self, const acquaintance& peer) {
   if (st.far && st.far->system != peer.system)
     lose(self, "replaced by a new connection");
   const auto first = st.connection == 0;
-  st.far = peer;
+  st.far = state::far_end{peer.door, peer.system};
   ++st.connection;
   st.pauses.succeeded();
   st.heard = self->clock().now();
@@ -193,7 +223,9 @@ void gain(pointer self, const acquaintance& peer) {
   }
   self->monitor(peer.door);
   host::log_info("link", "connected to {}", st.peer);
-  for (const auto& way : st.around->names->ways_to(st.peer))
+  st.ways = st.around->names->ways_to(st.peer);
+  st.looked_after = {};
+  for (const auto& way : st.ways)
     connect_way(self, way);
   st.around->names->arrived(peer.facts);
   auto news = wire::NodeArrived{};
@@ -260,7 +292,7 @@ void introduce(pointer self, const caf::node_id& system, const caf::actor& door)
           found = {host::refusal::wrong_role, found.who, "at this address is no controller"};
         if (found.why != host::refusal::none)
           return reject(self, found);
-        auto peer = acquaintance{{}, found.who.serial, system, door};
+        auto peer = acquaintance{door, system, found.who.serial, {}};
         peer.facts.set_name(found.who.name);
         peer.facts.set_role(found.who.role);
         auto proof = prove(challenge, own, between);
@@ -299,7 +331,8 @@ wire::LinkStatus describe(pointer self) {
 caf::behavior link(pointer self, std::string peer, caf::optional<address> where, caf::actor door,
                    std::shared_ptr<const neighbourhood> around) {
   auto& st = self->state;
-  st.chance.seed(around->seed ^ std::hash<std::string>{}(peer));
+  st.chance.seed(
+      static_cast<std::minstd_rand::result_type>((around->seed ^ std::hash<std::string>{}(peer)) % 2147483647));
   st.pauses = backoff{around->pulse};
   st.peer = std::move(peer);
   st.where = std::move(where);
@@ -321,27 +354,26 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
       lose(self, "the connection broke");
   });
   return {
-    [=](dial_now) { dial(self); },
-    [=](const dialled_in& x) {
-      self->state.beats = x.beats;
-      gain(self, x.peer);
-    },
-    [=](const new_way& x) { connect_way(self, x.way); },
-    [=](link_question) { return link_answer{describe(self)}; },
-    [=](beat_now x) {
-      if (x.number != self->state.look || !self->state.far)
-        return;
-      for (const auto& way : self->state.around->names->ways_to(self->state.peer)) {
-        way->expire();
-        // The peer may have started that actor only now.
-        if (!way->connected())
-          connect_way(self, way);
-      }
-      if (self->clock().now() - heard(self->state) >= self->state.around->pulse.patience)
-        lose(self, "it fell silent");
-      else
-        go_on(self);
-    },
+      [=](beat_now x) {
+        if (x.number != self->state.look || !self->state.far)
+          return;
+        look_after_ways(self);
+        if (self->clock().now() - heard(self->state) >= self->state.around->pulse.patience)
+          lose(self, "it fell silent");
+        else
+          go_on(self);
+      },
+      [=](dial_now) { dial(self); },
+      [=](const dialled_in& x) {
+        self->state.beats = x.beats;
+        gain(self, x.peer);
+      },
+      [=](const new_way& x) {
+        self->state.ways = self->state.around->names->ways_to(self->state.peer);
+        self->state.looked_after = {};
+        connect_way(self, x.way);
+      },
+      [=](link_question) { return link_answer{describe(self)}; },
   };
 }
 

@@ -15,7 +15,13 @@ namespace novacron::node {
 
 /// What the door and its links share. Everything it points to outlives them.
 struct neighbourhood {
+  // What every beat looks at lies together.
   directory* names = nullptr;
+  /// Where links count; null counts nothing.
+  std::shared_ptr<host::metrics> numbers = nullptr;
+  pulse_config pulse;
+  /// True on nodes without a ledger: they learn from their peers who leads.
+  bool follows = false;
   /// How to reach an address; the simulation has its own.
   caf::io::middleman_actor transport;
   std::function<papers()> own_papers;
@@ -26,12 +32,7 @@ struct neighbourhood {
   std::vector<caf::actor> watchers;
   /// Told of each peer that was not let in, and why.
   std::function<void(const std::string& why, const std::string& text)> refused;
-  pulse_config pulse;
   std::uint64_t seed = 0;
-  /// True on nodes without a ledger: they learn from their peers who leads.
-  bool follows = false;
-  /// Where links count; null counts nothing.
-  std::shared_ptr<host::metrics> numbers = nullptr;
 };
 
 struct address {
@@ -51,10 +52,10 @@ private:
 
 /// A peer that was authenticated: by which actor system it speaks, and its door.
 struct acquaintance {
-  wire::NodeFacts facts;
-  std::string serial;
-  caf::node_id system;
   caf::actor door;
+  caf::node_id system;
+  std::string serial;
+  wire::NodeFacts facts;
 };
 
 /// Link to door: a dialled peer proved itself and may resolve names here.

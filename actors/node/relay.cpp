@@ -1,6 +1,7 @@
 #include "actors/node/relay.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace novacron::node {
@@ -91,7 +92,8 @@ post::condition post::described() const {
 // -- channel ---------------------------------------------------------------------------------------------------------
 
 channel::channel(caf::actor_config& config, std::string peer, std::string title, limits bounds)
-  : relay{config}, peer{std::move(peer)}, title{std::move(title)}, bounds_{bounds} {}
+    : relay{config}, peer{std::move(peer)}, title{std::move(title)}, bounds_{bounds}, shards_{std::make_unique<shard[]>(
+                                                                                          bounds.shards)} {}
 
 void channel::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
   if (what->mid.is_response())
@@ -128,7 +130,7 @@ bool channel::take_over(caf::mailbox_element& what) {
     return false;
   }
   const auto turn = asked_.fetch_add(1, std::memory_order_relaxed) + 1;
-  const auto which = turn % shards_.size();
+  const auto which = turn % bounds_.shards;
   auto& in = shards_[which];
   const auto lock = std::lock_guard{in.guard};
   if (condition_ == condition::cut) {
@@ -182,7 +184,7 @@ void channel::fail(const waiting& whom, caf::error why) {
 void channel::aim(caf::strong_actor_ptr target) {
   target_.set(target);
   for (;;) {
-    auto first = std::deque<caf::mailbox_element_ptr>{};
+    auto first = std::vector<caf::mailbox_element_ptr>{};
     {
       const auto lock = std::lock_guard{guard_};
       if (held_.empty()) {
@@ -213,6 +215,9 @@ void channel::cut(std::string why) {
 }
 
 void channel::expire() {
+  // At each beat of each peer, and mostly for nothing.
+  if (outstanding() == 0)
+    return;
   const auto oldest = home_system().clock().now() - bounds_.age_max;
   for (const auto& whom : take_out([&](const waiting& x) { return x.since <= oldest; }))
     fail(whom, caf::make_error(fault::timeout, peer + " did not answer"));
@@ -221,7 +226,7 @@ void channel::expire() {
 template <class F>
 std::vector<channel::waiting> channel::take_out(F wanted) {
   auto out = std::vector<waiting>{};
-  for (auto& in : shards_) {
+  for (auto& in : std::span{shards_.get(), bounds_.shards}) {
     const auto lock = std::lock_guard{in.guard};
     for (auto place = std::size_t{0}; place < in.places.size(); ++place)
       if (in.places[place].number != 0 && wanted(in.places[place])) {

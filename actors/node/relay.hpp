@@ -10,12 +10,12 @@
 
 #include <caf/all.hpp>
 
-#include <array>
 #include <atomic>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace novacron::node {
 
@@ -50,7 +50,8 @@ private:
   std::atomic<std::uint64_t> messages_ = 0;
   std::atomic<std::size_t> limit_ = 0;
   mutable std::mutex guard_;
-  std::deque<entry> kept_;
+  /// Takes no room while nothing is recorded, as for nearly all.
+  std::list<entry> kept_;
   std::uint64_t recorded_ = 0;
 };
 
@@ -103,6 +104,8 @@ public:
     std::size_t outstanding_max = 4096;
     /// A request without an answer is given up after this, whatever its sender thinks.
     caf::timespan age_max = std::chrono::minutes{2};
+    /// How many locks the requests under way are spread over, 1 to 16: one for each thread that asks or answers.
+    unsigned shards = 16;
   };
 
   channel(caf::actor_config& config, std::string peer, std::string title, limits bounds);
@@ -159,10 +162,10 @@ private:
   std::atomic<condition> condition_ = condition::awaited;
   std::atomic<std::size_t> outstanding_ = 0;
   std::atomic<std::uint64_t> asked_ = 0;
-  std::array<shard, 16> shards_;
+  const std::unique_ptr<shard[]> shards_;
   mutable std::mutex guard_;
   std::string why_cut_;
-  std::deque<caf::mailbox_element_ptr> held_;
+  std::vector<caf::mailbox_element_ptr> held_;
 };
 
 /// The way in from an authenticated peer to one local actor: lets through only what the table of trust permits.

@@ -18,7 +18,7 @@ void begin_life(seen_node& x, std::uint64_t incarnation) {
   if (x.incarnation != 0) {
     x.former_incarnations.push_back(x.incarnation);
     if (x.former_incarnations.size() > former_incarnations_max)
-      x.former_incarnations.pop_front();
+      x.former_incarnations.erase(x.former_incarnations.begin());
   }
   x.incarnation = incarnation;
   x.report_number = 0;

@@ -6,7 +6,6 @@
 #include "messages/wire/agent.pb.h"
 #include "messages/wire/node.pb.h"
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -40,7 +39,7 @@ struct seen_node {
   std::optional<instant> away_since;
   std::optional<instant> lost_at;
   std::uint64_t incarnation = 0;
-  std::deque<std::uint64_t> former_incarnations;
+  std::vector<std::uint64_t> former_incarnations;
   std::uint64_t report_number = 0;
   /// The assignment it follows, by its last report; none before the first report.
   std::optional<std::uint64_t> revision;

@@ -38,11 +38,12 @@ scenario world_of(const bench_options& options) {
   auto& nodes = found.plan.settings.nodes;
   nodes.pulse.beat = 10s;
   nodes.pulse.patience = 40s;
-  nodes.report_interval = 60s;
+  nodes.report_interval = 5min;
   nodes.patience = 60s;
   found.plan.settings.post.encoded = false;
   found.plan.settings.shuffle_one_in = 0;
   auto one = host_plan{.name = "cloud-1", .role = "cloud", .workloads = false};
+  found.plan.hosts.reserve(options.hosts + 1);
   found.plan.hosts.push_back(one);
   for (auto i = 1u; i <= options.hosts; ++i) {
     auto edge =

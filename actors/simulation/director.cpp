@@ -4,6 +4,7 @@
 
 #include <caf/scheduled_actor.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -23,6 +24,20 @@ caf::node_id make_identity(life_number which, std::uint32_t host) {
   return caf::make_node_id(process_base + which, bytes);
 }
 
+/// What an actor keeps to itself: which of its requests wait for an answer. CAF never takes a request's timeout back;
+/// it lets it come and finds that there is nothing to do, which is a third of all that happens in a quiet fabric.
+struct inside : caf::scheduled_actor {
+  /// Whether it puts off all else until an answer is there.
+  static bool awaits_one(const caf::scheduled_actor& x) { return !(x.*&inside::awaited_responses_).empty(); }
+  /// `request` is numbered as its answer will be.
+  static bool awaits(const caf::scheduled_actor& x, caf::message_id request) {
+    const auto is_it = [=](const auto& each) { return each.first == request; };
+    const auto& one_by_one = x.*&inside::awaited_responses_;
+    const auto& any = x.*&inside::multiplexed_responses_;
+    return any.find(request) != any.end() || std::any_of(one_by_one.begin(), one_by_one.end(), is_it);
+  }
+};
+
 class silent_printer : public caf::monitorable_actor {
 public:
   explicit silent_printer(caf::actor_config& settings) : monitorable_actor{settings} {}
@@ -39,44 +54,39 @@ public:
   time_point now() const noexcept override { return time_point{clock_base} + of_.local_time(of_.playing_); }
 
   void set_ordinary_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override {
-    of_.agenda_.cancel(event::kind::timeout, self->id(), static_cast<std::uint64_t>(type));
-    plan(t, {.what = event::kind::timeout, .who = self->ctrl(), .id = static_cast<std::uint64_t>(type), .type = type},
-         id);
+    const auto wait = wait_until(t);
+    if (!of_.lives_[of_.playing_].over)
+      of_.agenda_.plan_timeout(of_.now_ + wait,
+                               {std::make_unique<event::alarm>(event::alarm{id, type}), self->ctrl(), of_.playing_});
   }
   void set_multi_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override {
     set_ordinary_timeout(t, self, type, id);
   }
   void set_request_timeout(time_point t, caf::abstract_actor* self, caf::message_id id) override {
-    plan(t, {.what = event::kind::request_timeout, .who = self->ctrl(), .id = id.integer_value()}, 0);
+    if (!of_.lives_[of_.playing_].over)
+      of_.agenda_.plan_request(of_.now_, wait_until(t), of_.playing_, self->ctrl(), id);
   }
   void cancel_ordinary_timeout(caf::abstract_actor* self, caf::atom_value type) override {
-    of_.agenda_.cancel(event::kind::timeout, self->id(), static_cast<std::uint64_t>(type));
+    of_.agenda_.cancel_timeout(self->id(), type);
   }
-  void cancel_request_timeout(caf::abstract_actor* self, caf::message_id id) override {
-    of_.agenda_.cancel(event::kind::request_timeout, self->id(), id.integer_value());
-  }
+  // It does not happen when there is an answer.
+  void cancel_request_timeout(caf::abstract_actor*, caf::message_id) override {}
   void cancel_timeouts(caf::abstract_actor*) override {}
   void schedule_message(time_point t, caf::strong_actor_ptr receiver, caf::mailbox_element_ptr content) override {
-    plan(t, {.what = event::kind::message, .who = std::move(receiver), .content = std::move(content)}, 0);
+    if (!of_.lives_[of_.playing_].over)
+      of_.agenda_.plan(of_.now_ + wait_until(t), {std::move(content), std::move(receiver), of_.playing_});
   }
   void schedule_message(time_point, caf::group, caf::strong_actor_ptr, caf::message) override {}
   void cancel_all() override { of_.agenda_.clear(); }
 
 private:
-  void plan(time_point t, event what, std::uint64_t timeout) {
+  /// How long it is until then, by a clock that is right.
+  moment wait_until(time_point t) const {
     const auto& mine = of_.lives_[of_.playing_];
-    if (mine.over)
-      return;
     auto wait = t - now();
     if (mine.drift_ppm != 0)
       wait = wait * 1'000'000 / (1'000'000 + mine.drift_ppm);
-    what.whose = of_.playing_;
-    if (what.what == event::kind::timeout)
-      what.act = [timeout, who = what.who.get(), type = what.type] {
-        who->get()->eq_impl(caf::make_message_id(), caf::strong_actor_ptr{who}, nullptr,
-                            caf::timeout_msg{type, timeout});
-      };
-    of_.agenda_.plan(of_.now_ + std::max<moment>(wait, moment{0}), std::move(what));
+    return std::max<moment>(wait, moment{0});
   }
 
   director& of_;
@@ -97,6 +107,11 @@ director::director(caf::actor_system& system)
                                                                                                                *this)} {
   lives_.emplace_back();
   lives_[0].id = make_identity(0, 0);
+  // Only what is scheduled asks and waits.
+  agenda_.open = [](const caf::strong_actor_ptr& who, caf::message_id request) {
+    return inside::awaits(*static_cast<const caf::scheduled_actor*>(caf::actor_cast<caf::abstract_actor*>(who)),
+                          request);
+  };
 }
 
 director::~director() = default;
@@ -117,14 +132,14 @@ void director::start() {
   auto settings = caf::actor_config{unit_.get()};
   utility_actors_[printer_id] =
       caf::make_actor<silent_printer, caf::actor>(system().next_actor_id(), system().node(), &system(), settings);
-  become(0);
+  const_cast<caf::node_id&>(system().node()) = lives_[0].id;
 }
 
 void director::stop() {
   agenda_.clear();
   for (auto* queue : {&jobs_, &last_jobs_})
     while (!queue->empty()) {
-      auto* job = queue->front();
+      auto* job = queue->front().what;
       queue->pop_front();
       cleanup_and_release(job);
     }
@@ -135,9 +150,10 @@ void director::stop() {
 life_number director::begin(std::uint32_t host) {
   const auto which = static_cast<life_number>(lives_.size());
   auto& fresh = lives_.emplace_back();
-  fresh.id = make_identity(which, host);
+  fresh.id = fresh.face = make_identity(which, host);
   fresh.host = host;
-  fresh.drift_since = now_;
+  // Its clock begins with it.
+  fresh.ahead = -now_;
   return which;
 }
 
@@ -148,16 +164,13 @@ life_number director::life_of(const caf::node_id& id) const {
   return number >= process_base && number - process_base < lives_.size() ? number - process_base : 0;
 }
 
-life_number director::life_of(caf::resumable* job) const {
-  if (job->subtype() != caf::resumable::scheduled_actor)
-    return 0;
-  return life_of(static_cast<caf::scheduled_actor*>(job)->node());
-}
-
 void director::become(life_number which) {
+  if (playing_ == which)
+    return;
   // The node id of the system is an ordinary member that is read often and written never: with one thread, it may be.
-  if (playing_ != which || system().node() != lives_[which].id)
-    const_cast<caf::node_id&>(system().node()) = lives_[which].id;
+  auto& face = const_cast<caf::node_id&>(system().node());
+  std::swap(face, lives_[playing_].face);
+  std::swap(face, lives_[which].face);
   playing_ = which;
   unit_->proxy_registry_ptr(lives_[which].proxies);
 }
@@ -165,7 +178,8 @@ void director::become(life_number which) {
 void director::end(life_number which) {
   lives_[which].over = true;
   auto waiting = std::exchange(lives_[which].waiting, {});
-  last_jobs_.insert(last_jobs_.end(), waiting.begin(), waiting.end());
+  for (auto* each : waiting)
+    last_jobs_.push_back({each, which});
   // Those that begin while others end are found in the next round.
   while (!lives_[which].actors.empty()) {
     for (const auto& weak : std::exchange(lives_[which].actors, {}))
@@ -176,17 +190,16 @@ void director::end(life_number which) {
 }
 
 void director::drain(life_number which) {
-  std::erase_if(jobs_, [&](caf::resumable* job) {
-    const auto mine = life_of(job) == which;
-    if (mine)
-      last_jobs_.push_back(job);
-    return mine;
+  std::erase_if(jobs_, [&](const job& x) {
+    if (x.whose == which)
+      last_jobs_.push_back(x);
+    return x.whose == which;
   });
   while (!last_jobs_.empty()) {
-    auto* job = last_jobs_.front();
+    const auto x = last_jobs_.front();
     last_jobs_.pop_front();
-    become(life_of(job));
-    run(job);
+    become(x.whose);
+    run(x.what);
   }
   become(0);
 }
@@ -196,6 +209,7 @@ void director::slow_down(life_number which, moment step, bool stuck) {
   x.step = step;
   x.stuck = stuck;
   x.busy_until = now_;
+  x.hampered = stuck || step > moment{0} || !x.waiting.empty();
   await(which);
 }
 
@@ -203,44 +217,61 @@ void director::slow_down(life_number which, moment step, bool stuck) {
 
 moment director::local_time(life_number which) const {
   const auto& x = lives_[which];
-  const auto passed = now_ - x.drift_since;
-  return x.local_then + passed + moment{passed.count() / 1'000'000 * x.drift_ppm};
+  const auto gained = x.drift_ppm == 0 ? 0 : (now_ - x.drift_since).count() / 1'000'000 * x.drift_ppm;
+  return now_ + x.ahead + moment{gained};
 }
 
 void director::drift(life_number which, std::int64_t ppm) {
   auto& x = lives_[which];
-  x.local_then = local_time(which);
+  x.ahead = local_time(which) - now_;
   x.drift_since = now_;
   x.drift_ppm = ppm;
 }
 
 void director::plan(moment delay, life_number whose, std::function<void()> act) {
-  agenda_.plan(now_ + delay, {.what = event::kind::act, .whose = whose, .act = std::move(act)});
+  agenda_.plan(now_ + delay, {std::make_unique<std::function<void()>>(std::move(act)), nullptr, whose});
 }
 
 // -- running ---------------------------------------------------------------------------------------------------------
 
-void director::enqueue(caf::resumable* job) {
-  const auto whose = life_of(job);
-  if (whose != 0) {
-    const auto id = static_cast<caf::scheduled_actor*>(job)->id();
-    if (id >= met_.size())
-      met_.resize(std::max<std::size_t>(id + 1, met_.size() * 2));
-    if (!met_[id]) {
-      met_[id] = true;
-      lives_[whose].actors.emplace_back(static_cast<caf::scheduled_actor*>(job)->ctrl());
-    }
-    if (lives_[whose].over)
-      return last_jobs_.push_back(job);
-  }
-  jobs_.push_back(job);
+director::job director::meet(caf::resumable* what) {
+  if (what->subtype() != caf::resumable::scheduled_actor)
+    return {what, 0};
+  auto* who = static_cast<caf::scheduled_actor*>(what);
+  const auto id = who->id();
+  if (id >= actors_.size())
+    actors_.resize(std::max<std::size_t>(id + 1, actors_.size() * 2));
+  if (actors_[id] == 0 && (actors_[id] = life_of(who->node())) != 0)
+    lives_[actors_[id]].actors.emplace_back(who->ctrl());
+  return {what, actors_[id]};
 }
 
-void director::run(caf::resumable* job) {
-  switch (job->resume(unit_.get(), 1)) {
-    case caf::resumable::resume_later: return enqueue(job);
+void director::enqueue(caf::resumable* what) {
+  const auto x = meet(what);
+  (lives_[x.whose].over ? last_jobs_ : jobs_).push_back(x);
+}
+
+bool director::run_only(caf::scheduled_actor& who) {
+  auto& box = who.mailbox();
+  auto& waiting = who.get_normal_queue();
+  if (box.closed() || box.size() != 1 || waiting.total_task_size() != 1 || inside::awaits_one(who))
+    return false;
+  auto only = waiting.take_front();
+  if (who.activate(unit_.get(), *only) == caf::scheduled_actor::activation_result::skipped)
+    who.push_to_cache(std::move(only));
+  return true;
+}
+
+void director::run(caf::resumable* what) {
+  if (what->subtype() == caf::resumable::scheduled_actor) {
+    auto& who = *static_cast<caf::scheduled_actor*>(what);
+    if (run_only(who))
+      return who.mailbox().try_block() ? caf::intrusive_ptr_release(what) : enqueue(what);
+  }
+  switch (what->resume(unit_.get(), 1)) {
+    case caf::resumable::resume_later: return enqueue(what);
     case caf::resumable::done:
-    case caf::resumable::awaiting_message: return caf::intrusive_ptr_release(job);
+    case caf::resumable::awaiting_message: return caf::intrusive_ptr_release(what);
     default: return;
   }
 }
@@ -254,19 +285,41 @@ void director::await(life_number whose) {
     x.awaited = false;
     if (x.stuck || x.waiting.empty())
       return;
-    auto* job = x.waiting.front();
+    auto* what = x.waiting.front();
     x.waiting.pop_front();
-    play(job, whose);
+    x.hampered = x.step > moment{0} || !x.waiting.empty();
+    play({what, whose});
     await(whose);
   });
 }
 
-void director::play(caf::resumable* job, life_number whose) {
-  lives_[whose].busy_until = now_ + lives_[whose].step;
+void director::begin_step(life_number whose) {
+  if (auto& x = lives_[whose]; x.hampered)
+    x.busy_until = now_ + x.step;
   ++steps_;
   become(whose);
   note(static_cast<std::uint64_t>(now_.count()) ^ (static_cast<std::uint64_t>(whose) << 40));
-  run(job);
+}
+
+void director::play(job x) {
+  begin_step(x.whose);
+  run(x.what);
+}
+
+void director::hand_over(const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what) {
+  const auto id = to->id();
+  const auto whose = id < actors_.size() ? actors_[id] : life_number{0};
+  if (whose == 0 || !jobs_.empty() || lives_[whose].over || !lives_[whose].prompt(now_))
+    return to->enqueue(std::move(what), nullptr);
+  auto* who = static_cast<caf::scheduled_actor*>(caf::actor_cast<caf::abstract_actor*>(to));
+  // Closed when it has ended, filled when it has more to do.
+  if (who->mailbox().closed() || !who->mailbox().blocked())
+    return to->enqueue(std::move(what), nullptr);
+  // Nobody else need hold it.
+  const auto held = to;
+  begin_step(whose);
+  if (who->activate(unit_.get(), *what) == caf::scheduled_actor::activation_result::skipped)
+    who->push_to_cache(std::move(what));
 }
 
 bool director::run_job() {
@@ -274,33 +327,32 @@ bool director::run_job() {
     return false;
   if (shuffle_one_in_ != 0 && jobs_.size() > 1 && chance_() % shuffle_one_in_ == 0)
     std::swap(jobs_.front(), jobs_[chance_() % jobs_.size()]);
-  auto* job = jobs_.front();
+  const auto x = jobs_.front();
   jobs_.pop_front();
-  const auto whose = life_of(job);
-  auto& x = lives_[whose];
-  if (x.stuck || !x.waiting.empty() || x.busy_until > now_) {
-    x.waiting.push_back(job);
-    await(whose);
-    return true;
+  if (lives_[x.whose].prompt(now_)) {
+    play(x);
+  } else {
+    lives_[x.whose].waiting.push_back(x.what);
+    await(x.whose);
   }
-  play(job, whose);
   return true;
 }
 
 void director::happen(event x) {
-  if (x.what == event::kind::nothing || (x.whose != 0 && lives_[x.whose].over))
+  if (std::holds_alternative<std::monostate>(x.what) || (x.whose != 0 && lives_[x.whose].over))
     return;
   ++timers_;
   become(x.whose);
-  switch (x.what) {
-    case event::kind::act:
-    case event::kind::timeout: return x.act();
-    case event::kind::message: return x.who->enqueue(std::move(x.content), nullptr);
-    case event::kind::parcel: return deliver(*x.mail);
-    case event::kind::request_timeout:
-      return x.who->get()->eq_impl(caf::make_message_id(x.id), x.who, nullptr, caf::sec::request_timeout);
-    case event::kind::nothing: return;
-  }
+  if (auto* mail = std::get_if<event::mail>(&x.what))
+    deliver(**mail);
+  else if (auto* message = std::get_if<event::message>(&x.what))
+    hand_over(x.who, std::move(*message));
+  else if (auto* act = std::get_if<event::act>(&x.what))
+    (**act)();
+  else if (auto* late = std::get_if<event::request>(&x.what))
+    x.who->get()->eq_impl(*late, x.who, nullptr, caf::sec::request_timeout);
+  else if (auto* alarm = std::get_if<event::timeout>(&x.what))
+    x.who->get()->eq_impl(caf::make_message_id(), x.who, nullptr, caf::timeout_msg{(*alarm)->type, (*alarm)->number});
 }
 
 bool director::run_until(moment end, const std::function<bool()>& enough) {

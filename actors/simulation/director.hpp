@@ -13,29 +13,39 @@
 #include <caf/scheduler/abstract_coordinator.hpp>
 
 #include <deque>
+#include <list>
 #include <random>
 
 namespace novacron::simulation {
 
-/// What the director knows of a life.
-struct life {
+/// What the director knows of a life. What is looked at for every step lies in one line of the cache.
+struct alignas(64) life {
   caf::node_id id;
+  /// The same, to lend to the actor system without counting references; empty while it is there.
+  caf::node_id face;
+  caf::proxy_registry* proxies = nullptr;
   /// Which host it is a life of.
   std::uint32_t host = 0;
-  caf::proxy_registry* proxies = nullptr;
   bool over = false;
-  /// How much virtual time one step takes; 0 on a host that is well.
-  moment step{0};
+  /// Slower than usual, or not yet done with what came while it was.
+  bool hampered = false;
   bool stuck = false;
-  moment busy_until{0};
-  /// Jobs that wait for a slow or stuck host.
-  std::deque<caf::resumable*> waiting;
   bool awaited = false;
-  /// How its monotonic clock runs: a millionth part per unit, and what it showed at `drift_since`.
+  /// How its monotonic clock runs: by how many millionths too fast, and what it showed beyond the world's time at
+  /// `drift_since`.
   std::int64_t drift_ppm = 0;
   moment drift_since{0};
-  moment local_then{0};
+  moment ahead{0};
+
+  /// How much virtual time one step takes; 0 on a host that is well.
+  moment step{0};
+  moment busy_until{0};
+  /// Jobs that wait for a slow or stuck host.
+  std::list<caf::resumable*> waiting;
   std::vector<caf::weak_actor_ptr> actors;
+
+  /// Whether it does at once what comes.
+  bool prompt(moment now) const { return !hampered || (!stuck && waiting.empty() && busy_until <= now); }
 };
 
 class director : public caf::scheduler::abstract_coordinator {
@@ -73,6 +83,9 @@ public:
   // -- running
   /// Does everything until `end`, or until `enough` says so after a step. Returns whether it did.
   bool run_until(moment end, const std::function<bool()>& enough = {});
+  /// Gives an actor a message. Who has nothing else to do handles it here and now: it would be next anyway, and the way
+  /// through mailbox and queue costs as much as the step itself.
+  void hand_over(const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what);
   /// Carries parcels.
   std::function<void(parcel&)> deliver;
   /// Seeds the order of what happens at the same time. Chance 0 keeps the order.
@@ -104,20 +117,30 @@ private:
   class clock_face;
   class stand;
 
-  life_number life_of(caf::resumable* job) const;
-  void run(caf::resumable* job);
+  struct job {
+    caf::resumable* what;
+    life_number whose;
+  };
+
+  job meet(caf::resumable* what);
+  void begin_step(life_number whose);
+  /// Has an actor handle the only message that waits for it; false when there is another number of them. CAF's own way
+  /// goes in turns through four queues for each step.
+  bool run_only(caf::scheduled_actor& who);
+  void run(caf::resumable* what);
   bool run_job();
   void happen(event x);
-  void play(caf::resumable* job, life_number whose);
+  void play(job x);
   /// Sees to it that the next job of a slow host is done in time.
   void await(life_number whose);
   void drain(life_number which);
 
   std::vector<life> lives_;
-  std::deque<caf::resumable*> jobs_;
+  std::deque<job> jobs_;
   /// Jobs of a life that is ending.
-  std::deque<caf::resumable*> last_jobs_;
-  std::vector<bool> met_;
+  std::deque<job> last_jobs_;
+  /// Whose each actor is that ever ran, by its number; 0 for all others.
+  std::vector<life_number> actors_;
   agenda agenda_;
   moment now_{0};
   life_number playing_ = 0;

@@ -25,7 +25,7 @@ struct parcel {
   life_number from = 0;
   life_number to = 0;
   /// The connection it travels on, and how often that was opened before.
-  const void* line = nullptr;
+  void* line = nullptr;
   std::uint32_t opened = 0;
   std::uint64_t sender = 0;
   std::uint64_t receiver = 0;

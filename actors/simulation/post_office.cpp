@@ -8,6 +8,7 @@
 #include <caf/detail/sync_request_bouncer.hpp>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace novacron::simulation {
@@ -49,7 +50,7 @@ public:
     auto settings = caf::actor_config{};
     auto made =
         caf::make_actor<proxy, caf::strong_actor_ptr>(id, node, &office_.system_, settings, office_, home_, away);
-    office_.exported_[away].insert(id);
+    office_.mark_known(away, id);
     // BASP tells the other side to watch it; the news of its end travels like any other.
     if (const auto target = office_.system_.registry().get(id))
       target->get()->attach_functor([office = &office_, here = home_, away, id](const caf::error& why) {
@@ -61,32 +62,26 @@ public:
   }
   void set_last_hop(caf::node_id*) override {}
 
-  /// The proxy for an actor of another life, made on first use.
-  const caf::strong_actor_ptr& known(const caf::node_id& node, caf::actor_id id) {
-    auto& found = quick_[id];
-    if (!found)
-      found = proxies.get_or_put(node, id);
-    return found;
-  }
   void erase(const caf::node_id& node) {
-    quick_.clear();
+    ++edition;
     proxies.erase(node);
   }
   void erase(const caf::node_id& node, caf::actor_id id, caf::error why) {
-    quick_.erase(id);
+    ++edition;
     proxies.erase(node, id, std::move(why));
   }
   void clear() {
-    quick_.clear();
+    ++edition;
     proxies.clear();
   }
 
   caf::proxy_registry proxies;
+  /// Counts how often proxies were taken away.
+  std::uint64_t edition = 1;
 
 private:
   post_office& office_;
   life_number home_;
-  std::unordered_map<caf::actor_id, caf::strong_actor_ptr> quick_;
 };
 
 post_office::post_office(caf::actor_system& system, director& stage, network& wires, std::uint64_t seed,
@@ -246,6 +241,7 @@ void post_office::give_up(std::uint64_t which, std::size_t way, std::uint64_t nu
 void post_office::shut(connection& x) {
   x.open = false;
   x.cut = {false, false};
+  x.last = {};
   ++counts_.broken;
   for (auto& held : x.held)
     held.clear();
@@ -307,12 +303,18 @@ void post_office::make_stale(parcel& x) {
 }
 
 void post_office::export_actor(const caf::strong_actor_ptr& who) {
-  if (who->id() >= registered_.size())
-    registered_.resize(std::max<std::size_t>(who->id() + 1, registered_.size() * 2));
-  if (registered_[who->id()])
-    return;
-  registered_[who->id()] = true;
-  system_.registry().put(who->id(), who);
+  if (mark_known(stage_.life_of(who->node()), who->id()))
+    system_.registry().put(who->id(), who);
+}
+
+bool post_office::mark_known(life_number whose, caf::actor_id id) {
+  if (id >= known_.size())
+    known_.resize(std::max<std::size_t>(id + 1, known_.size() * 2));
+  if (known_[id])
+    return false;
+  known_[id] = true;
+  exported_[whose].push_back(id);
+  return true;
 }
 
 void post_office::send(connection* x, life_number from, life_number to, caf::actor_id receiver,
@@ -370,7 +372,7 @@ void post_office::transmit(connection& x, std::size_t way, std::unique_ptr<parce
   if (way_taken.again) {
     auto copy = std::make_unique<parcel>(*what);
     ++counts_.doubled;
-    stage_.plan(stage_.now() + *way_taken.again, {.what = event::kind::parcel, .mail = std::move(copy)});
+    stage_.plan(stage_.now() + *way_taken.again, event{std::move(copy), nullptr, 0});
   }
   if (!way_taken.delay) {
     ++counts_.lost;
@@ -378,11 +380,11 @@ void post_office::transmit(connection& x, std::size_t way, std::unique_ptr<parce
   }
   auto& clear = x.clear[way];
   clear = std::max(clear, stage_.now() + *way_taken.delay);
-  stage_.plan(clear, {.what = event::kind::parcel, .mail = std::move(what)});
+  stage_.plan(clear, event{std::move(what), nullptr, 0});
 }
 
 void post_office::deliver(parcel& what) {
-  const auto* x = static_cast<const connection*>(what.line);
+  auto* x = static_cast<connection*>(what.line);
   if (!x->open || x->opened != what.opened || !stage_.alive(what.to))
     return;
   ++counts_.delivered;
@@ -399,34 +401,69 @@ void post_office::deliver(parcel& what) {
     make_stale(what);
   if (heard)
     heard(what.content);
-  const auto sender = what.sender == 0 ? caf::strong_actor_ptr{} : proxies.known(stage_.of(what.from).id, what.sender);
-  const auto receiver = system_.registry().get(what.receiver);
+  auto& last = x->last[x->ends[0] == what.from ? 0 : 1];
+  const auto& sender = sender_of(what, last);
+  const auto& receiver = receiver_of(what, last);
   if (!receiver) {
     caf::detail::sync_request_bouncer{caf::exit_reason::remote_link_unreachable}(sender, what.mid);
     return;
   }
-  receiver->enqueue(caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content)),
-                    nullptr);
+  stage_.hand_over(receiver,
+                   caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content)));
+}
+
+const caf::strong_actor_ptr& post_office::sender_of(const parcel& what, connection::pair& last) {
+  static const auto nobody = caf::strong_actor_ptr{};
+  if (what.sender == 0)
+    return nobody;
+  auto& proxies = *registries_[what.to];
+  if (!last.sender || last.sender->id() != what.sender || last.edition != proxies.edition) {
+    last.sender = proxies.proxies.get_or_put(stage_.of(what.from).id, what.sender);
+    last.edition = proxies.edition;
+  }
+  return last.sender;
+}
+
+const caf::strong_actor_ptr& post_office::receiver_of(const parcel& what, connection::pair& last) {
+  // Whoever has ended is in no registry any more.
+  if (!last.receiver || last.receiver->id() != what.receiver ||
+      last.receiver->get()->getf(caf::abstract_actor::is_cleaned_up_flag))
+    last.receiver = system_.registry().get(what.receiver);
+  return last.receiver;
 }
 
 // -- transport -------------------------------------------------------------------------------------------------------
 
-caf::io::middleman_actor post_office::spawn_transport(life_number which) {
-  const auto made = system_.spawn([this, which](caf::event_based_actor* self) -> caf::behavior {
-    return {
-        [=, this](caf::connect_atom, const std::string& host, std::uint16_t) {
-          auto promise = self->make_response_promise<caf::node_id, caf::strong_actor_ptr, std::set<std::string>>();
-          connect(which, host, [=](caf::expected<caf::strong_actor_ptr> found) mutable {
-            if (found)
-              promise.deliver((*found)->node(), *found, std::set<std::string>{});
-            else
-              promise.deliver(found.error());
-          });
-          return promise;
-        },
-    };
-  });
-  return caf::actor_cast<caf::io::middleman_actor>(made);
+/// Connects to addresses in place of CAF's middleman. It only hands on, so it needs no mailbox.
+class post_office::transport : public caf::monitorable_actor {
+public:
+  transport(caf::actor_config& settings, post_office& office, life_number home)
+      : monitorable_actor{settings}, office_{office}, home_{home} {}
+
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit*) override {
+    const auto& words = what->content();
+    if (!what->sender || !what->mid.is_request() ||
+        !words.match_elements<caf::connect_atom, std::string, std::uint16_t>())
+      return;
+    office_.connect(home_, words.get_as<std::string>(1),
+                    [me = caf::strong_actor_ptr{ctrl()}, asker = what->sender,
+                     question = what->mid](const caf::expected<caf::strong_actor_ptr>& found) {
+                      auto answer = found ? caf::make_message((*found)->node(), *found, std::set<std::string>{})
+                                          : caf::make_message(found.error());
+                      asker->enqueue(caf::make_mailbox_element(me, question.response_id(), {}, std::move(answer)),
+                                     nullptr);
+                    });
+  }
+
+private:
+  post_office& office_;
+  life_number home_;
+};
+
+caf::io::middleman_actor post_office::make_transport(life_number which) {
+  auto settings = caf::actor_config{};
+  return caf::actor_cast<caf::io::middleman_actor>(caf::make_actor<transport, caf::strong_actor_ptr>(
+      system_.next_actor_id(), system_.node(), &system_, settings, *this, which));
 }
 
 } // namespace novacron::simulation

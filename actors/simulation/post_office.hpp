@@ -14,9 +14,7 @@
 #include <array>
 #include <functional>
 #include <map>
-#include <set>
 #include <typeinfo>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -47,7 +45,7 @@ public:
   void unpublish(const std::string& address);
   /// A life is over. Its peers notice at once when only its process ended, else by silence.
   void close(life_number which, bool at_once);
-  caf::io::middleman_actor spawn_transport(life_number which);
+  caf::io::middleman_actor make_transport(life_number which);
 
   // -- the network changed
   /// Looks again at which connections are cut off.
@@ -74,23 +72,34 @@ public:
   const counts& counted() const { return counts_; }
 
 private:
-  struct connection {
+  /// The first two lines of the cache are all that a message on its way looks at.
+  struct alignas(64) connection {
+    /// Who spoke to whom last on a way: mostly the same two again, and finding them costs more than all else.
+    struct pair {
+      caf::strong_actor_ptr sender;
+      caf::strong_actor_ptr receiver;
+      /// Of the receiving registry when the sender's proxy was found there.
+      std::uint64_t edition = 0;
+    };
     std::array<life_number, 2> ends{};
-    bool open = false;
     std::uint32_t opened = 0;
+    bool open = false;
+    std::array<bool, 2> cut{};
     /// When the way from end 0 to 1, and back, is free again.
     std::array<moment, 2> clear{};
-    std::array<bool, 2> cut{};
-    std::array<moment, 2> cut_since{};
+    std::array<pair, 2> last;
     std::array<std::uint64_t, 2> cut_number{};
     /// What TCP keeps until the way is there again.
     std::array<std::vector<std::unique_ptr<parcel>>, 2> held;
   };
   class proxy;
   class registry;
+  class transport;
 
   void send(connection* x, life_number from, life_number to, caf::actor_id receiver, caf::mailbox_element_ptr what);
   void export_actor(const caf::strong_actor_ptr& who);
+  /// Notes that others may know this actor; false when that was noted before.
+  bool mark_known(life_number whose, caf::actor_id id);
 
   static std::uint64_t key(life_number a, life_number b) {
     return a < b ? static_cast<std::uint64_t>(a) << 32 | b : static_cast<std::uint64_t>(b) << 32 | a;
@@ -103,6 +112,9 @@ private:
   void give_up(std::uint64_t which, std::size_t way, std::uint64_t number);
   void lose(life_number here, life_number peer);
   void shut(connection& x);
+  /// The proxy of whoever sent this, and whom it is for, if that is still there.
+  const caf::strong_actor_ptr& sender_of(const parcel& what, connection::pair& last);
+  const caf::strong_actor_ptr& receiver_of(const parcel& what, connection::pair& last);
   void launch(connection* x, std::unique_ptr<parcel> what);
   void transmit(connection& x, std::size_t way, std::unique_ptr<parcel> what);
   void tell_down(life_number from, life_number to, std::uint64_t actor, const caf::error& why);
@@ -121,10 +133,11 @@ private:
   std::map<std::uint64_t, connection> connections_;
   std::vector<std::unique_ptr<registry>> registries_;
   std::map<std::string, std::pair<life_number, caf::weak_actor_ptr>> published_;
-  std::vector<std::set<caf::actor_id>> exported_;
+  /// The actors of each life that others may know.
+  std::vector<std::vector<caf::actor_id>> exported_;
   std::vector<std::vector<life_number>> peers_;
-  /// Actors that CAF's registry knows, by number; looking there is slower.
-  std::vector<bool> registered_;
+  /// Those of all lives, by number: they are in CAF's registry, where looking is slower.
+  std::vector<bool> known_;
   /// Whether messages of a type are known to carry no handles.
   std::vector<std::pair<const std::type_info*, bool>> plain_;
   /// For a planted bug: what each life was assigned first.

@@ -15,7 +15,7 @@ namespace novacron::simulation {
 using node::room;
 
 virtual_node::virtual_node(node_surroundings around, machine& on)
-    : around_{std::move(around)}, on_{on}, life_{on.life}, names_{around_.system, on.facts.name()} {
+    : around_{std::move(around)}, on_{on}, life_{on.life}, names_{around_.system, on.facts.name(), {.shards = 1}} {
   if (on_.facts.hosts_workloads())
     driver_ = std::make_shared<virtual_driver>(
         on_, virtual_driver::surroundings{around_.stage, around_.images, around_.chance, around_.witness,
@@ -42,7 +42,7 @@ wire::NodeFacts virtual_node::facts() const {
 node::neighbourhood virtual_node::neighbours() {
   auto x = node::neighbourhood{};
   x.names = &names_;
-  x.transport = around_.post.spawn_transport(life_);
+  x.transport = around_.post.make_transport(life_);
   x.own_papers = [papers = around_.notary.papers_of(on_.facts.name(), on_.facts.role())] { return papers; };
   x.wall_clock = [this] { return host::wall_time{std::chrono::milliseconds{around_.wall_ms(on_)}}; };
   x.denied = &around_.denied;

@@ -2,6 +2,7 @@
 
 #include "messages/language.hpp"
 
+#include <caf/logger.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -59,6 +60,8 @@ world::world(world_config settings)
                [this](const std::string& instance, std::uint64_t epoch) { return is_leaving(instance, epoch); }} {
   system_->await_actors_before_shutdown(false);
   stage_ = dynamic_cast<director*>(&system_->scheduler());
+  // Nobody reads what CAF would log, and it looks up who speaks at every step.
+  caf::logger::set_current_actor_system(nullptr);
   stage_->shuffle(chance_for(settings.seed, 4), settings.shuffle_one_in);
   stage_->note(settings.seed);
   settings_.post.planted = settings_.voters.planted = settings_.nodes.planted = settings.planted;
@@ -92,7 +95,7 @@ machine& world::add(const host_plan& plan) {
   x.facts.set_version("virtual");
   x.facts.set_hosts_workloads(plan.workloads);
   by_name_.emplace(plan.name, x.number);
-  joins_[x.number] = plan.joins;
+  joins_.push_back(plan.joins);
   nodes_.emplace_back();
   witness_.add(x);
   if (x.is_controller())

@@ -111,7 +111,8 @@ private:
   std::map<std::string, image_behavior> images_;
   std::deque<machine> machines_;
   std::map<std::string, host_number, std::less<>> by_name_;
-  std::map<host_number, std::vector<std::string>> joins_;
+  /// Whom each host dials.
+  std::vector<std::vector<std::string>> joins_;
   witness witness_;
   std::unique_ptr<post_office> post_;
   std::unique_ptr<voters> voters_;

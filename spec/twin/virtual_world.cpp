@@ -19,7 +19,7 @@ public:
     here_ = stage_->begin(0);
     post_->open(here_);
     stage_->become(here_);
-    transport_ = post_->spawn_transport(here_);
+    transport_ = post_->make_transport(here_);
     stage_->become(0);
     start_other();
   }
