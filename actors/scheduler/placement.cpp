@@ -25,9 +25,9 @@ bool same(const node_shape& a, const node_shape& b) {
 } // namespace
 
 std::string_view to_string(feature x) {
-  constexpr auto names = std::array<std::string_view, feature_count>{"room",    "evenness", "prefer", "image", "spread",
-                                                                     "reserve", "fresh",    "home",   "whole", "price",
-                                                                     "zones"};
+  constexpr auto names =
+      std::array<std::string_view, feature_count>{"room", "evenness", "prefer", "image", "spread", "reserve", "fresh",
+                                                  "home", "whole",    "price",  "zones", "usable", "starved", "idle"};
   return names[x];
 }
 
@@ -306,7 +306,7 @@ void cluster::reorder() {
   extra_free_.clear();
   images_.clear();
   version_.clear();
-  value_version_.clear();
+  parts_version_.clear();
   rows_.clear();
   for (auto& [shape, images] : nodes) {
     set_node(shape);

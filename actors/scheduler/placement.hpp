@@ -120,7 +120,8 @@ struct decision {
 hold hold_of(const request& x, const decision& where);
 
 /// The features that every policy weighs, each between 0 and 1; `whole` alone is what is lost for the requests that
-/// are expected, 0 or below, and may say that more is won than lost.
+/// are expected, 0 or below, and may say that more is won than lost. `usable`, `starved` and `idle` are three of its
+/// parts once more, so that a policy may weigh them otherwise (fragmentation.hpp).
 /// `price` is how cheap a node is by its label of that name (none: it costs nothing), `zones` how few of the same
 /// workload are in its zone.
 enum feature : std::uint8_t {
@@ -135,9 +136,16 @@ enum feature : std::uint8_t {
   whole,
   price,
   zones,
+  usable,
+  starved,
+  idle,
   feature_count
 };
 using features = std::array<float, feature_count>;
+/// Whether a policy with these weights looks at what is expected.
+inline bool heeds_mix(const features& weights) {
+  return weights[whole] != 0 || weights[usable] != 0 || weights[starved] != 0 || weights[idle] != 0;
+}
 std::string_view to_string(feature x);
 
 /// The weights of the policy called `name`; none when it has no meaning of its own.
@@ -179,7 +187,7 @@ public:
   bool set_images(const std::string& node, std::vector<std::string> images);
   void remove_node(const std::string& node);
 
-  /// The requests that are expected from now on, for policies that weigh `whole`. Without it the cluster expects more
+  /// The requests that are expected from now on, for policies that heed the mix. Without it the cluster expects more
   /// of what it has seen.
   void expect(std::vector<expected_request> mix);
 
@@ -248,7 +256,7 @@ private:
     std::vector<float> score;
     /// The greatest of each 64 scores: most blocks cannot hold the best and are never looked into.
     std::vector<float> greatest;
-    // For policies that weigh `whole`: what would be lost, on which device least, and for which version of the node.
+    // For policies that heed the mix: what would be lost, on which device least, and for which version of the node.
     std::vector<float> loss;
     std::vector<std::uint8_t> device;
     std::vector<std::uint32_t> version;
@@ -297,8 +305,9 @@ private:
   void note_change(slot at);
   const score_row& row_for(const amount& need, const features& weights) const;
   void bring_up_to_date(score_row& row, const amount& need, const features& weights) const;
-  void refresh_losses(score_row& row, const amount& need, bool all) const;
-  void refresh_loss(score_row& row, const amount& need, slot at) const;
+  void refresh_losses(score_row& row, const amount& need, const features& weights, bool all) const;
+  void refresh_loss(score_row& row, const amount& need, const part_weights& weights, slot at) const;
+  free_parts parts_lost(const search& s, slot at) const;
   void make_room_for_row() const;
   node_refusal refuse(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
@@ -382,8 +391,8 @@ private:
   std::vector<std::uint32_t> version_;
   mutable std::uint64_t learned_count_ = 0;
   mutable fragmentation mix_;
-  mutable std::vector<double> value_;
-  mutable std::vector<std::uint32_t> value_version_;
+  mutable std::vector<free_parts> parts_;
+  mutable std::vector<std::uint32_t> parts_version_;
 
   // What is known of the scores. `changes_` names the nodes in the order in which they changed.
   std::vector<slot> changes_;

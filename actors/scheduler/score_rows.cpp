@@ -1,4 +1,4 @@
-#include "actors/scheduler/placement.hpp"
+#include "actors/scheduler/search.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -26,13 +26,21 @@ float in_steps(double x) {
   return static_cast<float>(std::round(x / step) * step);
 }
 
+part_weights parts_of(const features& weights) {
+  const auto base = part_weights{};
+  const auto all = static_cast<double>(weights[whole]);
+  return {base.shares * all, base.usable * all + static_cast<double>(weights[usable]),
+          base.starved * all + static_cast<double>(weights[starved]),
+          base.idle * all + static_cast<double>(weights[idle])};
+}
+
 } // namespace
 
 void cluster::expect(std::vector<expected_request> mix) {
   mix_ = fragmentation{std::move(mix)};
   expects_ = true;
   rows_.clear();
-  value_version_.clear();
+  parts_version_.clear();
 }
 
 void cluster::count_seen(const amount& need) {
@@ -61,7 +69,7 @@ void cluster::learn_mix() const {
   }
   mix_ = fragmentation{std::move(mix)};
   rows_.clear();
-  value_version_.clear();
+  parts_version_.clear();
 }
 
 void cluster::scan_columns::resize(std::size_t size) {
@@ -109,7 +117,7 @@ void cluster::make_room_for_row() const {
 }
 
 const cluster::score_row& cluster::row_for(const amount& need, const features& weights) const {
-  if (weights[whole] != 0)
+  if (heeds_mix(weights))
     learn_mix();
   const auto key = std::pair{kind_of_need{need.cpu_milli, need.memory_bytes, need.disk_bytes, need.gpu_milli}, weights};
   auto found = rows_.find(key);
@@ -128,8 +136,9 @@ void cluster::bring_up_to_date(score_row& row, const amount& need, const feature
   const auto known = row.score.size() == size && row.seen >= changes_forgotten_;
   if (known && row.seen == now)
     return;
-  if (weights[whole] != 0)
-    refresh_losses(row, need, !known);
+  const auto heeding = heeds_mix(weights);
+  if (heeding)
+    refresh_losses(row, need, weights, !known);
   const auto wants_gpu = need.gpu_milli > 0;
   const auto base = weights[feature::spread] + weights[fresh];
   const auto x = scan_question{static_cast<float>(need.cpu_milli),
@@ -140,15 +149,15 @@ void cluster::bring_up_to_date(score_row& row, const amount& need, const feature
                                weights[evenness],
                                base + (wants_gpu ? weights[reserve] : 0),
                                base + (wants_gpu ? 0 : weights[reserve]),
-                               weights[whole]};
-  // Measured: one node costs as much as about a hundred in a scan of all.
-  if (!known || now - row.seen > 16 + size / 100) {
+                               1};
+  // Measured: one node costs as much as about fifty in a scan of all.
+  if (!known || now - row.seen > 16 + size / 50) {
     row.score.resize(size);
     row.greatest.resize((size + 63) / 64);
     auto columns = scan_.view();
     if (need.gpu_milli >= 1000)
       columns.gpu_room = scan_.whole.data();
-    columns.loss = weights[whole] != 0 ? row.loss.data() : nullptr;
+    columns.loss = heeding ? row.loss.data() : nullptr;
     score_nodes(columns, x, 0, size, row.score.data());
     greatest_of_blocks(row.score, row.greatest);
   } else {
@@ -158,7 +167,7 @@ void cluster::bring_up_to_date(score_row& row, const amount& need, const feature
       auto columns = scan_nodes_[at].view();
       if (need.gpu_milli >= 1000)
         columns.gpu_room = &scan_nodes_[at].whole;
-      columns.loss = weights[whole] != 0 ? &row.loss[at] : nullptr;
+      columns.loss = heeding ? &row.loss[at] : nullptr;
       score_nodes(columns, x, 0, 1, &row.score[at]);
       auto& greatest = row.greatest[at / 64];
       if (row.score[at] >= greatest)
@@ -171,16 +180,17 @@ void cluster::bring_up_to_date(score_row& row, const amount& need, const feature
   row.seen = now;
 }
 
-void cluster::refresh_losses(score_row& row, const amount& need, bool all) const {
-  value_.resize(shapes_.size());
+void cluster::refresh_losses(score_row& row, const amount& need, const features& weights, bool all) const {
+  const auto heed = parts_of(weights);
+  parts_.resize(shapes_.size());
   // No node has version 0 once it was filled: that marks what was never computed.
-  value_version_.resize(shapes_.size(), 0);
+  parts_version_.resize(shapes_.size(), 0);
   row.loss.resize(shapes_.size());
   row.device.resize(shapes_.size());
   row.version.resize(shapes_.size(), 0);
   const auto refresh = [&](slot at) {
     if (row.version[at] != version_[at])
-      refresh_loss(row, need, at);
+      refresh_loss(row, need, heed, at);
   };
   if (all)
     for (auto at = slot{0}; at < shapes_.size(); ++at)
@@ -190,21 +200,22 @@ void cluster::refresh_losses(score_row& row, const amount& need, bool all) const
                   refresh);
 }
 
-void cluster::refresh_loss(score_row& row, const amount& need, slot at) const {
+void cluster::refresh_loss(score_row& row, const amount& need, const part_weights& weights, slot at) const {
   row.version[at] = version_[at];
   row.loss[at] = 0;
   row.device[at] = 0;
   auto devices = gpu_free_[at];
   const auto model = mix_.model_bit(shapes_[at].capacity.gpu_model);
-  if (value_version_[at] != version_[at]) {
-    value_[at] = mix_.value(cpu_free_[at], memory_free_[at], devices, model);
-    value_version_[at] = version_[at];
+  if (parts_version_[at] != version_[at]) {
+    parts_[at] = mix_.parts(cpu_free_[at], memory_free_[at], devices, model);
+    parts_version_[at] = version_[at];
   }
   const auto cpu = cpu_free_[at] - need.cpu_milli;
   const auto memory = memory_free_[at] - need.memory_bytes;
   if (cpu < 0 || memory < 0)
     return;
-  const auto change = [&] { return in_steps(mix_.value(cpu, memory, devices, model) - value_[at]); };
+  const auto before = weights.value(parts_[at]);
+  const auto change = [&] { return in_steps(weights.value(mix_.parts(cpu, memory, devices, model)) - before); };
   if (need.gpu_milli <= 0 || need.gpu_milli >= 1000) {
     auto wanted = need.gpu_milli / 1000;
     for (auto& free : devices)
@@ -232,6 +243,23 @@ void cluster::refresh_loss(score_row& row, const amount& need, slot at) const {
       best = i;
     }
   }
+}
+
+/// What the parts of what is free lose when the request comes to a node, for explanations: the row knows their sum
+/// only.
+free_parts cluster::parts_lost(const search& s, slot at) const {
+  const auto& need = s.what.need;
+  auto devices = gpu_free_[at];
+  const auto model = mix_.model_bit(shapes_[at].capacity.gpu_model);
+  const auto before = mix_.parts(cpu_free_[at], memory_free_[at], devices, model);
+  if (need.gpu_milli > 0 && need.gpu_milli < 1000)
+    devices[s.row->device[at]] -= need.gpu_milli;
+  else if (const auto chosen = choose_gpus(at, need))
+    for (const auto device : *chosen)
+      devices[device] -= 1000;
+  const auto after = mix_.parts(cpu_free_[at] - need.cpu_milli, memory_free_[at] - need.memory_bytes, devices, model);
+  return {after.shares - before.shares, after.usable - before.usable, after.starved - before.starved,
+          after.idle - before.idle};
 }
 
 } // namespace novacron::scheduler

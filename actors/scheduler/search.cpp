@@ -345,7 +345,13 @@ features cluster::look(const search& s, slot at) const {
   x[reserve] = has_gpus == (need.gpu_milli > 0) ? 1.0f : 0.0f;
   x[fresh] = std::ranges::find(s.avoided, at) == s.avoided.end() ? 1.0f : 0.0f;
   x[feature::home] = at == s.home ? 1.0f : 0.0f;
-  x[whole] = s.weights[whole] != 0 ? s.row->loss[at] : 0.0f;
+  if (heeds_mix(s.weights)) {
+    const auto lost = parts_lost(s, at);
+    x[whole] = static_cast<float>(part_weights{}.value(lost));
+    x[usable] = static_cast<float>(lost.usable);
+    x[starved] = static_cast<float>(-lost.starved);
+    x[idle] = static_cast<float>(-lost.idle);
+  }
   return x;
 }
 
@@ -505,7 +511,7 @@ std::optional<decision> cluster::place(const request& x) const {
   if (!best)
     return std::nullopt;
   auto gpus = *choose_gpus(*best, x.need);
-  if (s.weights[whole] != 0 && x.need.gpu_milli > 0 && x.need.gpu_milli < 1000)
+  if (heeds_mix(s.weights) && x.need.gpu_milli > 0 && x.need.gpu_milli < 1000)
     gpus.front() = s.row->device[*best];
   return decision{shapes_[*best].name, std::move(gpus), score};
 }

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -78,6 +79,39 @@ SCENARIO("the fragmentation policy keeps devices whole for those who are expecte
   CHECK(second.node == first.node);
   CHECK(second.gpus == first.gpus);
   CHECK(put(c, "c", 8000, 2000).node != first.node);
+}
+
+SCENARIO("the parts of what is lost may be weighed otherwise, and an explanation adds up") {
+  auto c = cluster{};
+  auto weights = *policy_weights("fragmentation");
+  weights[usable] = -0.5f;
+  weights[starved] = 2;
+  weights[idle] = 0.5f;
+  c.define_policy("mine", weights);
+  for (const auto* name : {"n1", "n2", "n3"})
+    c.set_node({name, {}, {24000, 64 * gib, 0, 3000, "T4", {}}, {}, true, node_state::ready});
+  c.expect({{8000, gib, 1000, "", 3}, {4000, gib, 300, "", 2}});
+  put(c, "a", 10000, 300);
+  put(c, "b", 4000, 2000);
+  for (const auto gpu : {0, 300, 1000, 2000}) {
+    auto x = request{};
+    x.workload = "c";
+    x.policy = "mine";
+    x.need = {6000, gib, 0, gpu, "", {}};
+    const auto scores = c.explain(x).scores;
+    REQUIRE(scores.size() > 1);
+    for (const auto& each : scores) {
+      auto sum = 0.0;
+      for (auto i = std::size_t{0}; i < feature_count; ++i)
+        sum += static_cast<double>(weights[i] * each.values[i]);
+      CAPTURE(gpu);
+      CAPTURE(each.node);
+      CHECK(sum == doctest::Approx(each.score).epsilon(0.0001));
+    }
+    // Without these weights another sum: they count.
+    x.policy = "fragmentation";
+    CHECK(c.explain(x).scores.front().score != scores.front().score);
+  }
 }
 
 SCENARIO("what a request would lose is what a fresh computation says, however the cluster came to be") {
