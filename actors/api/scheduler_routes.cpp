@@ -21,6 +21,8 @@ response set_policy(const call& c) {
   c.sign(*order.mutable_order());
   order.mutable_policy()->set_name(c.name("policy"));
   *order.mutable_policy()->mutable_weights() = wanted->weights();
+  if (wanted->has_training())
+    *order.mutable_policy()->mutable_training() = wanted->training();
   order.set_only_define(wanted->only_define());
   return c.relay<wire::Done>("scheduler", order);
 }

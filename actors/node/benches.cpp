@@ -1,8 +1,9 @@
 #include "actors/node/benches.hpp"
 
+#include "actors/host/gzip.hpp"
 #include "actors/host/log.hpp"
-#include "actors/node/bench_kernels.hpp"
 #include "actors/node/bench_decisions.hpp"
+#include "actors/node/bench_kernels.hpp"
 #include "actors/node/bench_messages.hpp"
 #include "actors/node/bench_migration.hpp"
 #include "actors/node/bench_placements.hpp"
@@ -10,7 +11,10 @@
 #include "actors/node/doctor.hpp"
 #include "actors/node/doctor_probe.hpp"
 #include "actors/scheduler/bench.hpp"
+#include "actors/scheduler/demand.hpp"
 #include "actors/scheduler/packing.hpp"
+#include "actors/scheduler/trial.hpp"
+#include "actors/shell/model_file.hpp"
 #include "actors/shell/units.hpp"
 #include "actors/simulation/bench_world.hpp"
 #include "actors/state/ledger_bench.hpp"
@@ -18,6 +22,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <stdexcept>
 #include <unistd.h>
@@ -116,6 +121,17 @@ double fraction(const shell::invocation& flags, const std::string& name, double 
   return flags.has(name) ? std::stod(flags.get(name)) : otherwise;
 }
 
+/// As a node would find it in the ledger. Throws when the file makes no sense.
+v1::Policy policy_in(const std::string& file) {
+  const auto model = shell::parse_model(host::read_unpacked(file), file);
+  if (!model.errors.empty())
+    throw std::runtime_error{model.errors.front()};
+  auto policy = v1::Policy{};
+  *policy.mutable_weights() = model.order.weights();
+  *policy.mutable_training() = model.order.training();
+  return policy;
+}
+
 figures packing_bench(const shell::invocation& flags) {
   auto options = scheduler::packing_options{};
   options.pods = flags.get("pods");
@@ -125,7 +141,19 @@ figures packing_bench(const shell::invocation& flags) {
   options.seeds = static_cast<std::uint32_t>(flags.number("seeds", options.seeds));
   options.policy = flags.get("policy", options.policy);
   options.mix_known = flags.get("mix", "seen") == "known";
-  return scheduler::bench_packing(options);
+  if (!flags.has("model"))
+    return scheduler::bench_packing(options);
+  const auto policy = policy_in(flags.get("model"));
+  const auto wrong = scheduler::wrong_policy_record(policy);
+  if (wrong.empty())
+    options.weights = scheduler::to_features(policy);
+  else
+    options.policy = "balance";
+  if (!wrong.empty())
+    std::cerr << "novacron: the model is not used, balance is: " << wrong << "\n";
+  auto found = scheduler::bench_packing(options);
+  found.push_back({"fallback", wrong.empty() ? 0.0 : 1.0, "1"});
+  return found;
 }
 
 figures placements_bench(const shell::invocation& flags, const std::string& program) {

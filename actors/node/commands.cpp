@@ -9,6 +9,7 @@
 #include "actors/node/join.hpp"
 #include "actors/node/local_fabric.hpp"
 #include "actors/node/node_process.hpp"
+#include "actors/node/policy_training.hpp"
 #include "actors/shell/output.hpp"
 #include "actors/simulation/simulate.hpp"
 #include "actors/state/history.hpp"
@@ -206,6 +207,7 @@ shell::process_commands process_commands() {
                   {"image create", run_image_create},
                   {"join", run_join},
                   {"ledger check", run_check},
+                  {"policy train", run_policy_train},
                   {"simulate", simulation::run_simulate}};
   commands.version = fmt::format("{} ({})", host::version(), host::commit());
   commands.build = {std::string{host::build_options()}};

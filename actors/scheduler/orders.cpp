@@ -1,10 +1,16 @@
 #include "actors/scheduler/orders.hpp"
 
 #include "actors/scheduler/demand.hpp"
+#include "actors/scheduler/trial.hpp"
 
+#include <fmt/format.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -183,7 +189,59 @@ order order_quota(const truth& now, const wire::SetQuota& asked) {
   return x;
 }
 
+namespace {
+
+/// Chosen: former versions to go back to; the oldest goes when another one comes.
+constexpr auto versions_max = std::size_t{8};
+
+std::string version_of(const std::string& name, std::uint32_t version) {
+  return fmt::format("{}-{}", name, version);
+}
+
+/// What was learned becomes the next version: NAME-1, NAME-2 and so on.
+order order_learned(const truth& now, const wire::SetPolicy& asked) {
+  const auto& name = asked.policy().name();
+  if (!is_name(version_of(name, std::numeric_limits<std::uint32_t>::max())))
+    return refuse(fault::bad_request,
+                  "the name of a policy that is learned has at most 52 small letters, digits and inner hyphens");
+  auto policy = asked.policy();
+  auto versions = std::map<std::uint32_t, std::string>{};
+  for (const auto& [key, known] : now.policies)
+    if (known.value.version() > 0 && key == version_of(name, known.value.version()))
+      versions.emplace(known.value.version(), key);
+  auto next = versions.empty() ? 1 : versions.rbegin()->first + 1;
+  // One that somebody wrote down by hand under such a name keeps it.
+  while (now.policies.contains(version_of(name, next)))
+    ++next;
+  policy.set_name(version_of(name, next));
+  policy.set_version(next);
+  policy.clear_fallback();
+  if (auto wrong = wrong_policy_record(policy); !wrong.empty())
+    return refuse(fault::bad_request, fmt::format("the model is refused: {}", wrong));
+  auto x = order{};
+  x.effect = "changed";
+  put(x, now, "policy/" + policy.name(), policy);
+  for (const auto& [version, key] : versions) {
+    if (versions.size() < versions_max)
+      break;
+    if (key == now.settings.value.policy())
+      continue;
+    remove(x, now, "policy/" + key);
+    break;
+  }
+  if (!asked.only_define()) {
+    auto settings = now.settings.value;
+    settings.set_policy(policy.name());
+    put(x, now, std::string{settings_key}, settings);
+  }
+  return x;
+}
+
+} // namespace
+
 order order_policy(const truth& now, const wire::SetPolicy& asked) {
+  if (asked.policy().has_training() && !asked.removed())
+    return order_learned(now, asked);
   const auto& policy = asked.policy();
   if (!is_name(policy.name()))
     return refuse(fault::bad_request, "the policy's name is not made of at most 63 small letters, digits and inner hyphens");

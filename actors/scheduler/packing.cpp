@@ -25,12 +25,23 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-std::int64_t gpu_capacity(std::span<const trace_node> nodes) {
-  auto sum = std::int64_t{0};
-  for (const auto& x : nodes)
-    sum += x.gpus * 1000;
-  return sum;
-}
+/// What a trace's cluster is short of: its GPUs, or its cores where nobody wants a GPU.
+class scarce {
+public:
+  explicit scarce(std::span<const trace_pod> pods)
+      : gpus_{std::ranges::any_of(pods, [](const auto& x) { return x.gpu_total() > 0; })} {}
+
+  std::int64_t of(const trace_pod& x) const { return gpus_ ? x.gpu_total() : x.cpu_milli; }
+  std::int64_t of(std::span<const trace_node> nodes) const {
+    auto sum = std::int64_t{0};
+    for (const auto& x : nodes)
+      sum += gpus_ ? x.gpus * 1000 : x.cpu_milli;
+    return sum;
+  }
+
+private:
+  bool gpus_;
+};
 
 /// Names in the order of the file: it is the order of nodes that are equally good.
 std::string slot_name(std::size_t at) {
@@ -42,7 +53,9 @@ amount need_of(const trace_pod& x) {
 }
 
 cluster cluster_of(std::span<const trace_pod> pods, std::span<const trace_node> nodes, const packing_options& options) {
-  auto all = cluster{options.policy};
+  auto all = cluster{options.weights ? "given" : options.policy};
+  if (options.weights)
+    all.define_policy("given", options.weights);
   for (auto i = std::size_t{0}; i < nodes.size(); ++i)
     all.set_node({slot_name(i),
                   {},
@@ -119,21 +132,22 @@ std::optional<published> published_for(const std::string& file) {
 std::vector<std::uint32_t> trace_arrivals(std::span<const trace_pod> pods, std::span<const trace_node> nodes,
                                           double demand, std::uint64_t seed) {
   auto chance = std::mt19937_64{seed};
+  const auto what = scarce{pods};
   auto order = std::vector<std::uint32_t>(pods.size());
   auto sum = std::int64_t{0};
   for (auto i = std::size_t{0}; i < pods.size(); ++i) {
     order[i] = static_cast<std::uint32_t>(i);
-    sum += pods[i].gpu_total();
+    sum += what.of(pods[i]);
   }
   if (sum == 0)
-    throw std::runtime_error{"no pod of this trace wants a GPU"};
+    throw std::runtime_error{"no pod of this trace wants a GPU or a core"};
   // Not std::shuffle: its order differs between libraries.
   for (auto i = order.size(); i > 1; --i)
     std::swap(order[i - 1], order[chance() % i]);
-  const auto wanted = demand * static_cast<double>(gpu_capacity(nodes));
+  const auto wanted = demand * static_cast<double>(what.of(nodes));
   while (static_cast<double>(sum) < wanted) {
     order.push_back(static_cast<std::uint32_t>(chance() % pods.size()));
-    sum += pods[order.back()].gpu_total();
+    sum += what.of(pods[order.back()]);
   }
   return order;
 }
@@ -184,10 +198,11 @@ std::uint64_t packing_violations(std::span<const trace_pod> pods, std::span<cons
 
 double packing_allocation(std::span<const trace_pod> pods, std::span<const trace_node> nodes,
                           std::span<const packed_pod> decisions) {
+  const auto what = scarce{pods};
   auto sum = std::int64_t{0};
   for (const auto& x : decisions)
-    sum += x.node < 0 ? 0 : pods[x.pod].gpu_total();
-  return 100.0 * static_cast<double>(sum) / static_cast<double>(gpu_capacity(nodes));
+    sum += x.node < 0 ? 0 : what.of(pods[x.pod]);
+  return 100.0 * static_cast<double>(sum) / static_cast<double>(what.of(nodes));
 }
 
 std::string packing_text(std::span<const trace_pod> pods, std::span<const trace_node> nodes,

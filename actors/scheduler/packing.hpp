@@ -3,9 +3,11 @@
 /// Measures how full a trace's cluster gets: pods arrive in random order beyond its capacity, none departs, none moves.
 
 #include "actors/host/figures.hpp"
+#include "actors/scheduler/placement.hpp"
 #include "actors/scheduler/trace.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +24,8 @@ struct packing_options {
   double demand = 1.3;
   std::uint32_t seeds = 10;
   std::string policy = "fragmentation";
+  /// Of a policy that is not called anything yet, instead.
+  std::optional<features> weights = {};
   /// Whether the mix of requests is known from the start, as the published policies know it, or learned on the way.
   bool mix_known = true;
 };
@@ -39,7 +43,8 @@ struct packing_run {
   std::vector<double> times;
 };
 
-/// The pods shuffled, then more drawn from them until their GPU demand is `demand` times the capacity.
+/// The pods shuffled, then more drawn from them until their GPU demand is `demand` times the capacity; of a trace in
+/// which nobody wants a GPU, their demand for cores.
 std::vector<std::uint32_t> trace_arrivals(std::span<const trace_pod> pods, std::span<const trace_node> nodes,
                                           double demand, std::uint64_t seed);
 
@@ -51,7 +56,7 @@ packing_run run_packing(std::span<const trace_pod> pods, std::span<const trace_n
 std::uint64_t packing_violations(std::span<const trace_pod> pods, std::span<const trace_node> nodes,
                                  std::span<const packed_pod> decisions);
 
-/// Allocated GPU thousandths over those there are, in percent.
+/// Allocated GPU thousandths over those there are, in percent; of a trace in which nobody wants a GPU, cores likewise.
 double packing_allocation(std::span<const trace_pod> pods, std::span<const trace_node> nodes,
                           std::span<const packed_pod> decisions);
 

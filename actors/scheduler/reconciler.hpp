@@ -171,6 +171,7 @@ private:
 
   // room_making.cpp
   void heed_setting(const std::string& key);
+  void heed_policy(const std::string& name);
   std::string default_policy() const;
   void count(const wire::Instance& x);
   void uncount(const std::string& instance);
@@ -203,6 +204,12 @@ private:
   truth truth_;
   sight sight_;
   cluster cluster_;
+  /// Policies that were written down, as they were when they stood their trial, and why they are not used.
+  struct policy_trial {
+    std::string record;
+    std::string wrong;
+  };
+  std::map<std::string, policy_trial> policy_trials_;
   bool leads_ = false;
   /// Room was freed or a node came: who waits may have a place now.
   bool capacity_ = false;

@@ -1,4 +1,5 @@
 #include "actors/scheduler/reconcile_round.hpp"
+#include "actors/scheduler/trial.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -41,13 +42,25 @@ void reconciler::heed_setting(const std::string& key) {
     quotas_.allow(name, found == truth_.quotas.end() ? std::nullopt : to_allowance(found->second.value));
     capacity_ = true;
   } else if (key.starts_with("policy/")) {
-    const auto found = truth_.policies.find(name);
-    cluster_.define_policy(name, found == truth_.policies.end() ? std::nullopt
-                                                                : std::optional{to_features(found->second.value)});
+    heed_policy(name);
   } else if (key == settings_key) {
     cluster_.use_policy(default_policy());
     next_rebalance_.reset();
   }
+}
+
+/// One that does not stand its trial is as if it were not there: then "balance" is used in its place.
+void reconciler::heed_policy(const std::string& name) {
+  const auto found = truth_.policies.find(name);
+  if (found == truth_.policies.end()) {
+    cluster_.define_policy(name, std::nullopt);
+    policy_trials_.erase(name);
+    return;
+  }
+  auto& trial = policy_trials_[name];
+  if (const auto record = found->second.value.SerializeAsString(); trial.record != record)
+    trial = {record, wrong_policy_record(found->second.value)};
+  cluster_.define_policy(name, trial.wrong.empty() ? std::optional{to_features(found->second.value)} : std::nullopt);
 }
 
 std::string reconciler::default_policy() const {
@@ -342,8 +355,12 @@ wire::PolicyList reconciler::list_policies() const {
   list.mutable_settings()->set_policy(default_policy());
   for (const auto& name : policy_names())
     *list.add_policies() = to_policy(name, *policy_weights(name));
-  for (const auto& [name, x] : truth_.policies)
-    *list.add_policies() = x.value;
+  for (const auto& [name, x] : truth_.policies) {
+    auto& shown = *list.add_policies();
+    shown = x.value;
+    if (const auto trial = policy_trials_.find(name); trial != policy_trials_.end())
+      shown.set_fallback(trial->second.wrong);
+  }
   return list;
 }
 

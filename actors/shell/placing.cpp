@@ -1,6 +1,7 @@
 #include "actors/shell/placing.hpp"
 
 #include "actors/shell/answers.hpp"
+#include "actors/shell/model_file.hpp"
 #include "actors/shell/units.hpp"
 
 #include <fmt/format.h>
@@ -64,6 +65,26 @@ json weights_of(const std::string& text) {
   return found;
 }
 
+/// "learned, 96.3 % where balance fills 93.4 %", or why it is not used.
+std::string origin_in_words(const v1::Policy& x) {
+  if (!x.fallback().empty())
+    return "not used: " + x.fallback();
+  if (!x.has_training())
+    return {};
+  return fmt::format("learned, {:.2f} % where {} fills {:.2f} %", x.training().score(), x.training().against(),
+                     x.training().score_against());
+}
+
+json model_of(const std::string& file, session& with) {
+  const auto found = parse_model(with.read_file(file), file == "-" ? "stdin" : file);
+  auto text = std::string{};
+  for (const auto& x : found.errors)
+    text += (text.empty() ? "" : "\n") + harmless(x);
+  if (!text.empty())
+    throw failure{exit_code::usage, text};
+  return json::parse(json_of(found.order));
+}
+
 int show_plan(const std::string& answer, session& with) {
   return emit(with, answer, [&] {
     const auto plan = read<v1::Plan>(answer);
@@ -84,9 +105,10 @@ v1::PolicyList policies(session& with) {
 
 int policy_list(const invocation&, session& with) {
   return list<v1::PolicyList>(with, "/v1/policies", [](const auto& x) {
-    auto out = table{.columns = {{"NAME"}, {"DEFAULT"}, {"WEIGHTS"}}, .rows = {}, .noun = "policy"};
+    auto out = table{.columns = {{"NAME"}, {"DEFAULT"}, {"ORIGIN"}, {"WEIGHTS"}}, .rows = {}, .noun = "policy"};
     for (const auto& p : x.policies())
-      out.rows.push_back({p.name(), p.name() == x.settings().policy() ? "yes" : "", weights_in_words(p.weights())});
+      out.rows.push_back({p.name(), p.name() == x.settings().policy() ? "yes" : "", origin_in_words(p),
+                          weights_in_words(p.weights())});
     return out;
   });
 }
@@ -100,6 +122,15 @@ int policy_show(const invocation& what, session& with) {
       continue;
     return emit(with, json_of(x), [&] {
       auto page = lines{{"name", x.name()}, {"default", x.name() == all.settings().policy() ? "yes" : ""}};
+      if (const auto& how = x.training(); x.has_training()) {
+        page.emplace_back("version", std::to_string(x.version()));
+        page.emplace_back("learned from", how.history());
+        page.emplace_back("filled", fmt::format("{:.2f} % of what it had not seen, {} runs", how.score(), how.runs()));
+        page.emplace_back(how.against(),
+                          fmt::format("{:.2f} %, deviation {:.2f}", how.score_against(), how.deviation()));
+      }
+      if (!x.fallback().empty())
+        page.emplace_back("not used", x.fallback() + "; balance is used in its place");
       for (const auto& [feature, weight] : std::map<std::string, double>(x.weights().begin(), x.weights().end()))
         page.emplace_back(feature, fmt::format("{:g}", weight));
       print(with.out, page, with.output);
@@ -112,14 +143,23 @@ int policy_show(const invocation& what, session& with) {
 int policy_set(const invocation& what, session& with) {
   const auto name = what.argument(0);
   if (what.has("dry-run")) {
-    if (what.has("weights"))
+    if (what.has("weights") || what.has("model"))
       throw failure{exit_code::usage, "--dry-run tries a policy that is there; write it down first with --define"};
     const auto body = json{{"dry_run", true}, {"policy", name}, {"max_moves", 100}};
     return show_plan(with.fabric().order("POST", "/v1/scheduler:rebalance", body.dump()), with);
   }
   const auto define = what.has("define");
+  if (what.has("model")) {
+    if (what.has("weights"))
+      throw failure{exit_code::usage, "--model and --weights exclude each other"};
+    auto body = model_of(what.get("model"), with);
+    body["only_define"] = define;
+    return order(with, "PUT", below("policies", name), body,
+                 define ? fmt::format("the next version of {} is written down", name)
+                        : fmt::format("the next version of {} is the cluster's policy", name));
+  }
   if (define && !what.has("weights"))
-    throw failure{exit_code::usage, "--define needs --weights"};
+    throw failure{exit_code::usage, "--define needs --weights or --model"};
   const auto body = json{{"weights", weights_of(what.get("weights"))}, {"only_define", define}};
   return order(with, "PUT", below("policies", name), body,
                define ? fmt::format("{} is written down", name) : fmt::format("{} is the cluster's policy", name));

@@ -86,6 +86,15 @@ public:
       complain(at, fmt::format("a whole number from {} to {}", least, most));
   }
   template <class Take>
+  void real(const place& at, double least, double most, Take take) {
+    const auto x = at.node.is_number() ? at.node.value<double>() : std::nullopt;
+    // So written that what is no number is refused.
+    if (x && *x >= least && *x <= most)
+      take(*x);
+    else
+      complain(at, fmt::format("a number from {} to {}", least, most));
+  }
+  template <class Take>
   void bytes(const place& at, Take take) {
     measured(at, parse_bytes, bytes_wanted, take);
   }

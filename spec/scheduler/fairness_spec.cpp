@@ -555,6 +555,29 @@ SCENARIO("what was placed under another policy is moved when that is asked for, 
   }
 }
 
+SCENARIO("a poisoned policy in the ledger is not used: balance takes its place and says so") {
+  auto x = desk{2};
+  // It got there by no order: a program that knows no trial wrote it.
+  auto poisoned = order{};
+  auto policy = wire::Policy{};
+  policy.set_name("learned-1");
+  policy.mutable_training()->set_history("x");
+  (*policy.mutable_weights())["room"] = -1;
+  auto& op = poisoned.ops.emplace_back();
+  op.set_key("policy/learned-1");
+  op.set_value(policy.SerializeAsString());
+  REQUIRE(x.follow(poisoned));
+  auto set = wire::SetPolicy{};
+  set.mutable_policy()->set_name("learned-1");
+  REQUIRE(x.follow(order_policy(x.facts(), set)));
+  for (const auto* name : {"a", "b"})
+    REQUIRE(x.follow(submit(x, service(name, 1, 900), 1)));
+  CHECK(x.instances().at("a.0").node() != x.instances().at("b.0").node());
+  const auto policies = x.book().list_policies().policies();
+  REQUIRE(policies.rbegin()->name() == "learned-1");
+  CHECK(policies.rbegin()->fallback() == "it does not say what it was learned from and judged on");
+}
+
 SCENARIO("an order that expects another revision changes nothing") {
   auto x = desk{1};
   auto spec = service("web", 1, 500);

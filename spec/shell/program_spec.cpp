@@ -49,6 +49,38 @@ SCENARIO("lists show what the fabric says") {
     CHECK(x.line == "GET /v1/nodes");
 }
 
+SCENARIO("a learned model is sent with what it was judged by, and a list says what is used and why not") {
+  const auto body = std::string{
+      R"({"policies":[{"name":"learned-1","weights":{"room":-1},"version":1,"training":{"against":"balance","score":96.3,)"
+      R"("scoreAgainst":93.4}},{"name":"learned-2","version":2,"training":{"against":"balance"},"fallback":"on trial"}],)"
+      R"("settings":{"policy":"learned-1"}})"};
+  auto fabric =
+      fake_fabric{[&](const auto& x) { return answer(x.line.starts_with("GET") ? body : R"({"effect":"changed"})"); }};
+  const auto list = run_on(fabric, {"policy", "list", "--no-headers"}).out;
+  CHECK(list.find("yes") != std::string::npos);
+  CHECK(list.find("learned, 96.30 % where balance fills 93.40 %") != std::string::npos);
+  CHECK(list.find("not used: on trial") != std::string::npos);
+  const auto shown = run_on(fabric, {"policy", "show", "learned-2"}).out;
+  CHECK(shown.find("on trial; balance is used in its place") != std::string::npos);
+  const auto file = fabric.path() + ".toml";
+  std::ofstream{file} << "format = 1\nhistory = \"" + std::string(64, 'a') +
+                             "\"\nagainst = \"balance\"\nscore = 96\nscore_against = 93\ndeviation = 0.1\nruns = 9\n"
+                             "[weights]\nroom = -1\n";
+  CHECK(run_on(fabric, {"policy", "set", "learned", "--model=" + file}).code == 0);
+  const auto sent = fabric.asked().back();
+  CHECK(sent.line == "PUT /v1/policies/learned");
+  CHECK(sent.body.find(R"("room":-1)") != std::string::npos);
+  CHECK(sent.body.find(R"("score":96)") != std::string::npos);
+  CHECK(sent.body.find(R"("only_define":false)") != std::string::npos);
+  // What cannot be read as a model is not sent.
+  const auto count = fabric.asked().size();
+  std::ofstream{file} << "format = 1\n[weights]\nroom = nan\n";
+  CHECK(run_on(fabric, {"policy", "set", "learned", "--model=" + file}).err.find("weights.room is nan") !=
+        std::string::npos);
+  CHECK(run_on(fabric, {"policy", "set", "learned", "--model=" + file + ".none"}).code != 0);
+  CHECK(fabric.asked().size() == count);
+}
+
 SCENARIO("a problem becomes an exit code and a sentence") {
   const auto code_of = [](int status) {
     auto fabric = fake_fabric{
