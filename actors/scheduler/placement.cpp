@@ -106,7 +106,10 @@ cluster::slot cluster::slot_for(const std::string& name) {
     set_bit(ready_, at, false);
   }
   slots_.emplace(name, at);
-  held_.rooms[name].at = at;
+  auto& there = held_.rooms[name];
+  there.at = at;
+  held_.room_at.resize(shapes_.size());
+  held_.room_at[at] = &there;
   return at;
 }
 
@@ -130,6 +133,7 @@ bool cluster::set_node(const node_shape& shape) {
 
 /// What was worked out from the shapes of nodes.
 void cluster::forget_shapes() {
+  ready_kinds_.clear();
   domains_.clear();
   rule_masks_.clear();
   prices_.clear();
@@ -201,6 +205,7 @@ void cluster::remove_node(const std::string& node) {
     return;
   const auto at = found->second;
   set_images(node, {});
+  held_.room_at[at] = nullptr;
   mark(at, shapes_[at], false);
   for (auto& [who, where] : present_)
     where.erase(at);
@@ -241,7 +246,11 @@ hold hold_of(const request& x, const decision& where) {
 
 // -- the room that is taken --------------------------------------------------------------------
 
-cluster::occupancy::occupancy(const occupancy& other) : holds{other.holds}, rooms{other.rooms} {
+cluster::occupancy::occupancy(const occupancy& other)
+    : holds{other.holds}, rooms{other.rooms}, room_at(other.room_at.size()) {
+  for (auto& [name, there] : rooms)
+    if (there.at)
+      room_at[*there.at] = &there;
   for (auto& [key, held] : holds) {
     held.key = &key;
     held.where = &rooms.at(held.what.node);
@@ -252,6 +261,7 @@ cluster::occupancy::occupancy(const occupancy& other) : holds{other.holds}, room
 cluster::occupancy& cluster::occupancy::operator=(occupancy other) noexcept {
   holds.swap(other.holds);
   rooms.swap(other.rooms);
+  room_at.swap(other.room_at);
   return *this;
 }
 
@@ -264,7 +274,9 @@ void cluster::take(const std::string& key, hold what) {
     found = held_.holds.try_emplace(key).first;
   }
   auto& held = found->second;
-  auto& there = held_.rooms[what.node];
+  const auto decided =
+      decided_ < held_.room_at.size() && held_.room_at[decided_] && shapes_[decided_].name == what.node;
+  auto& there = decided ? *held_.room_at[decided_] : held_.rooms[what.node];
   held = {&found->first, std::move(what), &there, there.holds.size()};
   there.holds.push_back(&held);
   count_seen(held.what.need);
@@ -297,6 +309,7 @@ void cluster::reorder() {
   slots_.clear();
   vacant_.clear();
   shapes_.clear();
+  held_.room_at.clear();
   for (auto* masks : {&label_masks_, &image_masks_, &kind_masks_, &model_masks_})
     masks->clear();
   every_kind_.clear();

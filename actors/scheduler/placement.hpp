@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -275,6 +276,7 @@ private:
   void refresh_gpus(slot at);
   std::vector<std::int64_t>& extra_column(const std::string& name);
   void refresh_scan(slot at);
+  const mask& ready_for(const std::string& kind) const;
   search prepare(const request& x) const;
   features weights_of(const std::string& policy) const;
   void hold_to_labels(search& s) const;
@@ -305,6 +307,7 @@ private:
   void note_change(slot at);
   const score_row& row_for(const amount& need, const features& weights) const;
   void bring_up_to_date(score_row& row, const amount& need, const features& weights) const;
+  void follow_changes(score_row& row, const scan_question& x, bool whole_gpus, bool heeding) const;
   void refresh_losses(score_row& row, const amount& need, const features& weights, bool all) const;
   void refresh_loss(score_row& row, const amount& need, const part_weights& weights, slot at) const;
   free_parts parts_lost(const search& s, slot at) const;
@@ -333,7 +336,6 @@ private:
   /// And once more in one line of the cache per node: a single node is scored more often than all of them.
   struct alignas(64) scan_node {
     float cpu_unit, memory_unit, gpu_unit, cpu, memory, disk, crowd, share, whole, gpus;
-    node_columns view() const;
   };
   std::vector<scan_node> scan_nodes_;
   scan_columns scan_;
@@ -375,13 +377,17 @@ private:
     std::unordered_map<std::string, held_room> holds;
     /// By node: of those that are there and of those where something is held.
     std::unordered_map<std::string, node_room> rooms;
+    /// By slot, where there is such a node.
+    std::vector<node_room*> room_at;
 
-    occupancy() = default;
+    occupancy() { holds.max_load_factor(0.25f); }
     occupancy(const occupancy& other);
     occupancy(occupancy&&) = default;
     occupancy& operator=(occupancy other) noexcept;
   };
   occupancy held_;
+  /// The node that was decided on last: whoever takes room mostly does so there.
+  mutable slot decided_ = std::numeric_limits<slot>::max();
 
   // What is expected, and what each kind of request would lose where; kept until the node changes.
   std::map<std::pair<kind_of_need, std::string>, double> seen_;
@@ -399,6 +405,8 @@ private:
   std::uint64_t changes_forgotten_ = 0;
   mutable std::map<std::pair<kind_of_need, features>, score_row> rows_;
   mutable std::uint64_t rows_asked_ = 0;
+  /// Blocks of a row whose greatest score has to be found anew; empty between two looks.
+  mutable mask stale_;
   /// What speaks for or against single nodes; zero between two decisions.
   mutable std::vector<float> adjust_;
 
@@ -406,6 +414,7 @@ private:
   mutable bool ranked_ = false;
   /// Whether the slots are in the order of the names, as they are when nodes came in that order.
   mutable bool in_order_ = true;
+  mutable std::unordered_map<std::string, mask> ready_kinds_;
   mutable std::unordered_map<std::string, domain_column> domains_;
   /// Which nodes a rule over labels holds of, by the words of the rule.
   mutable std::unordered_map<std::string, mask> rule_masks_;

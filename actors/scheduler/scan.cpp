@@ -6,6 +6,10 @@
 #include <cstring>
 #include <limits>
 
+#ifdef __x86_64__
+#include <emmintrin.h>
+#endif
+
 #ifdef __clang__
 // A product and a sum in one step round differently from two: no width may do that on its own.
 #pragma STDC FP_CONTRACT OFF
@@ -191,6 +195,28 @@ float sum_nodes(const node_columns& nodes, std::size_t from, std::size_t to, vec
   }
 }
 
+std::uint64_t reaching(std::span<const float> scores, const float* adjust, float bonus, float most, float bar) {
+  auto found = std::uint64_t{0};
+  auto i = std::size_t{0};
+#ifdef __x86_64__
+  for (; i + 4 <= scores.size(); i += 4) {
+    auto four = _mm_add_ps(_mm_loadu_ps(scores.data() + i), _mm_set1_ps(bonus));
+    if (adjust)
+      four = _mm_add_ps(four, _mm_loadu_ps(adjust + i));
+    four = _mm_add_ps(four, _mm_set1_ps(most));
+    const auto bits = _mm_movemask_ps(_mm_cmpge_ps(four, _mm_set1_ps(bar)));
+    found |= std::uint64_t{static_cast<unsigned>(bits)} << i;
+  }
+#endif
+  for (; i < scores.size(); ++i) {
+    auto score = scores[i] + bonus;
+    if (adjust)
+      score += adjust[i];
+    found |= std::uint64_t{score + most >= bar} << i;
+  }
+  return found;
+}
+
 void greatest_of_blocks(std::span<const float> scores, std::span<float> greatest) {
   typedef float four __attribute__((vector_size(16)));
   for (auto block = std::size_t{0}; block < greatest.size(); ++block) {
@@ -207,9 +233,10 @@ void greatest_of_blocks(std::span<const float> scores, std::span<float> greatest
           std::memcpy(&next, part.data() + i + 4 * chain, sizeof(next));
           lanes[chain] = next > lanes[chain] ? next : lanes[chain];
         }
-      auto singles = std::array<float, 16>{};
-      std::memcpy(singles.data(), lanes, sizeof(singles));
-      best = *std::ranges::max_element(singles);
+      for (const auto half : {2, 1})
+        for (auto chain = 0; chain < half; ++chain)
+          lanes[chain] = lanes[chain + half] > lanes[chain] ? lanes[chain + half] : lanes[chain];
+      best = std::max(std::max(lanes[0][0], lanes[0][1]), std::max(lanes[0][2], lanes[0][3]));
     }
     for (; i < part.size(); ++i)
       best = std::max(best, part[i]);

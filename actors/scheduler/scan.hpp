@@ -57,6 +57,10 @@ void score_nodes(const node_columns& nodes, const scan_question& x, std::size_t 
 /// The sum of all that scoring a request without GPUs reads: the plainest pass, that a scan is measured against.
 float sum_nodes(const node_columns& nodes, std::size_t from, std::size_t to, vector_width width = vector_width::best);
 
+/// Which of at most 64 scores may reach `bar`, one bit each: each with `bonus`, its own adjustment (null: none) and
+/// `most` added, in that order.
+std::uint64_t reaching(std::span<const float> scores, const float* adjust, float bonus, float most, float bar);
+
 /// The greatest of each 64 scores; the last block may be shorter.
 void greatest_of_blocks(std::span<const float> scores, std::span<float> greatest);
 

@@ -1,6 +1,7 @@
 #include "actors/scheduler/search.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -82,10 +83,6 @@ node_columns cluster::scan_columns::view() const {
           gpu_unit.data(), crowd.data(),  share.data(), gpus.data(),     nullptr};
 }
 
-node_columns cluster::scan_node::view() const {
-  return {&cpu, &memory, &disk, &cpu_unit, &memory_unit, &gpu_unit, &crowd, &share, &gpus, nullptr};
-}
-
 void cluster::refresh_scan(slot at) {
   scan_.cpu[at] = static_cast<float>(cpu_free_[at]);
   scan_.memory[at] = static_cast<float>(memory_free_[at]);
@@ -161,23 +158,59 @@ void cluster::bring_up_to_date(score_row& row, const amount& need, const feature
     score_nodes(columns, x, 0, size, row.score.data());
     greatest_of_blocks(row.score, row.greatest);
   } else {
-    for (auto i = row.seen - changes_forgotten_; i < changes_.size(); ++i) {
-      const auto at = changes_[i];
-      const auto before = row.score[at];
-      auto columns = scan_nodes_[at].view();
-      if (need.gpu_milli >= 1000)
-        columns.gpu_room = &scan_nodes_[at].whole;
-      columns.loss = heeding ? &row.loss[at] : nullptr;
-      score_nodes(columns, x, 0, 1, &row.score[at]);
-      auto& greatest = row.greatest[at / 64];
-      if (row.score[at] >= greatest)
-        greatest = row.score[at];
-      else if (before == greatest)
-        greatest_of_blocks(std::span{row.score}.subspan(at / 64 * 64, std::min<std::size_t>(64, size - at / 64 * 64)),
-                           {&greatest, 1});
-    }
+    follow_changes(row, x, need.gpu_milli >= 1000, heeding);
   }
   row.seen = now;
+}
+
+/// Scores the nodes that changed since, gathered into columns of their own.
+void cluster::follow_changes(score_row& row, const scan_question& x, bool whole_gpus, bool heeding) const {
+  constexpr auto many = std::size_t{64};
+  // Not cleared: that would take as long as scoring.
+  std::array<std::array<float, many>, 10> column;
+  std::array<float, many> scores;
+  std::array<std::uint32_t, many> stale;
+  const auto view = node_columns{
+      column[0].data(), column[1].data(), column[2].data(), column[3].data(), column[4].data(),
+      column[5].data(), column[6].data(), column[7].data(), column[8].data(), heeding ? column[9].data() : nullptr};
+  stale_.resize((row.greatest.size() + 63) / 64);
+  const auto changed = std::span{changes_}.subspan(row.seen - changes_forgotten_);
+  for (auto first = std::size_t{0}; first < changed.size(); first += many) {
+    const auto part = changed.subspan(first, std::min(many, changed.size() - first));
+    for (auto i = std::size_t{0}; i < part.size(); ++i) {
+      const auto& node = scan_nodes_[part[i]];
+      column[0][i] = node.cpu;
+      column[1][i] = node.memory;
+      column[2][i] = node.disk;
+      column[3][i] = node.cpu_unit;
+      column[4][i] = node.memory_unit;
+      column[5][i] = node.gpu_unit;
+      column[6][i] = node.crowd;
+      column[7][i] = whole_gpus ? node.whole : node.share;
+      column[8][i] = node.gpus;
+      if (heeding)
+        column[9][i] = row.loss[part[i]];
+    }
+    score_nodes(view, x, 0, part.size(), scores.data());
+    auto stale_count = std::size_t{0};
+    for (auto i = std::size_t{0}; i < part.size(); ++i) {
+      const auto before = std::exchange(row.score[part[i]], scores[i]);
+      const auto block = part[i] / 64;
+      auto& greatest = row.greatest[block];
+      if (scores[i] >= greatest) {
+        greatest = scores[i];
+      } else if (before == greatest && !has_bit(stale_, block)) {
+        stale_[block / 64] |= std::uint64_t{1} << (block % 64);
+        stale[stale_count++] = block;
+      }
+    }
+    for (const auto block : std::span{stale}.first(stale_count)) {
+      clear_bit(stale_, block);
+      greatest_of_blocks(
+          std::span{row.score}.subspan(block * 64, std::min<std::size_t>(64, row.score.size() - block * 64)),
+          {&row.greatest[block], 1});
+    }
+  }
 }
 
 void cluster::refresh_losses(score_row& row, const amount& need, const features& weights, bool all) const {

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdlib>
 #include <functional>
+#include <limits>
 #include <map>
+#include <span>
 #include <string>
 
 namespace novacron::scheduler {
@@ -32,26 +35,41 @@ float part_of_wish(const request& x) {
 
 } // namespace
 
+/// The nodes that are ready and run this kind of workload; kept, since most requests are of a few kinds.
+const cluster::mask& cluster::ready_for(const std::string& kind) const {
+  if (kind.empty())
+    return ready_;
+  // Chosen: there are five kinds.
+  constexpr auto kinds_max = std::size_t{16};
+  if (ready_kinds_.size() >= kinds_max)
+    ready_kinds_.clear();
+  const auto [found, fresh] = ready_kinds_.try_emplace(kind, ready_);
+  auto& open = found->second;
+  if (!fresh)
+    return open;
+  const auto special = kind_masks_.find(kind);
+  for (auto i = std::size_t{0}; i < open.size(); ++i) {
+    const auto special_bits =
+        special != kind_masks_.end() && i < special->second.size() ? special->second[i] : std::uint64_t{0};
+    open[i] &= (i < every_kind_.size() ? every_kind_[i] : 0) | special_bits;
+  }
+  return open;
+}
+
 cluster::search cluster::prepare(const request& x) const {
   auto s = search{x};
   s.weights = weights_of(x.policy);
-  s.open = ready_;
-  if (!x.kind.empty()) {
-    const auto special = kind_masks_.find(x.kind);
-    for (auto i = std::size_t{0}; i < s.open.size(); ++i) {
-      const auto special_bits =
-          special != kind_masks_.end() && i < special->second.size() ? special->second[i] : std::uint64_t{0};
-      s.open[i] &= (i < every_kind_.size() ? every_kind_[i] : 0) | special_bits;
-    }
-  }
+  s.open = ready_for(x.kind);
   const auto label_mask = [&](const auto& label) {
     const auto found = label_masks_.find(label.first + "=" + label.second);
     return found == label_masks_.end() ? nullptr : &found->second;
   };
   for (const auto& label : x.require) {
-    const auto* mask = label_mask(label);
-    for (auto i = std::size_t{0}; i < s.open.size(); ++i)
-      s.open[i] &= mask && i < mask->size() ? (*mask)[i] : 0;
+    const auto* with = label_mask(label);
+    const auto known = with ? std::min(with->size(), s.open.size()) : 0;
+    for (auto i = std::size_t{0}; i < known; ++i)
+      s.open[i] &= (*with)[i];
+    std::fill(s.open.begin() + static_cast<std::ptrdiff_t>(known), s.open.end(), 0);
   }
   hold_to_labels(s);
   for (const auto& label : x.prefer) {
@@ -418,42 +436,72 @@ void cluster::best_within(const search& s, const mask* within, float bonus, std:
                           float& best_score) const {
   const auto& row = *s.row;
   const auto& open = within ? *within : s.open;
+  const auto crowded = s.weights[feature::spread];
   const auto look_into = [&](std::size_t block) {
     const auto first = static_cast<slot>(block * 64);
-    for (auto word = open[block]; word != 0; word &= word - 1) {
+    const auto scores = std::span{row.score}.subspan(first, std::min<std::size_t>(64, row.score.size() - first));
+    auto word = open[block] & reaching(scores, &adjust_[first], bonus, s.adjust_max, best_score);
+    for (; word != 0; word &= word - 1) {
       const auto at = first + static_cast<slot>(std::countr_zero(word));
       auto score = row.score[at] + bonus + adjust_[at];
       if (score + s.adjust_max < best_score)
         continue;
       // Looked up only where it could matter: a workload may have thousands of instances.
       if (s.own)
-        score += crowding(s.weights[feature::spread], s.own->count(at));
+        score += crowding(crowded, s.own->count(at));
       if (score > best_score || (score == best_score && best && rank_[at] < rank_[*best])) {
         best = at;
         best_score = score;
       }
     }
   };
+  const auto blocks_from = [&](std::size_t first) {
+    return std::span{row.greatest}.subspan(first, std::min<std::size_t>(64, open.size() - first));
+  };
   // The most promising block first: what it has is mostly better than all that the others could have.
   auto promising = open.size();
   auto promise = -std::numeric_limits<float>::infinity();
-  for (auto i = std::size_t{0}; i < open.size(); ++i)
-    if (row.greatest[i] > promise && open[i] != 0) {
-      promise = row.greatest[i];
-      promising = i;
-    }
+  for (auto first = std::size_t{0}; first < open.size(); first += 64) {
+    const auto blocks = blocks_from(first);
+    auto top = 0.0f;
+    greatest_of_blocks(blocks, {&top, 1});
+    if (!(top > promise))
+      continue;
+    // Mostly it is the first one that has the most; only where that is closed all are looked at.
+    const auto most = first + static_cast<std::size_t>(std::countr_zero(reaching(blocks, nullptr, 0, 0, top)));
+    for (auto i = open[most] != 0 ? most : first; i < first + blocks.size(); ++i)
+      if (row.greatest[i] > promise && open[i] != 0) {
+        promise = row.greatest[i];
+        promising = i;
+        if (promise == top)
+          break;
+      }
+  }
   if (promising == open.size())
     return;
   look_into(promising);
-  for (auto i = std::size_t{0}; i < open.size(); ++i) {
-    const auto bound = row.greatest[i] + bonus + s.adjust_max;
-    if (bound < best_score || open[i] == 0 || i == promising || bound == -std::numeric_limits<float>::infinity())
-      continue;
-    // Among equals the first name wins: where slots are in that order, nothing behind the best can.
-    if (bound == best_score && in_order_ && best && *best < i * 64)
-      continue;
-    look_into(i);
-  }
+  // Among equals the first name wins: where slots are in that order, nothing behind the best can, unless it is better.
+  const auto able_from = [&](std::size_t first) {
+    const auto blocks = blocks_from(first);
+    if (!in_order_ || !best || *best / 64 >= first + 63)
+      return reaching(blocks, nullptr, bonus, s.adjust_max, best_score);
+    const auto better = std::nextafter(best_score, std::numeric_limits<float>::infinity());
+    const auto able = reaching(blocks, nullptr, bonus, s.adjust_max, better);
+    if (*best / 64 < first)
+      return able;
+    const auto before = (std::uint64_t{2} << (*best / 64 - first)) - 1;
+    return able | (before & reaching(blocks, nullptr, bonus, s.adjust_max, best_score));
+  };
+  for (auto first = std::size_t{0}; first < open.size(); first += 64)
+    for (auto able = able_from(first); able != 0; able &= able - 1) {
+      const auto i = first + static_cast<std::size_t>(std::countr_zero(able));
+      const auto bound = row.greatest[i] + bonus + s.adjust_max;
+      if (bound < best_score || open[i] == 0 || i == promising || bound == -std::numeric_limits<float>::infinity())
+        continue;
+      if (bound == best_score && in_order_ && best && *best < i * 64)
+        continue;
+      look_into(i);
+    }
 }
 
 std::optional<cluster::slot> cluster::best_of(const search& s) const {
@@ -510,6 +558,7 @@ std::optional<decision> cluster::place(const request& x) const {
     adjust_[at] = 0;
   if (!best)
     return std::nullopt;
+  decided_ = *best;
   auto gpus = *choose_gpus(*best, x.need);
   if (heeds_mix(s.weights) && x.need.gpu_milli > 0 && x.need.gpu_milli < 1000)
     gpus.front() = s.row->device[*best];

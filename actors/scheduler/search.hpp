@@ -6,8 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <limits>
+#include <list>
 #include <utility>
 #include <vector>
 
@@ -43,7 +43,7 @@ struct cluster::search {
   };
   std::vector<bonus> bonuses;
   /// Those of the bonuses that were made for this request alone.
-  std::deque<node_bits> own_masks;
+  std::list<node_bits> own_masks;
   const presence* own = nullptr;
   std::vector<slot> avoided;
   slot home = std::numeric_limits<slot>::max();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -94,4 +95,26 @@ SCENARIO("the greatest of each 64 is found, whatever there is") {
       CHECK(greatest[block] == wanted);
     }
   }
+}
+
+SCENARIO("the scores that may reach a bar are those that do when they are looked at one by one") {
+  auto chance = std::mt19937{5};
+  for (const auto count : {0u, 1u, 3u, 4u, 5u, 63u, 64u})
+    for (auto round = 0; round < 50; ++round) {
+      auto scores = std::vector<float>(count);
+      auto adjust = std::vector<float>(count);
+      for (auto& x : scores)
+        x = chance() % 7 == 0 ? -std::numeric_limits<float>::infinity() : static_cast<float>(chance() % 40) / 10;
+      for (auto& x : adjust)
+        x = chance() % 3 == 0 ? static_cast<float>(chance() % 40) / 10 - 2 : 0;
+      const auto bonus = static_cast<float>(chance() % 30) / 10;
+      const auto most = static_cast<float>(chance() % 2);
+      const auto bar = round == 0 ? -std::numeric_limits<float>::infinity() : static_cast<float>(chance() % 60) / 10;
+      for (const auto adjusted : {true, false}) {
+        auto plain = std::uint64_t{0};
+        for (auto i = std::size_t{0}; i < count; ++i)
+          plain |= std::uint64_t{(scores[i] + bonus + (adjusted ? adjust[i] : 0.0f)) + most >= bar} << i;
+        CHECK(reaching(scores, adjusted ? adjust.data() : nullptr, bonus, most, bar) == plain);
+      }
+    }
 }

@@ -29,12 +29,20 @@ struct life {
 
   std::uint64_t roll(std::uint64_t n) { return chance() % n; }
 
+  std::vector<std::string> kinds() {
+    return roll(4) ? std::vector<std::string>{} : std::vector<std::string>{roll(2) ? "vm" : "batch"};
+  }
+  std::string kind() {
+    constexpr auto all = std::array<const char*, 4>{"", "", "vm", "batch"};
+    return all[roll(all.size())];
+  }
+
   node_shape shape(const std::string& name) {
     if (alike)
       return {name,
               {{"zone", "z" + std::to_string(roll(3))}},
               {500 + 250 * std::int64_t(roll(3)), 1000, 0, 1000, "T4", {}},
-              {},
+              kinds(),
               true,
               node_state::ready};
     return {name,
@@ -45,7 +53,7 @@ struct life {
              std::int64_t(roll(3)) * 1000,
              roll(2) ? "T4" : "G2",
              {{"fpga", std::int64_t(roll(3))}}},
-            {},
+            kinds(),
             true,
             roll(10) ? node_state::ready : node_state::drained};
   }
@@ -53,6 +61,7 @@ struct life {
   request wanted_alike() {
     auto x = request{};
     x.workload = "w" + std::to_string(roll(3));
+    x.kind = kind();
     x.need = {250, 250 * std::int64_t(roll(2)), 0, roll(4) ? 0 : 500, "", {}};
     if (roll(3) == 0)
       x.require["zone"] = "z" + std::to_string(roll(3));
@@ -65,6 +74,7 @@ struct life {
     constexpr auto policies = std::array<const char*, 4>{"", "balance", "pack", "fragmentation"};
     auto x = request{};
     x.workload = "w" + std::to_string(roll(6));
+    x.kind = kind();
     x.need = {250 * std::int64_t(roll(4)), 250 * std::int64_t(roll(4)), 0, 0, "", {}};
     if (roll(3) == 0)
       x.need.gpu_milli = roll(2) ? 1000 : 100 * std::int64_t(1 + roll(9));
@@ -155,6 +165,10 @@ SCENARIO("a cluster decides by what it is, not by how it came to be") {
       REQUIRE(found->node == fresh->node);
       REQUIRE(found->gpus == fresh->gpus);
       REQUIRE(found->score == fresh->score);
+      // And by what it says when it is asked about each node.
+      const auto best = x.old.explain(wanted).scores.front();
+      REQUIRE(best.node == found->node);
+      REQUIRE(best.score == found->score);
       const auto key = "k" + std::to_string(x.next++);
       x.old.take(key, x.holds[key] = {found->node, wanted.workload, wanted.need, found->gpus, {}, wanted.apart});
     }
