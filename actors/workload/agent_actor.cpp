@@ -584,7 +584,11 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
       [=](const wire::PauseInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::ResizeInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::RestartInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
-      [=](const wire::NodeArrived&) { send_report(self); },
+      [=](const wire::NodeArrived&) {
+        // However long nobody answered: what fails from now on is tried again soon.
+        self->state.failures = 0;
+        send_report(self);
+      },
       // Who has gone is told by the reports that nobody answers.
       [](const wire::NodeDeparted&) {},
       [=](const turn& x) { x.work(); },

@@ -53,6 +53,11 @@ SCENARIO("an agent that is alone grows quiet, and is as quick as ever once someb
   CHECK(reports_in(2s) >= 8);
   reports_in(5min);
   CHECK(reports_in(30min) <= 60);
+  // Whoever has come back may lead in a moment: after three days alone, a minute more is not waited.
+  on.audience->send(agent, wire::NodeArrived{});
+  CHECK(reports_in(2s) >= 8);
+  reports_in(5min);
+  CHECK(reports_in(30min) <= 60);
   answers = true;
   reports_in(1min);
   CHECK(reports_in(30min) == 30);
