@@ -27,6 +27,8 @@ class row {
 public:
   row(std::string_view line, std::size_t number) : fields_{split(line)}, number_{number} {}
 
+  std::size_t line() const { return number_; }
+  std::size_t columns() const { return fields_.size(); }
   std::string text(std::size_t at) const { return at < fields_.size() ? std::string{fields_[at]} : std::string{}; }
   std::int64_t number(std::size_t at, std::int64_t most = number_max) const {
     auto value = std::int64_t{-1};
@@ -70,7 +72,13 @@ std::vector<trace_node> parse_trace_nodes(std::string_view text) {
 std::vector<trace_pod> parse_trace_pods(std::string_view text) {
   auto pods = std::vector<trace_pod>{};
   each_row(text, [&](const row& x) {
-    auto pod = trace_pod{x.text(0), x.number(1), x.number(2), x.number(3, 255), x.number(4, 1000), x.text(5)};
+    auto pod = trace_pod{x.text(0), x.number(1), x.number(2), x.number(3, 255), x.number(4, 1000), x.text(5), -1, -1};
+    if (x.columns() > 9) {
+      pod.created = x.number(8);
+      pod.deleted = x.number(9);
+      if (pod.deleted < pod.created)
+        throw std::runtime_error{"line " + std::to_string(x.line()) + ": " + pod.name + " ends before it begins"};
+    }
     if (pod.gpus == 0)
       pod.gpu_milli = 0;
     else if (pod.gpus > 1)

@@ -26,6 +26,9 @@ struct trace_pod {
   std::int64_t gpu_milli = 0;
   /// The models it can use, separated by `|`; empty means any.
   std::string models;
+  /// Seconds since the trace began; -1 where it does not say.
+  std::int64_t created = -1;
+  std::int64_t deleted = -1;
 
   std::int64_t gpu_total() const { return gpus * gpu_milli; }
 };
@@ -33,7 +36,8 @@ struct trace_pod {
 /// "sn,cpu_milli,memory_mib,gpu,model" after a line of headings. Throws with the number of a line that makes no sense.
 std::vector<trace_node> parse_trace_nodes(std::string_view text);
 
-/// "name,cpu_milli,memory_mib,num_gpu,gpu_milli[,gpu_spec,...]" after a line of headings. Throws likewise.
+/// "name,cpu_milli,memory_mib,num_gpu,gpu_milli[,gpu_spec[,qos,pod_phase,creation_time,deletion_time,...]]" after a
+/// line of headings. Throws likewise.
 std::vector<trace_pod> parse_trace_pods(std::string_view text);
 
 } // namespace novacron::scheduler

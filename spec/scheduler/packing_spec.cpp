@@ -119,6 +119,13 @@ SCENARIO("a trace is read as it is, and what makes no sense is named") {
   const auto pods = parse_trace_pods("name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,1000,2,4,1000\nq,1,2,0,700");
   CHECK(pods[0].gpu_total() == 4000);
   CHECK(pods[1].gpu_total() == 0);
+  CHECK(pods[0].created == -1);
+  CHECK(pods[0].deleted == -1);
+  const auto timed = parse_trace_pods("h\np,1,2,0,0,,LS,Running,30,90,31\nq,1,2,0,0,,LS,Pending,40,40,\n");
+  CHECK(timed[0].created == 30);
+  CHECK(timed[0].deleted == 90);
+  CHECK(timed[1].deleted == 40);
+  CHECK_THROWS_WITH(parse_trace_pods("h\np,1,2,0,0,,LS,Running,30,29,31\n"), "line 2: p ends before it begins");
   CHECK_THROWS_WITH(parse_trace_pods("name\np,1000,2,x,1\n"),
                     "line 2: column 4 is \"x\"; a number from 0 to 255 is wanted");
   CHECK_THROWS(parse_trace_pods("name\np,1000,2\n"));
