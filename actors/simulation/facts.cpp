@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace novacron::simulation {
 namespace {
@@ -19,6 +20,8 @@ struct wanted {
   std::map<std::string, double> desired;
   double instances = 0;
   double failed = 0;
+  /// Batch workloads that ended well.
+  double batches_done = 0;
 };
 
 /// What the ledger wants to run.
@@ -39,6 +42,8 @@ wanted wanted_by(const ledger::records& truth) {
     if (!over && spec.kind() == wire::WORKLOAD_KIND_BATCH)
       found.batches.insert(spec.name());
     found.instances += count;
+    if (spec.kind() == wire::WORKLOAD_KIND_BATCH && record.outcome() == wire::PHASE_COMPLETED)
+      ++found.batches_done;
     found.failed += record.outcome() == wire::PHASE_FAILED ? 1 : 0;
   }
   return found;
@@ -100,6 +105,16 @@ std::vector<double> zone_counts(world& here) {
   return all;
 }
 
+/// Of the batch workloads: how many do not run yet, run, or have ended well.
+double job_fact(const world& here, const std::string& what) {
+  const auto found = wanted_by(here.truth().truth());
+  if (what == "done")
+    return found.batches_done;
+  const auto running = static_cast<double>(
+      std::ranges::count_if(found.batches, [&](const std::string& name) { return here.watch().running(name) > 0; }));
+  return what == "running" ? running : static_cast<double>(found.batches.size()) - running;
+}
+
 /// How many nodes the scheduler counts in a state; nothing while it cannot be asked.
 std::optional<value> node_fact(world& here, const std::string& what) {
   auto* at = here.controller();
@@ -129,7 +144,8 @@ std::string places_of(const world& here, const std::string& workload) {
 } // namespace
 
 const std::vector<std::string>& player::facts() {
-  static const auto all = std::vector<std::string>{"converged",
+  static const auto all = std::vector<std::string>{"connections",
+                                                   "converged",
                                                    "elections",
                                                    "events",
                                                    "host.*.cpu",
@@ -142,6 +158,11 @@ const std::vector<std::string>& player::facts() {
                                                    "hosts.count",
                                                    "hosts.down",
                                                    "hosts.up",
+                                                   "jobs.came",
+                                                   "jobs.coming",
+                                                   "jobs.done",
+                                                   "jobs.running",
+                                                   "jobs.waiting",
                                                    "leader",
                                                    "lost",
                                                    "messages",
@@ -151,6 +172,10 @@ const std::vector<std::string>& player::facts() {
                                                    "nodes.ready",
                                                    "orders",
                                                    "orders.acknowledged",
+                                                   "peak.connections",
+                                                   "peak.messages",
+                                                   "reserved.cpu",
+                                                   "reserved.memory",
                                                    "starts",
                                                    "time",
                                                    "violations",
@@ -164,6 +189,21 @@ const std::vector<std::string>& player::facts() {
                                                    "workloads.running",
                                                    "zone.running"};
   return all;
+}
+
+std::pair<double, double> player::reserved() const {
+  auto used = wire::Resources{};
+  auto there = wire::Resources{};
+  const auto add = [](wire::Resources& sum, const wire::Resources& x) {
+    sum.set_cpu_milli(sum.cpu_milli() + x.cpu_milli());
+    sum.set_memory_bytes(sum.memory_bytes() + x.memory_bytes());
+  };
+  for (const auto& x : std::as_const(*world_).machines())
+    if (x.facts.hosts_workloads()) {
+      add(used, world_->watch().used_on(x.number));
+      add(there, x.facts.capacity());
+    }
+  return {share(used.cpu_milli(), there.cpu_milli()), share(used.memory_bytes(), there.memory_bytes())};
 }
 
 std::string player::unsettled() const {
@@ -198,6 +238,10 @@ std::optional<value> player::fact(const std::string& name) {
     return wanted_by(here.truth().truth()).failed;
   if (name == "workloads.pending")
     return std::max(0.0, wanted_by(here.truth().truth()).instances - static_cast<double>(watch.running()));
+  if (name == "reserved.cpu")
+    return reserved().first;
+  if (name == "reserved.memory")
+    return reserved().second;
   if (name == "hosts.count")
     return static_cast<double>(here.machines().size());
   if (name == "hosts.up" || name == "hosts.down")
@@ -232,6 +276,18 @@ std::optional<value> player::fact(const std::string& name) {
     return static_cast<double>(watch.starts());
   if (name == "messages")
     return static_cast<double>(here.post().counted().delivered);
+  if (name == "connections")
+    return static_cast<double>(here.post().counted().connections);
+  if (name == "peak.messages")
+    return rush_.messages.most();
+  if (name == "peak.connections")
+    return rush_.connections.most();
+  if (name == "jobs.came")
+    return static_cast<double>(jobs_came_);
+  if (name == "jobs.coming")
+    return static_cast<double>(coming_.size());
+  if (name == "jobs.done")
+    return job_fact(here, "done") + static_cast<double>(jobs_forgotten_);
   if (name == "events")
     return static_cast<double>(here.stage().steps() + here.stage().timers());
   if (name == "time")
@@ -239,6 +295,8 @@ std::optional<value> player::fact(const std::string& name) {
   const auto last = name.substr(name.rfind('.') + 1);
   if (name.starts_with("nodes."))
     return node_fact(here, last);
+  if (name.starts_with("jobs."))
+    return job_fact(here, last);
   if (name.starts_with("workload."))
     return workload_fact(here, middle_of(name), last);
   if (name.starts_with("host."))

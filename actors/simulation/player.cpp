@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <random>
+#include <tuple>
 #include <utility>
 
 namespace novacron::simulation {
@@ -39,8 +40,8 @@ player::player(const scenario& what, play_options options) : what_{what}, option
     length_ += x.length;
   if (options_.coverage)
     world_->post().heard = [this](const caf::message& x) {
-      if (auto name = name_of(x.content()); !name.empty())
-        note_operation(std::move(name));
+      if (const auto name = name_of(x.content()); !name.empty())
+        note(score_.arrivals, name);
     };
 }
 
@@ -84,9 +85,7 @@ outcome player::result() {
   x.acknowledged = orders_.acknowledged_count();
   x.violations = world_->watch().violations();
   x.strikes = struck_;
-  for (auto& each : x.incidents)
-    if (each.end.count() == 0)
-      each.end = world_->now();
+  x.incidents = faults_.told(world_->now());
   return x;
 }
 
@@ -97,55 +96,78 @@ void player::run_steps(const std::vector<step>& steps) {
 
 // -- time ------------------------------------------------------------------------------------------------------------
 
+void player::rush::begin(const passed& x) {
+  messages.begin(x.now, x.messages);
+  connections.begin(x.now, x.connections);
+  starts.begin(x.now, x.starts);
+}
+
+void player::rush::look(const passed& x) {
+  messages.look(x.now, x.messages);
+  connections.look(x.now, x.connections);
+  starts.look(x.now, x.starts);
+}
+
+player::passed player::rush_now() const {
+  const auto& counted = world_->post().counted();
+  return {world_->now(), counted.delivered, counted.connections, world_->watch().starts()};
+}
+
+void player::watch_rush() {
+  next_second_ = world_->now() + 1s;
+  const auto now = rush_now();
+  rush_.look(now);
+  rush_of_sample_.look(now);
+}
+
 void player::look() {
   if (options_.progress)
     options_.progress(*this);
   if (!options_.keep_samples)
     return;
   auto x = sample{.when = world_->now()};
-  const auto& watch = world_->watch();
-  auto has = wire::Resources{};
-  auto cpu = 0.0;
-  auto memory = 0.0;
-  auto cpu_there = 0.0;
-  auto memory_there = 0.0;
-  for (const auto& host : world_->machines()) {
+  for (const auto& host : world_->machines())
     x.hosts_up += host.up ? 1 : 0;
-    if (!host.facts.hosts_workloads())
-      continue;
-    cpu += static_cast<double>(watch.used_on(host.number).cpu_milli());
-    memory += static_cast<double>(watch.used_on(host.number).memory_bytes());
-    cpu_there += static_cast<double>(host.facts.capacity().cpu_milli());
-    memory_there += static_cast<double>(host.facts.capacity().memory_bytes());
-  }
-  x.running = static_cast<double>(watch.running());
-  x.cpu = cpu_there > 0 ? cpu / cpu_there : 0;
-  x.memory = memory_there > 0 ? memory / memory_there : 0;
-  x.messages = static_cast<double>(world_->post().counted().delivered);
-  x.restarts = static_cast<double>(watch.starts());
+  x.running = static_cast<double>(world_->watch().running());
+  std::tie(x.cpu, x.memory) = reserved();
+  x.messages = rush_of_sample_.messages.most();
+  x.connections = rush_of_sample_.connections.most();
+  x.starts = rush_of_sample_.starts.most();
+  rush_of_sample_.begin(rush_now());
   const auto desired = fact("workloads.desired");
   x.pending = desired ? std::max(0.0, std::get<double>(*desired) - x.running) : 0;
   score_.samples.push_back(x);
   if (score_.samples.size() < samples_max)
     return;
   // Half as many, twice as far apart.
-  auto kept = std::vector<sample>{};
-  for (auto i = std::size_t{0}; i < score_.samples.size(); i += 2)
-    kept.push_back(score_.samples[i]);
+  auto kept = std::vector<sample>{score_.samples.front()};
+  for (auto i = std::size_t{2}; i < score_.samples.size(); i += 2) {
+    auto x = score_.samples[i];
+    const auto& before = score_.samples[i - 1];
+    x.messages = std::max(x.messages, before.messages);
+    x.connections = std::max(x.connections, before.connections);
+    x.starts = std::max(x.starts, before.starts);
+    kept.push_back(x);
+  }
   score_.samples = std::move(kept);
   look_every_ *= 2;
 }
 
 void player::pass_until(moment when) {
   while (world_->now() < when) {
-    auto next = std::min(when, next_look_);
+    auto next = std::min({when, next_look_, next_second_});
     if (!weather_.empty())
       next = std::min(next, weather_.front().begin);
     if (!ends_.empty())
       next = std::min(next, ends_.begin()->first);
-    if (!playing_)
+    if (!playing_) {
       for (const auto& x : recurring_)
         next = std::min(next, x.next);
+      if (!coming_.empty())
+        next = std::min(next, coming_.begin()->first);
+      if (!leaving_.empty())
+        next = std::min(next, leaving_.begin()->first);
+    }
     world_->advance(std::max(next - world_->now(), moment{0}));
     while (!ends_.empty() && ends_.begin()->first <= world_->now())
       end_strike(ends_.extract(ends_.begin()).mapped());
@@ -154,6 +176,8 @@ void player::pass_until(moment when) {
       weather_.erase(weather_.begin());
       begin_strike(x);
     }
+    if (next_second_ <= world_->now())
+      watch_rush();
     if (next_look_ <= world_->now()) {
       next_look_ = world_->now() + look_every_;
       look();
@@ -167,6 +191,10 @@ void player::pass_until(moment when) {
         const auto steps = recurring_[i].steps;
         run_steps(steps);
       }
+    while (!coming_.empty() && coming_.begin()->first <= world_->now())
+      arrive(coming_.extract(coming_.begin()).mapped());
+    while (!leaving_.empty() && leaving_.begin()->first <= world_->now())
+      leave(leaving_.extract(leaving_.begin()).mapped());
     playing_ = false;
   }
 }
@@ -242,7 +270,10 @@ void player::submit(const wire::WorkloadSpec& spec) {
   x.mutable_order()->set_sequence(++sequence_);
   *x.mutable_spec() = spec;
   orders_.asked(spec.name(), order_book::wish::run);
-  note_operation("run");
+  const auto text = spec.SerializeAsString();
+  const auto [known, fresh] = specs_.try_emplace(spec.name(), text);
+  note_operation(fresh || known->second == text ? "run" : "change");
+  known->second = text;
   const auto answer = order<wire::Submitted>(x);
   if (answer)
     return orders_.acknowledged(spec.name(), order_book::wish::run, answer->generation());
@@ -287,190 +318,10 @@ void player::forget_node(const host_set& whom) {
     x.mutable_order()->set_client("scenario");
     x.mutable_order()->set_sequence(++sequence_);
     x.set_node(world_->machines()[number].facts.name());
-    note_operation("node delete");
+    note_operation("forget-node");
     if (const auto answer = order<wire::Done>(x); !answer)
       score_.reports.push_back(fmt::format("node delete {}: {}", x.node(), explain(answer.error()).text));
   }
-}
-
-// -- faults ----------------------------------------------------------------------------------------------------------
-
-std::string player::names_of(const host_set& whom) const {
-  const auto all = whom.all();
-  auto text = std::string{};
-  for (auto i = std::size_t{0}; i < std::min<std::size_t>(all.size(), 3); ++i)
-    text += (i == 0 ? "" : ", ") + what_.plan.hosts[all[i]].name;
-  return all.size() > 3 ? fmt::format("{} and {} more", text, all.size() - 3) : text;
-}
-
-void player::mark_began(std::string what, std::string whom) {
-  score_.incidents.push_back({world_->now(), moment{0}, std::move(what), std::move(whom)});
-}
-
-void player::mark_ended(const std::string& what, const std::string& whom) {
-  for (auto& x : score_.incidents)
-    if (x.what == what && x.whom == whom && x.end.count() == 0)
-      x.end = world_->now();
-}
-
-void player::cut(const host_set& a, const host_set& b, bool one_way, const std::string& name) {
-  world_->wires().cut(name, a, b, one_way);
-  world_->rewire();
-  ++faults_now_[one_way ? fault_kind::cut_one_way : fault_kind::cut];
-  mark_began("cut", name);
-}
-
-void player::heal(const std::string& name) {
-  world_->wires().heal(name);
-  world_->rewire();
-  if (name.empty()) {
-    faults_now_.erase(fault_kind::cut);
-    faults_now_.erase(fault_kind::cut_one_way);
-  }
-  for (auto& x : score_.incidents)
-    if (x.what == "cut" && x.end.count() == 0 && (name.empty() || x.whom == name))
-      x.end = world_->now();
-}
-
-void player::crash(const host_set& whom, bool torn) {
-  for (const auto number : whom.all())
-    world_->crash(world_->machines()[number], torn);
-  ++faults_now_[fault_kind::crash];
-  mark_began("down", names_of(whom));
-}
-
-void player::kill(const host_set& whom) {
-  for (const auto number : whom.all())
-    world_->kill(world_->machines()[number]);
-  ++faults_now_[fault_kind::kill];
-  mark_began("down", names_of(whom));
-}
-
-void player::restart(const host_set& whom) {
-  for (const auto number : whom.all()) {
-    auto& x = world_->machines()[number];
-    // A node that runs is started anew, as a person would.
-    if (x.up)
-      world_->kill(x);
-    world_->restart(x);
-  }
-  mark_ended("down", names_of(whom));
-}
-
-void player::slow(const host_set& whom, std::uint32_t times) {
-  for (const auto number : whom.all())
-    world_->slow_down(world_->machines()[number], times);
-  if (times == 1)
-    mark_ended("slow", names_of(whom));
-  else
-    mark_began("slow", names_of(whom));
-}
-
-void player::fill_disk(const host_set& whom, bool full) {
-  for (const auto number : whom.all())
-    world_->machines()[number].disk->fill(full);
-  if (full)
-    mark_began("full disk", names_of(whom));
-  else
-    mark_ended("full disk", names_of(whom));
-}
-
-void player::skew(const host_set& whom, moment offset, std::int64_t drift_ppm) {
-  for (const auto number : whom.all())
-    world_->skew(world_->machines()[number], offset, drift_ppm);
-}
-
-void player::shape(const host_set& a, const host_set& b, const way_quality& quality) {
-  world_->wires().shape("scenario", a, b, quality);
-}
-
-void player::behave(const std::string& image, const image_behavior& how) {
-  world_->images()[image] = how;
-}
-
-host_set player::some_of(const host_set& whom, std::size_t count) {
-  auto all = whom.all();
-  auto found = host_set{};
-  for (; count > 0 && !all.empty(); --count) {
-    const auto at = world_->chance()() % all.size();
-    found.add(all[at]);
-    all.erase(all.begin() + static_cast<std::ptrdiff_t>(at));
-  }
-  return found;
-}
-
-// -- weather ---------------------------------------------------------------------------------------------------------
-
-void player::begin_weather(const climate& what, moment length) {
-  auto drawn =
-      draw_weather(what, options_.seed * 1'000'003 + strikes_drawn_, length,
-                   static_cast<host_number>(world_->machines().size()), world_->truth().members(), strikes_drawn_);
-  strikes_drawn_ += static_cast<std::uint32_t>(drawn.size()) + 1;
-  stormy_ = true;
-  for (auto& x : drawn) {
-    x.begin += world_->now();
-    if (!options_.spared.contains(x.number))
-      weather_.push_back(x);
-  }
-  std::ranges::stable_sort(weather_, {}, &strike::begin);
-}
-
-void player::begin_strike(const strike& x) {
-  struck_.push_back(x.number);
-  ++faults_now_[x.what];
-  auto& host = world_->machines()[x.whom];
-  auto one = host_set{};
-  auto others = host_set{};
-  one.add(x.whom);
-  for (auto i = host_number{0}; i < world_->machines().size(); ++i)
-    if (i != x.whom && (x.other == x.whom || x.other == i))
-      others.add(i);
-  const auto name = fmt::format("weather {}", x.number);
-  auto quality = world_->wires().usual;
-  switch (x.what) {
-    case fault_kind::cut:
-    case fault_kind::cut_one_way: world_->wires().cut(name, one, others, x.what == fault_kind::cut_one_way); break;
-    case fault_kind::crash: world_->crash(host, x.torn); break;
-    case fault_kind::kill: world_->kill(host); break;
-    case fault_kind::slow: world_->slow_down(host, static_cast<std::uint32_t>(x.amount)); break;
-    case fault_kind::stuck: world_->slow_down(host, 0); break;
-    case fault_kind::full_disk: host.disk->fill(true); break;
-    case fault_kind::skew: world_->skew(host, std::chrono::seconds{x.amount}, 0); break;
-    case fault_kind::loss: quality.lost = static_cast<std::uint32_t>(x.amount); break;
-    case fault_kind::doubling: quality.doubled = static_cast<std::uint32_t>(x.amount); break;
-    case fault_kind::delay: quality.latency += std::chrono::milliseconds{x.amount}; break;
-  }
-  if (quality != world_->wires().usual)
-    world_->wires().shape(name, one, others, quality);
-  world_->rewire();
-  mark_began(std::string{to_string(x.what)}, host.facts.name());
-  ends_.emplace(x.begin + x.length, x);
-}
-
-void player::end_strike(const strike& x) {
-  --faults_now_[x.what];
-  auto& host = world_->machines()[x.whom];
-  const auto name = fmt::format("weather {}", x.number);
-  switch (x.what) {
-    case fault_kind::crash:
-    case fault_kind::kill: world_->restart(host); break;
-    case fault_kind::slow:
-    case fault_kind::stuck: world_->slow_down(host, 1); break;
-    case fault_kind::full_disk: host.disk->fill(false); break;
-    // The clock is set right, which is one more jump.
-    case fault_kind::skew: world_->skew(host, moment{0}, 0); break;
-    default: break;
-  }
-  world_->wires().heal(name);
-  world_->wires().smooth(name);
-  world_->rewire();
-  mark_ended(std::string{to_string(x.what)}, host.facts.name());
-}
-
-void player::note_operation(const std::string& what) {
-  for (const auto& [kind, count] : faults_now_)
-    if (count > 0)
-      ++score_.coverage[{what, std::string{to_string(kind)}}];
 }
 
 // -- rules -----------------------------------------------------------------------------------------------------------

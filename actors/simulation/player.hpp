@@ -2,8 +2,11 @@
 
 /// Plays a scenario: lets virtual time pass, gives orders as a person would, strikes with faults, and keeps the score.
 
+#include "actors/simulation/busiest_second.hpp"
 #include "actors/simulation/expression.hpp"
+#include "actors/simulation/fault_diary.hpp"
 #include "actors/simulation/orders.hpp"
+#include "actors/simulation/replay.hpp"
 #include "actors/simulation/weather.hpp"
 #include "actors/simulation/world_plan.hpp"
 
@@ -11,6 +14,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace novacron::simulation {
@@ -41,17 +45,14 @@ struct sample {
   double hosts_up = 0;
   double cpu = 0;
   double memory = 0;
+  /// In the busiest second since the sample before.
   double messages = 0;
-  double restarts = 0;
+  double connections = 0;
+  double starts = 0;
 };
 
-/// Something that happened to the world, for the picture and the report.
-struct incident {
-  moment begin{0};
-  moment end{0};
-  std::string what;
-  std::string whom;
-};
+/// How often something happened while a kind of fault was at work: by what happened, and the fault.
+using coverage_table = std::map<std::pair<std::string, std::string>, std::uint64_t>;
 
 /// How a run ended.
 struct outcome {
@@ -70,8 +71,9 @@ struct outcome {
   std::vector<incident> incidents;
   /// Of the weather, by number.
   std::vector<std::uint32_t> strikes;
-  /// How often an operation happened while a fault was at work.
-  std::map<std::pair<std::string, std::string>, std::uint64_t> coverage;
+  /// What was asked of the fabric and done to the world, and the messages that arrived.
+  coverage_table operations;
+  coverage_table arrivals;
   std::vector<std::string> reports;
 };
 
@@ -123,6 +125,8 @@ public:
   void shape(const host_set& a, const host_set& b, const way_quality& quality);
   void behave(const std::string& image, const image_behavior& how);
   void begin_weather(const climate& what, moment length);
+  /// From now on the jobs come, each at its time.
+  void replay(const std::vector<traced_job>& jobs);
   /// Some of the hosts, drawn.
   host_set some_of(const host_set& whom, std::size_t count);
 
@@ -130,10 +134,14 @@ public:
   const world& here() const { return *world_; }
   const scenario& what() const { return what_; }
   std::optional<value> fact(const std::string& name);
+  /// The shares of all processors and of all memory that what runs has reserved.
+  std::pair<double, double> reserved() const;
   /// What is wanted and does not run, or runs and is not wanted, in words; empty when all is as it shall be.
   std::string unsettled() const;
   /// The names of all facts, with `*` for any word.
   static const std::vector<std::string>& facts();
+  /// All that can meet a fault: what people ask of the fabric, and what is done to the world.
+  static const std::vector<std::string>& operations();
 
 private:
   struct recurring {
@@ -148,9 +156,15 @@ private:
   std::string in_words(const std::string& facts) const;
   void begin_strike(const strike& x);
   void end_strike(const strike& x);
-  void mark_began(std::string what, std::string whom);
-  void mark_ended(const std::string& what, const std::string& whom);
-  void note_operation(const std::string& what);
+  /// A fault begins, and is an operation itself.
+  void begin_fault(const std::string& what, const std::string& whom, const std::string& name, const host_set& hosts);
+  void end_fault(const std::string& name);
+  void end_fault_on(const std::string& what, const host_set& hosts);
+  void watch_rush();
+  void arrive(const traced_job& x);
+  void leave(const std::string& job);
+  void note(coverage_table& into, const std::string& what) const;
+  void note_operation(const std::string& what) { note(score_.operations, what); }
   void check_rules();
   void settle();
   bool disturbed() const;
@@ -167,7 +181,33 @@ private:
   std::vector<strike> weather_;
   std::multimap<moment, strike> ends_;
   std::vector<std::uint32_t> struck_;
-  std::map<fault_kind, int> faults_now_;
+  fault_diary faults_;
+  /// What is still to come of traces, in the order of time.
+  std::multimap<moment, traced_job> coming_;
+  /// When to look whether a job of a trace is over, to forget it then.
+  std::multimap<moment, std::string> leaving_;
+  std::uint64_t jobs_came_ = 0;
+  /// Those that ended well and are forgotten.
+  std::uint64_t jobs_forgotten_ = 0;
+  std::map<std::string, std::string> specs_;
+  struct passed {
+    moment now{0};
+    std::uint64_t messages = 0;
+    std::uint64_t connections = 0;
+    std::uint64_t starts = 0;
+  };
+  struct rush {
+    void begin(const passed& x);
+    void look(const passed& x);
+    busiest_second messages;
+    busiest_second connections;
+    busiest_second starts;
+  };
+  passed rush_now() const;
+  /// Since a fault began or ended, and since the last sample.
+  rush rush_;
+  rush rush_of_sample_;
+  moment next_second_{0};
   outcome score_;
   moment next_look_{0};
   moment look_every_ = std::chrono::seconds{1};

@@ -46,13 +46,6 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-double rate(const outcome& x, std::size_t i, double sample::*what) {
-  if (i == 0)
-    return 0;
-  const auto time = std::chrono::duration<double>(x.samples[i].when - x.samples[i - 1].when).count();
-  return time > 0 ? (x.samples[i].*what - x.samples[i - 1].*what) / time : 0;
-}
-
 const std::vector<panel>& panels() {
   static const auto field = [](double sample::*what) {
     return [what](const outcome& x, std::size_t i) { return x.samples[i].*what; };
@@ -64,14 +57,11 @@ const std::vector<panel>& panels() {
        {{"running", "#1b7837", field(&sample::running)}, {"pending", "#d95f02", field(&sample::pending)}}},
       {"Reserved", "", true, {{"cpu", "#2166ac", field(&sample::cpu)}, {"memory", "#762a83", field(&sample::memory)}}},
       {"Hosts up", "", false, {{"hosts", "#444444", field(&sample::hosts_up)}}},
-      {"Messages",
-       "/s",
+      {"Messages in the busiest second", "", false, {{"messages", "#b2182b", field(&sample::messages)}}},
+      {"Connections and starts in the busiest second",
+       "",
        false,
-       {{"messages", "#b2182b", [](const outcome& x, std::size_t i) { return rate(x, i, &sample::messages); }}}},
-      {"Starts of instances",
-       "/s",
-       false,
-       {{"starts", "#01665e", [](const outcome& x, std::size_t i) { return rate(x, i, &sample::restarts); }}}},
+       {{"connections", "#8c510a", field(&sample::connections)}, {"starts", "#01665e", field(&sample::starts)}}},
   };
   return all;
 }

@@ -1,5 +1,6 @@
 #include "actors/simulation/scenario.hpp"
 
+#include "actors/host/gzip.hpp"
 #include "actors/shell/parse.hpp"
 #include "actors/shell/units.hpp"
 #include "actors/shell/workload_file.hpp"
@@ -8,8 +9,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <memory>
 #include <set>
+#include <stdexcept>
 
 namespace novacron::simulation {
 namespace {
@@ -19,8 +23,9 @@ constexpr auto include_depth_max = 16;
 
 class compiler {
 public:
-  compiler(const std::string& file, const file_reader& files, reading& into)
-      : files_{files}, into_{into}, file_{file} {}
+  compiler(const std::string& file, const file_reader& files, const std::map<std::string, std::string>& given,
+           reading& into)
+      : files_{files}, into_{into}, file_{file}, given_{given} {}
 
   /// What follows a world that is there.
   void read_more(std::string_view text) {
@@ -33,6 +38,13 @@ public:
     compile(parse_script(text, file_), into_.what.steps, 0);
     if (!has_world_ && errors_ == 0)
       complain({file_, 1, 1}, "a scenario needs a world: world { ... } with [[hosts]], or world FILE.toml");
+    auto known = std::vector<std::string>{};
+    for (const auto& [name, value] : variables_)
+      known.push_back(name);
+    for (const auto& [name, value] : given_)
+      if (!variables_.contains(name))
+        complain(fmt::format("--let {}={}: {} has no 'let {} = ...'{}", name, value, file_, name,
+                             shell::did_you_mean(name, known)));
   }
 
 private:
@@ -60,6 +72,7 @@ private:
         {"include", {&compiler::include, 1, 1}},
         {"kill", {&compiler::kill, 1, 3}},
         {"let", {&compiler::let, 3, 64}},
+        {"replay", {&compiler::replay, 1, 4}},
         {"report", {&compiler::report, 0, 64}},
         {"restart", {&compiler::restart, 1, 1}},
         {"run", {&compiler::run, 0, 1}},
@@ -213,7 +226,7 @@ private:
       line = 1;
     }
     auto wrong = std::vector<std::string>{};
-    into_.what.plan = parse_world(text, file, line, wrong);
+    into_.what.plan = parse_world(text, file, line, files_, wrong);
     for (auto& each : wrong)
       complain(std::move(each));
   }
@@ -252,7 +265,22 @@ private:
     auto text = std::string{};
     for (auto i = std::size_t{3}; i < x.words.size(); ++i)
       text += (i > 3 ? " " : "") + x.words[i].text;
-    variables_[x.words[1].text] = text;
+    if (std::ranges::none_of(x.words, &word::quoted))
+      text = worked_out(text).value_or(text);
+    const auto given = given_.find(x.words[1].text);
+    variables_[x.words[1].text] = given == given_.end() ? text : given->second;
+  }
+  /// What "3 * 100 / 2" comes to; nothing when it is no such thing.
+  static std::optional<std::string> worked_out(const std::string& text) {
+    if (text.find_first_not_of("0123456789.+-*/() ") != text.npos || text.find(' ') == text.npos)
+      return {};
+    auto wrong = std::vector<script_error>{};
+    auto error = std::string{};
+    const auto sum = expression::parse(text, {}, {}, wrong);
+    if (!wrong.empty())
+      return {};
+    const auto found = sum.evaluate([](const std::string&) { return std::nullopt; }, error);
+    return found ? std::optional{to_string(*found)} : std::nullopt;
   }
 
   // -- time and conditions
@@ -348,6 +376,49 @@ private:
   void forget_node(const statement& x, std::vector<step>& into) {
     if (const auto hosts = hosts_of(x, 1))
       into.push_back({x.where, [hosts = *hosts](player& p) { p.forget_node(hosts); }});
+  }
+
+  bool replay_option(const statement& x, std::size_t at, replay_options& into) {
+    const auto& text = x.words[at].text;
+    const auto value = text.substr(text.find('=') + 1);
+    if (text.starts_with("from=")) {
+      const auto from = shell::parse_duration(value);
+      if (from)
+        into.from = std::chrono::milliseconds{static_cast<std::int64_t>(*from)};
+      else
+        complain(x.at(at), fmt::format("'{}' is not {}", value, shell::duration_wanted));
+      return from.has_value();
+    }
+    if (!text.starts_with("speed=") && !text.starts_with("limit=")) {
+      complain(x.at(at), fmt::format("usage: {}", usage_of("replay")));
+      return false;
+    }
+    const auto number = number_of(x, at, value, 1, 1'000'000);
+    if (number && text.starts_with("speed="))
+      into.speed = static_cast<std::uint32_t>(*number);
+    else if (number)
+      into.limit = static_cast<std::size_t>(*number);
+    return number.has_value();
+  }
+  void replay(const statement& x, std::vector<step>& into) {
+    auto options = replay_options{};
+    for (auto i = std::size_t{2}; i < x.words.size(); ++i)
+      if (!replay_option(x, i, options))
+        return;
+    const auto found = open(x, 1);
+    if (!found)
+      return;
+    try {
+      const auto jobs =
+          std::make_shared<const std::vector<traced_job>>(jobs_of(scheduler::parse_trace_pods(found->second), options));
+      if (jobs->empty())
+        return complain(x.at(1), fmt::format("{} has no pods of which it says when they came and went", found->first));
+      for (const auto& job : *jobs)
+        workloads_.insert(job.spec.name());
+      into.push_back({x.where, [jobs](player& p) { p.replay(*jobs); }});
+    } catch (const std::runtime_error& wrong) {
+      complain(x.at(1), fmt::format("{}: {}", found->first, wrong.what()));
+    }
   }
 
   // -- faults
@@ -457,6 +528,7 @@ private:
   const file_reader& files_;
   reading& into_;
   std::string file_;
+  const std::map<std::string, std::string>& given_;
   std::map<std::string, std::string> variables_;
   std::set<std::string> workloads_;
   std::set<std::string> cuts_;
@@ -486,6 +558,8 @@ const std::vector<verb_help>& world_verbs() {
       {"include", "include FILE", "read another file here"},
       {"kill", "kill HOSTS [any N]", "end the node process of hosts; what they run goes on"},
       {"let", "let NAME = VALUE", "a variable, used as $NAME"},
+      {"replay", "replay PODS.csv[.gz] [from=TIME] [speed=N] [limit=N]",
+       "let the jobs of a trace come, each at its time"},
       {"report", "report TEXT", "say something in the result"},
       {"restart", "restart HOSTS", "start nodes that are down, or anew"},
       {"run", "run FILE.toml, or run { name = \"web\" ... }", "submit workloads"},
@@ -502,18 +576,28 @@ const std::vector<verb_help>& world_verbs() {
   return all;
 }
 
-reading read_scenario(std::string_view text, const std::string& file, const file_reader& files) {
+reading read_scenario(std::string_view text, const std::string& file, const file_reader& files,
+                      const std::map<std::string, std::string>& given) {
   auto found = reading{};
   found.what.name = std::filesystem::path{file}.stem().string();
-  compiler{file, files, found}.read(text);
+  compiler{file, files, given, found}.read(text);
   return found;
+}
+
+std::optional<std::string> read_from_disk(const std::string& name) {
+  try {
+    return host::read_unpacked(name);
+  } catch (const std::runtime_error&) {
+    return {};
+  }
 }
 
 reading read_more(const scenario& before, std::string_view text) {
   const auto no_files = file_reader{[](const std::string&) { return std::nullopt; }};
+  const auto none_given = std::map<std::string, std::string>{};
   auto found = reading{};
   found.what.plan = before.plan;
-  compiler{"shell", no_files, found}.read_more(text);
+  compiler{"shell", no_files, none_given, found}.read_more(text);
   return found;
 }
 

@@ -4,7 +4,7 @@
 
 #include "actors/simulation/player.hpp"
 
-#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,11 +18,14 @@ struct reading {
   std::vector<std::string> errors;
 };
 
-/// Reads the file that an `include`, `run FILE` or `world FILE` names; nothing when it cannot be read.
-using file_reader = std::function<std::optional<std::string>(const std::string& name)>;
+/// Never throws. `file` is the scenario's own name, for errors and for files beside it; `files` reads what an
+/// `include`, `run FILE`, `world FILE` or `replay FILE` names. Variables in `given` have that value, whatever their
+/// `let` says.
+reading read_scenario(std::string_view text, const std::string& file, const file_reader& files,
+                      const std::map<std::string, std::string>& given = {});
 
-/// Never throws. `file` is the scenario's own name, for errors and for files beside it.
-reading read_scenario(std::string_view text, const std::string& file, const file_reader& files);
+/// A file of this machine, unpacked when it is packed; nothing when it cannot be read.
+std::optional<std::string> read_from_disk(const std::string& name);
 
 /// Reads statements that are said after `before` was played. Names of cuts and workloads are not checked.
 reading read_more(const scenario& before, std::string_view text);

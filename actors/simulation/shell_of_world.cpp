@@ -27,7 +27,7 @@ int terminal_columns() {
 
 /// What the shell itself calls the same, it does by itself; what makes a world, or needs a block, comes too late.
 bool is_world_verb(const std::string& word) {
-  static const auto others = std::set<std::string_view>{"delete", "drain", "image", "include", "let",
+  static const auto others = std::set<std::string_view>{"delete", "drain", "image", "include", "let",  "replay",
                                                         "run",    "seed",  "stop",  "undrain", "world"};
   return std::ranges::find(world_verbs(), word, &verb_help::name) != world_verbs().end() && !others.contains(word);
 }

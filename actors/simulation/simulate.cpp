@@ -15,8 +15,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <iostream>
+#include <map>
 #include <sstream>
 #include <thread>
 
@@ -28,15 +28,6 @@ using nlohmann::json;
 constexpr auto exit_violated = 1;
 constexpr auto exit_failed = 1;
 constexpr auto exit_usage = 2;
-
-std::optional<std::string> read_text(const std::string& name) {
-  auto in = std::ifstream{name};
-  if (!in)
-    return {};
-  auto text = std::ostringstream{};
-  text << in.rdbuf();
-  return text.str();
-}
 
 double processor_seconds() {
   auto used = rusage{};
@@ -124,32 +115,64 @@ std::set<std::uint32_t> numbers_in(const std::string& text) {
   return found;
 }
 
-std::string replay_line(const std::string& file, std::uint64_t seed, const std::set<std::uint32_t>& spared) {
-  auto line = fmt::format("novacron simulate {} --seed={}", file, seed);
+/// As a word of a command line.
+std::string quoted(const std::string& x) {
+  if (x.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%") == x.npos)
+    return x;
+  auto text = std::string{};
+  for (const auto c : x)
+    text += c == '\'' ? std::string{"'\\''"} : std::string{c};
+  return "'" + text + "'";
+}
+
+std::string replay_line(const shell::invocation& x, std::uint64_t seed, const std::set<std::uint32_t>& spared) {
+  auto line = fmt::format("novacron simulate {} --seed={}", quoted(x.argument(0)), seed);
+  for (const auto& each : x.all("let"))
+    line += " --let=" + quoted(each);
   if (!spared.empty())
     line += fmt::format(" --without={}", fmt::join(spared, ","));
   return line;
 }
 
-void print_coverage(const std::map<std::pair<std::string, std::string>, std::uint64_t>& counts) {
-  auto operations = std::set<std::string>{};
-  for (const auto& [pair, count] : counts)
-    operations.insert(pair.first);
-  std::cout << fmt::format("{:<24}", "");
+void print_table(std::string_view title, const std::vector<std::string>& rows, const coverage_table& counts) {
+  std::cout << fmt::format("\n{:<24}", title);
   for (const auto kind : all_fault_kinds())
     std::cout << fmt::format("{:>12}", to_string(kind));
   std::cout << "\n";
-  for (const auto& operation : operations) {
-    std::cout << fmt::format("{:<24}", operation);
+  for (const auto& row : rows) {
+    std::cout << fmt::format("{:<24}", row);
     for (const auto kind : all_fault_kinds()) {
-      const auto found = counts.find({operation, std::string{to_string(kind)}});
+      const auto found = counts.find({row, std::string{to_string(kind)}});
       std::cout << fmt::format("{:>12}", found == counts.end() ? std::string{"-"} : std::to_string(found->second));
     }
     std::cout << "\n";
   }
 }
 
-int play_once(const reading& read, const std::string& file, const shell::invocation& x) {
+void print_coverage(const coverage_table& operations, const coverage_table& arrivals) {
+  print_table("done, while there was", player::operations(), operations);
+  auto empty = 0;
+  for (const auto& operation : player::operations())
+    for (const auto kind : all_fault_kinds())
+      empty += operations.contains({operation, std::string{to_string(kind)}}) ? 0 : 1;
+  std::cout << (empty == 0 ? "every operation met every fault\n"
+                           : fmt::format("{} of {} cells are empty: more seeds, or a scenario that does more\n", empty,
+                                         player::operations().size() * all_fault_kinds().size()));
+  auto heard = std::vector<std::string>{};
+  for (const auto& [pair, count] : arrivals)
+    if (heard.empty() || heard.back() != pair.first)
+      heard.push_back(pair.first);
+  print_table("arrived, while there was", heard, arrivals);
+}
+
+json to_json(const coverage_table& x) {
+  auto found = json::object();
+  for (const auto& [pair, count] : x)
+    found[pair.first][pair.second] = count;
+  return found;
+}
+
+int play_once(const reading& read, const shell::invocation& x) {
   auto options =
       play_options{.seed = static_cast<std::uint64_t>(x.number("seed", static_cast<std::int64_t>(read.what.seed))),
                    .spared = numbers_in(x.get("without")),
@@ -164,12 +187,16 @@ int play_once(const reading& read, const std::string& file, const shell::invocat
   const auto found = play.play();
   if (watched)
     progress_line::clear();
-  if (x.get("output") == "json")
-    std::cout << to_json(found).dump(2, ' ', false, json::error_handler_t::replace) << "\n";
-  else
+  if (x.get("output") == "json") {
+    auto all = to_json(found);
+    if (x.has("coverage"))
+      all["coverage"] = {{"operations", to_json(found.operations)}, {"arrivals", to_json(found.arrivals)}};
+    std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  } else {
     say(found, processor_seconds() - before);
-  if (x.has("coverage"))
-    print_coverage(found.coverage);
+    if (x.has("coverage"))
+      print_coverage(found.operations, found.arrivals);
+  }
   const auto trouble = x.has("plot") ? keep_plot(x.get("plot"), plot(found)) : std::string{};
   if (!trouble.empty())
     std::cerr << fmt::format("novacron: {}\n", trouble);
@@ -177,7 +204,7 @@ int play_once(const reading& read, const std::string& file, const shell::invocat
     return run_shell_of(play, read.what);
   if (found.violations.empty())
     return trouble.empty() ? 0 : exit_failed;
-  std::cerr << "to play it again: " << replay_line(file, options.seed, options.spared) << "\n";
+  std::cerr << "to play it again: " << replay_line(x, options.seed, options.spared) << "\n";
   if (!x.has("shrink"))
     return exit_violated;
   // Another condition that fails without these faults is another story.
@@ -193,7 +220,7 @@ int play_once(const reading& read, const std::string& file, const shell::invocat
   auto all = options.spared;
   all.insert(spared.begin(), spared.end());
   std::cerr << fmt::format("{} of {} faults are enough: {}\n", found.strikes.size() - spared.size(),
-                           found.strikes.size(), replay_line(file, options.seed, all));
+                           found.strikes.size(), replay_line(x, options.seed, all));
   return exit_violated;
 }
 
@@ -210,7 +237,7 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> range_in(const std::strin
   }
 }
 
-int play_many(const reading& read, const std::string& file, const shell::invocation& x) {
+int play_many(const reading& read, const shell::invocation& x) {
   const auto range = range_in(x.get("seeds"));
   if (!range) {
     std::cerr << fmt::format("novacron: --seeds is '{}', but must be such as 1..1000\n", x.get("seeds"));
@@ -219,7 +246,8 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   const auto jobs = static_cast<unsigned>(std::clamp<std::int64_t>(x.number("jobs", cores), 1, 256));
   auto failed = std::vector<seed_result>{};
-  auto coverage = std::map<std::pair<std::string, std::string>, std::uint64_t>{};
+  auto operations = coverage_table{};
+  auto arrivals = coverage_table{};
   auto done = std::uint64_t{0};
   auto events = std::uint64_t{0};
   const auto watched = ::isatty(2) == 1;
@@ -228,8 +256,10 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
   run_swarm(read.what, range->first, range->second, jobs, x.has("coverage"), [&](const seed_result& one) {
     ++done;
     events += one.events;
-    for (const auto& [pair, count] : one.coverage)
-      coverage[pair] += count;
+    for (const auto& [pair, count] : one.operations)
+      operations[pair] += count;
+    for (const auto& [pair, count] : one.arrivals)
+      arrivals[pair] += count;
     if (watched) {
       const auto wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
       std::cerr << fmt::format("\r\033[K{} of {} seeds, {} failed, {:.0f} events/s, {:.0f} s to go", done, total,
@@ -241,7 +271,7 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
       return;
     failed.push_back(one);
     std::cerr << fmt::format("{}seed {}: {}\n  {}\n", watched ? "\r\033[K" : "", one.seed, one.first,
-                             replay_line(file, one.seed, {}));
+                             replay_line(x, one.seed, {}));
   });
   if (watched)
     progress_line::clear();
@@ -249,13 +279,15 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
     auto all = json::array();
     for (const auto& one : failed)
       all.push_back({{"seed", one.seed}, {"first", one.first}});
-    std::cout << json{{"scenario", read.what.name}, {"seeds", total}, {"events", events}, {"failed", all}}.dump(2)
-              << "\n";
+    auto told = json{{"scenario", read.what.name}, {"seeds", total}, {"events", events}, {"failed", all}};
+    if (x.has("coverage"))
+      told["coverage"] = {{"operations", to_json(operations)}, {"arrivals", to_json(arrivals)}};
+    std::cout << told.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
   } else {
     std::cout << fmt::format("{}: {} seeds, {} events, {} failed\n", read.what.name, total, events, failed.size());
+    if (x.has("coverage"))
+      print_coverage(operations, arrivals);
   }
-  if (x.has("coverage"))
-    print_coverage(coverage);
   return failed.empty() ? 0 : exit_violated;
 }
 
@@ -263,18 +295,27 @@ int play_many(const reading& read, const std::string& file, const shell::invocat
 
 int run_simulate(const shell::invocation& x) {
   const auto file = x.argument(0);
-  const auto text = read_text(file);
+  const auto text = read_from_disk(file);
   if (!text) {
     std::cerr << fmt::format("novacron: cannot read {}\n", file);
     return 3;
   }
-  const auto read = read_scenario(*text, file, read_text);
+  auto given = std::map<std::string, std::string>{};
+  for (const auto& each : x.all("let")) {
+    const auto equals = each.find('=');
+    if (equals == each.npos || equals == 0) {
+      std::cerr << fmt::format("novacron: --let is '{}', but must be such as --let hosts=100\n", each);
+      return exit_usage;
+    }
+    given[each.substr(0, equals)] = each.substr(equals + 1);
+  }
+  const auto read = read_scenario(*text, file, read_from_disk, given);
   for (const auto& wrong : read.errors)
     std::cerr << "novacron: " << wrong << "\n";
   if (!read.errors.empty())
     return exit_usage;
   host::set_log_level(x.has("verbose") ? host::level::info : host::level::off);
-  return x.has("seeds") ? play_many(read, file, x) : play_once(read, file, x);
+  return x.has("seeds") ? play_many(read, x) : play_once(read, x);
 }
 
 } // namespace novacron::simulation

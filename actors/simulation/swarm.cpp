@@ -29,7 +29,8 @@ seed_result play_one(const scenario& what, std::uint64_t seed, bool coverage) {
     found.violations = x.violations.size();
     if (!x.violations.empty())
       found.first = x.violations.front().rule + ": " + x.violations.front().text;
-    found.coverage = x.coverage;
+    found.operations = x.operations;
+    found.arrivals = x.arrivals;
   } catch (const std::exception& problem) {
     found.violations = 1;
     found.first = fmt::format("it broke off: {}", problem.what());
@@ -37,12 +38,28 @@ seed_result play_one(const scenario& what, std::uint64_t seed, bool coverage) {
   return found;
 }
 
+json to_json(const coverage_table& x) {
+  auto cells = json::array();
+  for (const auto& [pair, count] : x)
+    cells.push_back({pair.first, pair.second, count});
+  return cells;
+}
+
+coverage_table cells_in(const json& x) {
+  auto found = coverage_table{};
+  for (const auto& each : x)
+    found[{each[0], each[1]}] = each[2];
+  return found;
+}
+
 std::string to_line(const seed_result& x) {
-  auto coverage = json::array();
-  for (const auto& [pair, count] : x.coverage)
-    coverage.push_back({pair.first, pair.second, count});
-  return json{{"seed", x.seed},   {"hash", x.hash},      {"events", x.events}, {"violations", x.violations},
-              {"first", x.first}, {"coverage", coverage}}
+  return json{{"seed", x.seed},
+              {"hash", x.hash},
+              {"events", x.events},
+              {"violations", x.violations},
+              {"first", x.first},
+              {"operations", to_json(x.operations)},
+              {"arrivals", to_json(x.arrivals)}}
              .dump(-1, ' ', false, json::error_handler_t::replace) +
          "\n";
 }
@@ -51,8 +68,8 @@ seed_result from_line(const std::string& line) {
   const auto x = json::parse(line);
   auto found = seed_result{
       .seed = x["seed"], .hash = x["hash"], .events = x["events"], .violations = x["violations"], .first = x["first"]};
-  for (const auto& each : x["coverage"])
-    found.coverage[{each[0], each[1]}] = each[2];
+  found.operations = cells_in(x["operations"]);
+  found.arrivals = cells_in(x["arrivals"]);
   return found;
 }
 

@@ -19,7 +19,8 @@ struct seed_result {
   std::size_t violations = 0;
   /// The first violation in words; that the run broke off, if it did.
   std::string first;
-  std::map<std::pair<std::string, std::string>, std::uint64_t> coverage;
+  coverage_table operations;
+  coverage_table arrivals;
 };
 
 /// Plays `what` under each seed from `first` to `last` in `jobs` processes, so that a run that breaks off breaks

@@ -1,11 +1,15 @@
 #include "actors/simulation/world_plan.hpp"
 
+#include "actors/scheduler/trace.hpp"
 #include "actors/shell/toml_reader.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
+#include <stdexcept>
+#include <utility>
 
 namespace novacron::simulation {
 namespace {
@@ -23,7 +27,8 @@ moment from_ms(std::uint64_t x) {
 
 class world_reader {
 public:
-  world_reader(toml_reader& from, world_plan& into) : from_{from}, into_{into} {}
+  world_reader(toml_reader& from, world_plan& into, const std::string& file, const file_reader& files)
+      : from_{from}, into_{into}, file_{file}, files_{files} {}
 
   void read(const toml::table& root) {
     auto& nodes = into_.settings.nodes;
@@ -59,10 +64,19 @@ private:
     one.capacity.set_memory_bytes(8ull << 30);
     one.capacity.set_disk_bytes(100ull << 30);
     auto hosting = std::optional<bool>{};
+    auto from_trace = false;
+    auto listed = std::vector<scheduler::trace_node>{};
+    auto one_in = std::int64_t{1};
     from_.read(
         t, where,
         {{"name", [&](const place& at) { from_.text(at, [&](auto v) { one.name = v; }); }},
          {"count", [&](const place& at) { from_.whole(at, 1, hosts_max, [&](auto v) { count = v; }); }},
+         {"trace",
+          [&](const place& at) {
+            from_trace = true;
+            from_.text(at, [&](auto v) { listed = list(at, v); });
+          }},
+         {"one_in", [&](const place& at) { from_.whole(at, 1, hosts_max, [&](auto v) { one_in = v; }); }},
          {"role", [&](const place& at) { from_.choose(at, roles, [&](auto v) { one.role = v; }); }},
          {"zone", [&](const place& at) { from_.text(at, [&](auto v) { zones = {v}; }); }},
          {"zones", [&](const place& at) { from_.texts(at, [&](auto v) { zones.push_back(v); }); }},
@@ -75,16 +89,51 @@ private:
          {"disk", [&](const place& at) { from_.bytes(at, [&](auto v) { one.capacity.set_disk_bytes(v); }); }},
          {"gpu", [&](const place& at) { from_.milli(at, [&](auto v) { one.capacity.set_gpu_milli(v); }); }},
          {"gpu_model", [&](const place& at) { from_.text(at, [&](auto v) { one.capacity.set_gpu_model(v); }); }}});
+    one.workloads = hosting.value_or(one.role != "cloud");
+    if (from_trace)
+      return take_listed(listed, one, zones, static_cast<std::size_t>(one_in));
     if (one.name.empty())
       return from_.miss(t, where, "name", "what the hosts are called, such as \"edge\"");
-    one.workloads = hosting.value_or(one.role != "cloud");
     for (auto i = std::int64_t{1}; i <= std::max<std::int64_t>(count, 1); ++i) {
       auto each = one;
       if (count > 0)
         each.name = fmt::format("{}-{}", one.name, i);
-      if (!zones.empty())
-        each.zone = zones[static_cast<std::size_t>(i - 1) % zones.size()];
-      into_.hosts.push_back(std::move(each));
+      add(std::move(each), zones, static_cast<std::size_t>(i - 1));
+    }
+  }
+
+  void add(host_plan one, const std::vector<std::string>& zones, std::size_t at) {
+    if (!zones.empty())
+      one.zone = zones[at % zones.size()];
+    into_.hosts.push_back(std::move(one));
+  }
+
+  /// The hosts of a trace; none when there is no such list.
+  std::vector<scheduler::trace_node> list(const place& at, const std::string& name) {
+    const auto path = (std::filesystem::path{file_}.parent_path() / name).string();
+    const auto text = files_(path);
+    if (!text) {
+      from_.complain(at, fmt::format("a list of hosts; {} cannot be read", path));
+      return {};
+    }
+    try {
+      return scheduler::parse_trace_nodes(*text);
+    } catch (const std::runtime_error& wrong) {
+      from_.complain(at, fmt::format("a list of hosts; {}: {}", path, wrong.what()));
+      return {};
+    }
+  }
+
+  void take_listed(const std::vector<scheduler::trace_node>& nodes, const host_plan& like,
+                   const std::vector<std::string>& zones, std::size_t one_in) {
+    for (auto i = std::size_t{0}; i < nodes.size(); i += one_in) {
+      auto one = like;
+      one.name = nodes[i].name;
+      one.capacity.set_cpu_milli(static_cast<std::uint64_t>(nodes[i].cpu_milli));
+      one.capacity.set_memory_bytes(static_cast<std::uint64_t>(nodes[i].memory_mib) << 20);
+      one.capacity.set_gpu_milli(static_cast<std::uint64_t>(nodes[i].gpus) * 1000);
+      one.capacity.set_gpu_model(nodes[i].model);
+      add(std::move(one), zones, i / one_in);
     }
   }
 
@@ -170,6 +219,8 @@ private:
 
   toml_reader& from_;
   world_plan& into_;
+  const std::string& file_;
+  const file_reader& files_;
 };
 
 bool is_controller(const host_plan& x) {
@@ -247,14 +298,14 @@ bool matches(const host_plan& x, std::string_view word) {
 
 } // namespace
 
-world_plan parse_world(std::string_view text, const std::string& file, int first_line,
+world_plan parse_world(std::string_view text, const std::string& file, int first_line, const file_reader& files,
                        std::vector<std::string>& errors) {
   auto plan = world_plan{};
   // Empty lines in front make the reader's lines those of the file.
   const auto placed = std::string(static_cast<std::size_t>(std::max(0, first_line - 1)), '\n') + std::string{text};
   auto from = toml_reader{file, errors};
   if (const auto root = from.parse(placed))
-    world_reader{from, plan}.read(*root);
+    world_reader{from, plan, file, files}.read(*root);
   if (errors.empty())
     check(plan, file, first_line, errors);
   return plan;
@@ -264,9 +315,10 @@ std::map<std::string, image_behavior> parse_images(std::string_view text, const 
                                                    std::vector<std::string>& errors) {
   auto plan = world_plan{};
   const auto placed = std::string(static_cast<std::size_t>(std::max(0, first_line - 1)), '\n') + std::string{text};
+  const auto no_files = file_reader{[](const std::string&) { return std::nullopt; }};
   auto from = toml_reader{file, errors};
   if (const auto root = from.parse(placed))
-    world_reader{from, plan}.image(*root, "");
+    world_reader{from, plan, file, no_files}.image(*root, "");
   return plan.images;
 }
 

@@ -5,6 +5,10 @@
 #include "actors/simulation/network.hpp"
 #include "actors/simulation/world.hpp"
 
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +29,11 @@ struct world_plan {
   world_config settings;
 };
 
-/// Never throws. `first_line` is where the text begins in `file`.
-world_plan parse_world(std::string_view text, const std::string& file, int first_line,
+/// Reads the file of a name; nothing when it cannot be read.
+using file_reader = std::function<std::optional<std::string>(const std::string& name)>;
+
+/// Never throws. `first_line` is where the text begins in `file`; names of other files begin beside it.
+world_plan parse_world(std::string_view text, const std::string& file, int first_line, const file_reader& files,
                        std::vector<std::string>& errors);
 
 /// How images behave, written as one entry of `images` is: name, start, runs, ...

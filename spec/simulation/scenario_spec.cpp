@@ -2,9 +2,10 @@
 
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 using namespace novacron;
 using namespace novacron::simulation;
@@ -95,6 +96,68 @@ SCENARIO("whatever is wrong with a statement, it is said before anything is play
   CHECK(mentions(errors_of("world {\n  [[hosts]]\n  name = \"edge\"\n  zoen = \"a\"\n}\n").front(),
                  "test.nova:4: hosts[0].zoen is not a key"));
   CHECK(mentions(errors_of("world {\n  [[hosts]]\n  name = \"edge\"\n}\n").front(), "a world needs a controller"));
+}
+
+SCENARIO("what is given from outside goes before the scenario's own values, and sums of numbers are worked out") {
+  const auto text =
+      std::string{"let hosts = 4\nlet half = $hosts / 2\nlet data = ../2 / 3\nlet when = '4 - 1'\nworld {\n"
+                  "[[hosts]]\nname = \"cloud\"\nrole = \"cloud\"\n[[hosts]]\nname = \"edge\"\n"
+                  "count = $half\n}\nreport $data $when\n"};
+  CHECK(read_scenario(text, "x.nova", no_files).what.plan.hosts.size() == 3);
+  const auto given = read_scenario(text, "x.nova", no_files, {{"hosts", "10"}});
+  CHECK(given.errors.empty());
+  CHECK(given.what.plan.hosts.size() == 6);
+  auto said = player{given.what, {}};
+  CHECK(said.play().reports == std::vector<std::string>{"../2 / 3 4 - 1"});
+  const auto unknown = read_scenario(text, "x.nova", no_files, {{"host", "10"}}).errors;
+  REQUIRE(unknown.size() == 1);
+  CHECK(unknown[0] == "--let host=10: x.nova has no 'let host = ...'; did you mean 'hosts'?");
+}
+
+SCENARIO("what is wrong with a trace is said where it is asked for") {
+  const auto files = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "pods.csv")
+      return "h\np,1000,64,0,0,,LS,Running,0,60,0\n";
+    if (name == "timeless.csv")
+      return "h\np,1000,64,0,0\n";
+    if (name == "bent.csv")
+      return "h\np,many,64,0,0\n";
+    if (name == "nodes.csv")
+      return "h\na,4000,8192,0,\nb,8000,8192,2,T4\nc,4000,8192,0,\n";
+    return {};
+  };
+  const auto one = [&](const std::string& line) {
+    const auto errors = read_scenario(world_text + line + "\n", "test.nova", files).errors;
+    REQUIRE(errors.size() == 1);
+    return errors.front();
+  };
+  CHECK(one("replay gone.csv.gz") == "test.nova:12:8: gone.csv.gz cannot be read");
+  CHECK(one("replay bent.csv") ==
+        "test.nova:12:8: bent.csv: line 2: column 2 is \"many\"; a number from 0 to 1099511627776 is wanted");
+  CHECK(one("replay timeless.csv") ==
+        "test.nova:12:8: timeless.csv has no pods of which it says when they came and went");
+  CHECK(mentions(one("replay pods.csv sped=3"), "12:17: usage: replay PODS.csv"));
+  CHECK(mentions(one("replay pods.csv speed=fast"), "12:17: 'speed=fast' is no whole number"));
+  CHECK(mentions(one("replay pods.csv from=soon"), "12:17: 'soon' is not a duration"));
+  const auto world = [&](const std::string& hosts) {
+    return read_scenario("world {\n[[hosts]]\nname = \"cloud\"\nrole = \"cloud\"\n[[hosts]]\n" + hosts + "}\n",
+                         "test.nova", files);
+  };
+  const auto listed = world("trace = \"nodes.csv\"\none_in = 2\nzone = \"a\"\n");
+  REQUIRE(listed.errors.empty());
+  REQUIRE(listed.what.plan.hosts.size() == 3);
+  CHECK(listed.what.plan.hosts[2].name == "c");
+  CHECK(listed.what.plan.hosts[2].zone == "a");
+  const auto all = world("trace = \"nodes.csv\"\n").what.plan.hosts;
+  REQUIRE(all.size() == 4);
+  CHECK(all[2].capacity.cpu_milli() == 8000);
+  CHECK(all[2].capacity.memory_bytes() == 8ull << 30);
+  CHECK(all[2].capacity.gpu_milli() == 2000);
+  CHECK(all[2].capacity.gpu_model() == "T4");
+  const auto missing = world("trace = \"gone.csv\"\n").errors;
+  REQUIRE(missing.size() == 1);
+  CHECK(mentions(missing[0],
+                 "test.nova:6: hosts[1].trace is \"gone.csv\", but must be a list of hosts; gone.csv cannot"));
 }
 
 SCENARIO("variables, includes, comments and blocks are read as they are meant") {
