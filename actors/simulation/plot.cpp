@@ -31,7 +31,6 @@ struct curve {
 };
 struct panel {
   std::string title;
-  std::string unit;
   bool share = false;
   std::vector<curve> curves;
 };
@@ -52,29 +51,33 @@ const std::vector<panel>& panels() {
   };
   static const auto all = std::vector<panel>{
       {"Instances",
-       "",
        false,
        {{"running", "#1b7837", field(&sample::running)}, {"pending", "#d95f02", field(&sample::pending)}}},
-      {"Reserved", "", true, {{"cpu", "#2166ac", field(&sample::cpu)}, {"memory", "#762a83", field(&sample::memory)}}},
-      {"Hosts up", "", false, {{"hosts", "#444444", field(&sample::hosts_up)}}},
-      {"Messages in the busiest second", "", false, {{"messages", "#b2182b", field(&sample::messages)}}},
+      {"Reserved", true, {{"cpu", "#2166ac", field(&sample::cpu)}, {"memory", "#762a83", field(&sample::memory)}}},
+      {"Hosts up", false, {{"hosts", "#444444", field(&sample::hosts_up)}}},
+      {"Messages in the busiest second", false, {{"messages", "#b2182b", field(&sample::messages)}}},
       {"Connections and starts in the busiest second",
-       "",
        false,
        {{"connections", "#8c510a", field(&sample::connections)}, {"starts", "#01665e", field(&sample::starts)}}},
   };
   return all;
 }
 
-/// 1, 2 or 5 times a power of ten that is not below `x`.
+/// A number that is not below `x`, and whose quarters are easily read.
 double round_up(double x) {
   if (x <= 0)
     return 1;
   const auto power = std::pow(10, std::floor(std::log10(x)));
-  for (const auto step : {1.0, 2.0, 5.0, 10.0})
+  for (const auto step : {1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0})
     if (step * power >= x - 1e-9)
       return step * power;
   return x;
+}
+
+std::string number_text(double x) {
+  if (x >= 1e6)
+    return fmt::format("{:.3g} M", x / 1e6);
+  return x >= 1e4 ? fmt::format("{:.3g} k", x / 1e3) : fmt::format("{:.4g}", x);
 }
 
 std::string time_text(double seconds) {
@@ -83,6 +86,30 @@ std::string time_text(double seconds) {
   if (seconds >= 2 * 3'600)
     return fmt::format("{:.3g} h", seconds / 3'600);
   return seconds >= 120 ? fmt::format("{:.3g} min", seconds / 60) : fmt::format("{:.3g} s", seconds);
+}
+
+/// How far apart times are marked, and in which unit: whole ones, as people count them, at most ten of them.
+struct time_marks {
+  double stride = 1;
+  double unit = 1;
+  const char* name = "s";
+};
+
+time_marks marks_for(double seconds) {
+  struct scale {
+    double unit;
+    const char* name;
+    std::vector<double> strides;
+  };
+  static const auto scales = std::vector<scale>{{1, "s", {1, 2, 5, 10, 15, 30}},
+                                                {60, "min", {1, 2, 5, 10, 15, 30}},
+                                                {3'600, "h", {1, 2, 3, 6, 12}},
+                                                {86'400, "d", {1, 2, 5, 10, 20, 50, 100, 200, 500}}};
+  for (const auto& x : scales)
+    for (const auto stride : x.strides)
+      if (seconds <= 10 * stride * x.unit)
+        return {stride * x.unit, x.unit, x.name};
+  return {round_up(seconds / 86'400 / 10) * 86'400, 86'400, "d"};
 }
 
 class drawing {
@@ -124,8 +151,7 @@ private:
     shade(y);
     for (auto line = 0; line <= 4; ++line) {
       const auto at = y + panel_height * (1 - line / 4.0);
-      const auto shown =
-          what.share ? fmt::format("{:.0f} %", most * line * 25) : fmt::format("{:.3g}{}", most * line / 4, what.unit);
+      const auto shown = what.share ? fmt::format("{:.0f} %", most * line * 25) : number_text(most * line / 4);
       out_ += fmt::format(
           R"(<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="#dddddd"/><text x="{:.1f}" y="{:.1f}" text-anchor="end" fill="#555555">{}</text>)"
           "\n",
@@ -143,7 +169,7 @@ private:
       label += 8.0 * static_cast<double>(curve.name.size()) + 14;
       draw_curve(curve, y, most);
     }
-    draw_times(y + panel_height + 14);
+    draw_times(y + panel_height + 16);
   }
 
   void draw_curve(const curve& what, double y, double most) {
@@ -166,11 +192,13 @@ private:
   }
 
   void draw_times(double y) {
-    const auto stride = round_up(end_ / 8);
-    for (auto at = 0.0; at <= end_ * 1.0001; at += stride)
-      out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle" fill="#777777" font-size="10">{}</text>)"
-                          "\n",
-                          across(at), y, time_text(at));
+    const auto marks = marks_for(end_);
+    for (auto i = 0; i * marks.stride <= end_ * 1.0001; ++i)
+      out_ += fmt::format(
+          R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle" fill="#777777" font-size="10">{:.6g}{}</text>)"
+          "\n",
+          across(i * marks.stride), y, i * marks.stride / marks.unit,
+          i == 0 ? std::string{} : fmt::format(" {}", marks.name));
   }
 
   void draw_faults(double y) {

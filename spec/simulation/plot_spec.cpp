@@ -6,11 +6,33 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
+#include <string>
 
 using namespace novacron;
+
+SCENARIO("a picture counts as people do") {
+  using namespace std::chrono_literals;
+  auto seen = simulation::outcome{.scenario = "days", .virtual_time = 72h};
+  seen.samples.push_back({.when = 0s, .running = 15'000, .hosts_up = 1'001});
+  const auto says = [&](const std::string& word) {
+    return simulation::plot(seen).find(">" + word + "</text>") != std::string::npos;
+  };
+  for (const auto* word : {"12 h", "72 h", "16 k", "4000", "1200", "300", "75 %"})
+    CHECK_MESSAGE(says(word), word);
+  CHECK(!says("84 h"));
+  CHECK(simulation::plot(seen).find("e+") == std::string::npos);
+  seen.virtual_time = 10s;
+  CHECK(says("1 s"));
+  seen.virtual_time = 11s;
+  CHECK(says("2 s"));
+  CHECK(!says("1 s"));
+  seen.virtual_time = 24h * 365;
+  CHECK(says("50 d"));
+}
 
 SCENARIO("a picture is kept whole or not at all") {
   auto pattern = (std::filesystem::temp_directory_path() / "novacron-plot-XXXXXX").string();

@@ -1,9 +1,16 @@
 #include "actors/simulation/scenario.hpp"
+#include "actors/simulation/simulate.hpp"
+#include "spec/full_disk.hpp"
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -63,6 +70,30 @@ SCENARIO("a scenario with three mistakes gives three errors that point at them")
   CHECK(errors[0] == "test.nova:12:1: there is no statement 'advnce'; did you mean 'advance'?");
   CHECK(errors[1] == "test.nova:13:7: no host is meant by 'egde-1'; did you mean 'edge-1'?");
   CHECK(errors[2] == "test.nova:14:8: there is no fact 'workloads.runing'; did you mean 'workloads.running'?");
+}
+
+SCENARIO("a command with such a scenario says all of them, plays nothing, and exits with 2") {
+  auto pattern = (std::filesystem::temp_directory_path() / "novacron-mistakes-XXXXXX").string();
+  const auto home = std::filesystem::path{::mkdtemp(pattern.data())};
+  const auto file = (home / "bad.nova").string();
+  std::ofstream{file} << world_text << "advnce 5s\ncrash egde-1\nexpect workloads.runing == 3\n";
+  const auto told = home / "told";
+  CHECK(spec::in_child([&] {
+          auto out = std::ostringstream{};
+          auto err = std::ostringstream{};
+          std::cout.rdbuf(out.rdbuf());
+          std::cerr.rdbuf(err.rdbuf());
+          auto asked = shell::invocation{};
+          asked.arguments = {file};
+          const auto code = run_simulate(asked);
+          std::ofstream{told} << out.str() << err.str();
+          return code;
+        }) == 2);
+  CHECK(read_from_disk(told.string()).value_or("") ==
+        "novacron: " + file + ":12:1: there is no statement 'advnce'; did you mean 'advance'?\n" + "novacron: " + file +
+            ":13:7: no host is meant by 'egde-1'; did you mean 'edge-1'?\n" + "novacron: " + file +
+            ":14:8: there is no fact 'workloads.runing'; did you mean 'workloads.running'?\n");
+  std::filesystem::remove_all(home);
 }
 
 SCENARIO("whatever is wrong with a statement, it is said before anything is played") {
