@@ -24,6 +24,7 @@ void reconciler::converge(round& r, const std::string& workload) {
   for (auto at = waiting_.lower_bound(prefix); at != waiting_.end() && at->first.starts_with(prefix);)
     waited_.insert(waiting_.extract(at++));
   waiting_workloads_.erase(workload);
+  calm_.erase(workload);
   const auto since = roomless_since_.extract(workload);
   was_roomless_ = since ? std::optional{since.mapped()} : std::nullopt;
   roomless_.erase(workload);

@@ -56,17 +56,25 @@ void reconciler::converge_service(round& r, const wire::WorkloadRecord& record) 
     drain_and_update(r, record);
 }
 
+/// With a thousand instances each that starts would have the whole of the service looked at, and in vain.
+void reconciler::touch_for(const wire::Instance& x, const sighting& news) {
+  if (!calm_.contains(x.workload()) || !is_live(news.now.phase()))
+    touch(x.workload());
+}
+
 /// Moves and renews what runs, one instance at a time where there are several.
 void reconciler::drain_and_update(round& r, const wire::WorkloadRecord& record) {
   const auto& spec = record.spec();
   auto leaving = std::vector<const wire::Instance*>{};
   auto outdated = std::vector<const wire::Instance*>{};
   auto unsettled = false;
+  auto calm = true;
   for (const auto& [ordinal, name] : truth_.instances_of(spec.name())) {
     const auto& x = *truth_.find_instance(name);
     const auto placed = x.outcome() == wire::PHASE_UNSPECIFIED && sight_.present(x.node());
     const auto old = truth_.outdated(spec.name(), x.generation());
     unsettled = unsettled || x.outcome() == wire::PHASE_STOPPING || !x.leaving().node().empty();
+    calm = calm && placed && x.leaving().node().empty();
     if (!placed)
       continue;
     if (!why_leave(spec, x).empty())
@@ -76,6 +84,8 @@ void reconciler::drain_and_update(round& r, const wire::WorkloadRecord& record) 
     else
       unsettled = unsettled || !available(spec, x);
   }
+  if (calm && leaving.empty() && outdated.empty())
+    calm_.insert(spec.name());
   if (unsettled && spec.replicas() > 1)
     return;
   for (const auto* x : leaving)

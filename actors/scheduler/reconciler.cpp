@@ -352,7 +352,7 @@ void reconciler::heed(const Report& report, const std::vector<sighting>& changes
     const auto* x = truth_.find_instance(change.instance);
     if (!x)
       continue;
-    touch(x->workload());
+    touch_for(*x, change);
     const auto& status = change.now;
     if (x->node() == report.node() && x->epoch() == status.epoch() && change.before.phase() != status.phase()) {
       tell("instance", x->name(), phase_name(status.phase()), status.reason(), report.node());

@@ -112,6 +112,7 @@ private:
 
   // reconciler.cpp
   void touch(const std::string& workload) { dirty_.insert(workload); }
+  void touch_for(const wire::Instance& x, const sighting& news);
   void touch_instance(const std::string& node, const std::string& name);
   void touch_node(const std::string& node);
   void refresh_node(const std::string& node);
@@ -214,6 +215,8 @@ private:
   /// Room was freed or a node came: who waits may have a place now.
   bool capacity_ = false;
   std::set<std::string> dirty_;
+  /// Services of which all is where it shall be and as new as it shall be: from what starts there, nothing follows.
+  std::set<std::string> calm_;
   std::set<std::string> waiting_workloads_;
   std::map<std::string, std::string> waiting_;
   std::map<std::string, std::string> waited_;
