@@ -115,5 +115,12 @@
   X(SetLogLevel,            cloud | person)                \
   X(MetricsRequest,         cloud | person)                \
   X(Metrics,                nobody)                        \
+  /* functions */                                          \
+  X(Invoke,                 cloud | person)                \
+  X(Invoked,                nobody)                        \
+  X(CallInstance,           cloud)                         \
+  X(ScaleFunction,          cloud)                         \
+  X(FunctionListRequest,    cloud | person)                \
+  X(FunctionList,           nobody)                        \
   X(Done,                   nobody)
 // clang-format on

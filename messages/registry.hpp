@@ -8,6 +8,7 @@
 #include "messages/wire/agent.pb.h"
 #include "messages/wire/cache.pb.h"
 #include "messages/wire/common.pb.h"
+#include "messages/wire/function.pb.h"
 #include "messages/wire/ledger.pb.h"
 #include "messages/wire/node.pb.h"
 #include "messages/wire/observer.pb.h"

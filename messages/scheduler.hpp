@@ -25,6 +25,7 @@ using scheduler_actor = caf::typed_actor<caf::replies_to<wire::Submit>::with<wir
                                          caf::replies_to<wire::SetPolicy>::with<wire::Done>,
                                          caf::replies_to<wire::PolicyListRequest>::with<wire::PolicyList>,
                                          caf::replies_to<wire::Rebalance>::with<wire::Plan>,
+                                         caf::replies_to<wire::ScaleFunction>::with<wire::Done>,
                                          caf::reacts_to<wire::NodeArrived>,
                                          caf::reacts_to<wire::NodeDeparted>,
                                          caf::reacts_to<wire::LedgerChanged>,

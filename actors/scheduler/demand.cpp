@@ -22,6 +22,13 @@ constexpr auto gang_max = 4000u;
 constexpr auto text_max = std::size_t{64} * 1024;
 /// Chosen: less would end instances because one answer was late.
 constexpr auto stop_after_ms_min = std::uint64_t{1000};
+/// Of a function. Chosen: each call that an instance can take at a time costs it two processes, each that waits up to
+/// half a megabyte, and 10 are as many instances as a first burst should start unasked. Required of the time: with half
+/// a minute of waiting it is below the two minutes after which the link between two nodes gives a request up.
+constexpr auto lanes_max = 32u;
+constexpr auto calls_waiting_max = 1000u;
+constexpr auto call_ms_max = std::uint64_t{60'000};
+constexpr auto instances_usual = 10u;
 /// Chosen: a year; sums of a few of them in nanoseconds still fit 63 bits.
 constexpr auto time_ms_max = std::uint64_t{366} * 24 * 3600 * 1000;
 
@@ -141,6 +148,29 @@ std::string wrong_batch(const wire::WorkloadSpec& spec) {
   return {};
 }
 
+std::string wrong_function(const wire::WorkloadSpec& spec) {
+  const auto& x = spec.function();
+  if (spec.kind() != wire::WORKLOAD_KIND_FUNCTION)
+    return spec.has_function() ? "function rules need kind function" : "";
+  if (!x.handler().empty() && x.handler() != "each" && x.handler() != "stream")
+    return "function.handler is " + x.handler() + "; it can be each or stream";
+  if (x.concurrency() > lanes_max)
+    return fmt::format("function.concurrency is {}, at most {}", x.concurrency(), lanes_max);
+  if (x.instances_max() > replicas_max)
+    return fmt::format("function.instances_max is {}, at most {}", x.instances_max(), replicas_max);
+  if (x.instances_min() > (x.instances_max() > 0 ? x.instances_max() : instances_usual))
+    return "function.instances_min is above function.instances_max";
+  if (x.waiting_max() > calls_waiting_max)
+    return fmt::format("function.waiting_max is {}, at most {}", x.waiting_max(), calls_waiting_max);
+  if (x.timeout_ms() > call_ms_max)
+    return "function.timeout is longer than a minute";
+  if (spec.placement().gang())
+    return "the instances of a function come and go one by one; they are no gang";
+  if (spec.has_health())
+    return "a function has no health check: its calls tell how it is";
+  return {};
+}
+
 std::string wrong_health(const wire::HealthCheck& x) {
   if (x.command_size() > 0 && (x.port() != 0 || !x.http_path().empty()))
     return "a health check is a command, an HTTP path with a port, or a port; not several";
@@ -173,7 +203,8 @@ std::string wrong_times(const wire::WorkloadSpec& spec) {
                                  {"health.interval", health.interval_ms()},
                                  {"health.timeout", health.timeout_ms()},
                                  {"health.grace", health.grace_ms()},
-                                 {"batch.deadline", spec.batch().deadline_ms()}})
+                                 {"batch.deadline", spec.batch().deadline_ms()},
+                                 {"function.keep_alive", spec.function().keep_alive_ms()}})
     if (ms > time_ms_max)
       return std::string{what} + " is longer than a year";
   return {};
@@ -280,6 +311,26 @@ std::string phase_name(wire::Phase phase) {
   return name;
 }
 
+wire::FunctionRules with_defaults(wire::FunctionRules rules) {
+  if (rules.handler().empty())
+    rules.set_handler("each");
+  if (rules.concurrency() == 0)
+    rules.set_concurrency(1);
+  if (rules.instances_max() == 0)
+    rules.set_instances_max(instances_usual);
+  if (rules.waiting_max() == 0)
+    rules.set_waiting_max(100);
+  if (rules.timeout_ms() == 0)
+    rules.set_timeout_ms(30'000);
+  if (rules.keep_alive_ms() == 0)
+    rules.set_keep_alive_ms(60'000);
+  return rules;
+}
+
+std::uint32_t within(const wire::FunctionRules& rules, std::uint32_t instances) {
+  return std::clamp(instances, rules.instances_min(), std::max(rules.instances_min(), rules.instances_max()));
+}
+
 wire::WorkloadSpec with_defaults(wire::WorkloadSpec spec) {
   if (spec.kind() == wire::WORKLOAD_KIND_UNSPECIFIED)
     spec.set_kind(wire::WORKLOAD_KIND_CONTAINER);
@@ -290,6 +341,9 @@ wire::WorkloadSpec with_defaults(wire::WorkloadSpec spec) {
     if (batch.parallelism() == 0)
       batch.set_parallelism(batch.completions());
     spec.set_replicas(0);
+  } else if (spec.kind() == wire::WORKLOAD_KIND_FUNCTION) {
+    *spec.mutable_function() = with_defaults(spec.function());
+    spec.set_replicas(spec.function().instances_min());
   } else if (spec.replicas() == 0) {
     spec.set_replicas(1);
   }
@@ -297,7 +351,9 @@ wire::WorkloadSpec with_defaults(wire::WorkloadSpec spec) {
     spec.mutable_restart()->set_when(spec.kind() == wire::WORKLOAD_KIND_BATCH ? wire::RESTART_WHEN_NEVER
                                                                               : wire::RESTART_WHEN_ALWAYS);
   if (spec.on_disconnect().action() == wire::ON_DISCONNECT_UNSPECIFIED)
-    spec.mutable_on_disconnect()->set_action(wire::ON_DISCONNECT_KEEP);
+    // Nobody misses an instance of a function that another takes the calls of.
+    spec.mutable_on_disconnect()->set_action(spec.kind() == wire::WORKLOAD_KIND_FUNCTION ? wire::ON_DISCONNECT_REPLACE
+                                                                                         : wire::ON_DISCONNECT_KEEP);
   // Written down, because the node and the scheduler must count with the same grace.
   if (spec.stop_grace_ms() == 0)
     spec.set_stop_grace_ms(10'000);
@@ -366,9 +422,8 @@ std::string what_is_wrong(const wire::WorkloadSpec& spec, const std::vector<std:
   if (spec.restart().delay_max_ms() != 0 && spec.restart().delay_ms() > spec.restart().delay_max_ms())
     return "restart.delay is longer than restart.delay_max";
   for (auto wrong : {wrong_times(spec), wrong_resources(spec.resources()), wrong_placement(spec),
-                     wrong_policy(spec.placement().policy(), policies), wrong_batch(spec),
-                     wrong_network(spec.network()),
-                     spec.has_health() ? wrong_health(spec.health()) : std::string{}})
+                     wrong_policy(spec.placement().policy(), policies), wrong_batch(spec), wrong_function(spec),
+                     wrong_network(spec.network()), spec.has_health() ? wrong_health(spec.health()) : std::string{}})
     if (!wrong.empty())
       return wrong;
   return {};

@@ -22,6 +22,10 @@ std::string phase_name(v1::Phase phase);
 
 /// Fills what was left open with what it means: one replica, one completion, ...
 v1::WorkloadSpec with_defaults(v1::WorkloadSpec spec);
+v1::FunctionRules with_defaults(v1::FunctionRules rules);
+
+/// As many instances of a function as its rules allow.
+std::uint32_t within(const v1::FunctionRules& rules, std::uint32_t instances);
 
 /// The taints of a node as placement knows them.
 std::vector<taint> to_taints(const v1::NodeRecord& record);

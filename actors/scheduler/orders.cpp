@@ -70,8 +70,11 @@ order order_submit(const truth& now, const wire::Submit& asked, std::int64_t now
     return refuse(fault::bad_request, std::move(wrong));
   if (auto wrong = not_as_expected(now, spec.name(), asked.has_revision(), asked.revision()); !wrong.empty())
     return refuse(fault::conflict, std::move(wrong));
-  const auto wanted = with_defaults(spec);
+  auto wanted = with_defaults(spec);
   const auto* known = now.find_workload(spec.name());
+  // Its calls decide how many there are, not who submits it again.
+  if (known && wanted.kind() == wire::WORKLOAD_KIND_FUNCTION)
+    wanted.set_replicas(within(wanted.function(), known->spec().replicas()));
   auto x = order{};
   auto record = known ? *known : wire::WorkloadRecord{};
   x.generation = record.generation();
@@ -116,6 +119,24 @@ order order_stop(const truth& now, const wire::StopWorkload& stop) {
   record.set_forgotten(known->forgotten() || stop.forget());
   x.effect = "changed";
   put(x, now, "workload/" + stop.name(), record);
+  return x;
+}
+
+order order_scale(const truth& now, const wire::ScaleFunction& asked) {
+  const auto* known = now.find_workload(asked.name());
+  if (!known)
+    return refuse(fault::not_found, "there is no function called " + asked.name());
+  if (known->spec().kind() != wire::WORKLOAD_KIND_FUNCTION)
+    return refuse(fault::bad_request, asked.name() + " is no function");
+  if (known->stopped())
+    return refuse(fault::conflict, asked.name() + " is stopped");
+  auto x = order{};
+  auto record = *known;
+  record.mutable_spec()->set_replicas(within(known->spec().function(), asked.instances()));
+  if (record.spec().replicas() == known->spec().replicas())
+    return x;
+  x.effect = "changed";
+  put(x, now, "workload/" + asked.name(), record);
   return x;
 }
 

@@ -5,6 +5,7 @@
 #include "actors/scheduler/truth.hpp"
 #include "messages/fault.hpp"
 #include "messages/wire/agent.pb.h"
+#include "messages/wire/function.pb.h"
 
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,8 @@ struct order {
 
 order order_submit(const truth& now, const wire::Submit& asked, std::int64_t now_ms);
 order order_stop(const truth& now, const wire::StopWorkload& x);
+/// That many instances of a function; no new generation.
+order order_scale(const truth& now, const wire::ScaleFunction& x);
 order order_drain(const truth& now, const wire::DrainNode& x);
 order order_taint(const truth& now, const wire::TaintNode& x);
 order order_quota(const truth& now, const wire::SetQuota& x);

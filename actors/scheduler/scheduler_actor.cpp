@@ -474,6 +474,12 @@ caf::result<wire::Done> follow_order(pointer self, const Question& x,
   return promise;
 }
 
+/// An order that needs to know no more than what the ledger says.
+template <class Question>
+caf::result<wire::Done> follow_order(pointer self, const Question& x, order (*decide)(const truth&, const Question&)) {
+  return follow_order<Question>(self, x, [=](const Question& y) { return decide(self->state.book->facts(), y); });
+}
+
 /// Moves what is better off elsewhere, or says from when on that is done by itself.
 caf::result<wire::Plan> rebalance(pointer self, const wire::Rebalance& x) {
   auto promise = self->make_response_promise<wire::Plan>();
@@ -561,14 +567,8 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
         return caf::make_error(fault::not_found, "there is no workload or instance called " + x.name());
       });
     },
-    [=](const wire::StopWorkload& x) -> caf::result<wire::Done> {
-      return follow_order<wire::StopWorkload>(
-        self, x, [=](const auto& stop) { return order_stop(self->state.book->facts(), stop); });
-    },
-    [=](const wire::DrainNode& x) -> caf::result<wire::Done> {
-      return follow_order<wire::DrainNode>(
-        self, x, [=](const auto& drain) { return order_drain(self->state.book->facts(), drain); });
-    },
+    [=](const wire::StopWorkload& x) { return follow_order(self, x, order_stop); },
+    [=](const wire::DrainNode& x) { return follow_order(self, x, order_drain); },
     [=](const wire::ForgetNode& x) -> caf::result<wire::Done> {
       return follow_order<wire::ForgetNode>(self, x, [=](const auto& forget) {
         return order_forget(self->state.book->facts(), forget, self->state.book->present(forget.node()));
@@ -608,27 +608,19 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
       advance(self);
       return done_at({}, here.book->facts().index);
     },
-    [=](const wire::TaintNode& x) -> caf::result<wire::Done> {
-      return follow_order<wire::TaintNode>(
-        self, x, [=](const auto& taint) { return order_taint(self->state.book->facts(), taint); });
-    },
-    [=](const wire::SetQuota& x) -> caf::result<wire::Done> {
-      return follow_order<wire::SetQuota>(
-        self, x, [=](const auto& quota) { return order_quota(self->state.book->facts(), quota); });
-    },
+    [=](const wire::TaintNode& x) { return follow_order(self, x, order_taint); },
+    [=](const wire::SetQuota& x) { return follow_order(self, x, order_quota); },
     [=](const wire::QuotaListRequest&) -> caf::result<wire::QuotaList> {
       return tell<wire::QuotaList>(
         self, [=]() -> caf::expected<wire::QuotaList> { return self->state.book->list_quotas(); });
     },
-    [=](const wire::SetPolicy& x) -> caf::result<wire::Done> {
-      return follow_order<wire::SetPolicy>(
-        self, x, [=](const auto& policy) { return order_policy(self->state.book->facts(), policy); });
-    },
+    [=](const wire::SetPolicy& x) { return follow_order(self, x, order_policy); },
     [=](const wire::PolicyListRequest&) -> caf::result<wire::PolicyList> {
       return tell<wire::PolicyList>(
         self, [=]() -> caf::expected<wire::PolicyList> { return self->state.book->list_policies(); });
     },
     [=](const wire::Rebalance& x) { return rebalance(self, x); },
+    [=](const wire::ScaleFunction& x) { return follow_order(self, x, order_scale); },
     [=](const wire::NodeArrived& x) {
       self->state.book->arrive(x.facts(), self->clock().now());
       advance(self);

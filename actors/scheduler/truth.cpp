@@ -31,6 +31,13 @@ std::string template_of(const wire::WorkloadSpec& spec) {
   fixed.clear_priority();
   fixed.clear_preempts();
   fixed.clear_batch();
+  // How many there are, not what they are.
+  if (spec.has_function()) {
+    fixed.mutable_function()->clear_instances_min();
+    fixed.mutable_function()->clear_instances_max();
+    fixed.mutable_function()->clear_waiting_max();
+    fixed.mutable_function()->clear_keep_alive_ms();
+  }
   // Only `stop_after` concerns what runs: its node holds it to that.
   if (spec.on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER)
     fixed.clear_on_disconnect();

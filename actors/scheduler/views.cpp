@@ -187,7 +187,9 @@ std::optional<wire::Explanation> reconciler::explain(const std::string& name) co
 }
 
 wire::Plan reconciler::plan(const wire::WorkloadSpec& asked) const {
-  const auto spec = with_defaults(asked);
+  auto spec = with_defaults(asked);
+  if (const auto* known = truth_.find_workload(spec.name()); known && spec.kind() == wire::WORKLOAD_KIND_FUNCTION)
+    spec.set_replicas(within(spec.function(), known->spec().replicas()));
   auto plan = wire::Plan{};
   auto cluster = cluster_;
   auto counts = std::map<std::string, int>{};

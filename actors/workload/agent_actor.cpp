@@ -584,6 +584,7 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
       [=](const wire::PauseInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::ResizeInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::RestartInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
+      [=](const wire::CallInstance& x) { return pass_on<wire::Invoked>(self, x.instance(), x); },
       [=](const wire::NodeArrived&) {
         // However long nobody answered: what fails from now on is tried again soon.
         self->state.failures = 0;

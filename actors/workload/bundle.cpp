@@ -28,6 +28,9 @@ const auto calls_refused = json{
     "process_vm_readv", "process_vm_writev", "quotactl", "quotactl_fd", "reboot", "request_key", "setns", "settimeofday",
     "swapoff", "swapon", "umount2", "unshare", "userfaultfd", "vhangup"};
 
+/// Where the usher is inside. Chosen: no image has anything there.
+constexpr auto usher_inside = "/.novacron/usher";
+
 json mount_of(const char* target, const char* type, const char* source, json options) {
   return {{"destination", target}, {"type", type}, {"source", source}, {"options", std::move(options)}};
 }
@@ -54,6 +57,9 @@ json mounts(const wire::WorkloadSpec& spec, const bundle_options& options) {
   for (const auto& each : spec.program().mounts())
     all.push_back(mount_of(each.target().c_str(), "bind", each.source().c_str(),
                            json::array({"rbind", "rprivate", each.read_only() ? "ro" : "rw", "nosuid", "nodev"})));
+  if (!options.usher.empty())
+    all.push_back(
+        mount_of(usher_inside, "bind", options.usher.c_str(), json::array({"bind", "ro", "nosuid", "nodev"})));
   return all;
 }
 
@@ -110,6 +116,25 @@ process_arguments arguments_for(const wire::Instance& what, const image_config& 
                               .env = {program.env().begin(), program.env().end()},
                               .workdir = program.workdir(),
                               .user = program.user()});
+}
+
+process_arguments ushered(process_arguments handler, const wire::FunctionRules& rules) {
+  const auto first = {std::string{usher_inside}, std::string{"wait"},
+                      rules.handler().empty() ? "each" : rules.handler()};
+  handler.argv.insert(handler.argv.begin(), first);
+  return handler;
+}
+
+std::string lane_process(const std::string& config) {
+  const auto all = json::parse(config, nullptr, false);
+  if (!all.is_object() || !all.contains("process") || !all["process"].contains("args"))
+    return {};
+  auto process = all["process"];
+  auto& words = process["args"];
+  if (!words.is_array() || words.size() < 4 || words[0] != usher_inside)
+    return {};
+  words[1] = "take";
+  return process.dump(1);
 }
 
 int stop_signal_in(const std::string& config) {

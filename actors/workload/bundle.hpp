@@ -24,12 +24,21 @@ struct bundle_options {
   /// Where `hosts` and, unless it has no network, `resolv.conf` for a network of its own are.
   std::string network_files;
   int stop_signal = 15;
+  /// The usher of a function on this host; empty for what is none.
+  std::string usher;
   /// Open files per process; must not be above what this host allows.
   std::uint64_t files_max = 65536;
 };
 
 /// What the first process is started with: the image's wishes, the workload's, and who the instance is (NOVACRON_*).
 process_arguments arguments_for(const wire::Instance& what, const image_config& image, const std::string& node);
+
+/// What the first process of a function's container is started with, in place of its handler.
+process_arguments ushered(process_arguments handler, const wire::FunctionRules& rules);
+
+/// The process of a lane, from the configuration of a function's container: what its first process is, user, rights and
+/// limits included, but taking calls. Empty when it is no function's.
+std::string lane_process(const std::string& config);
 
 /// The signal that ends the container, as its configuration notes it.
 int stop_signal_in(const std::string& config);

@@ -11,6 +11,7 @@
 #include "actors/workload/instance_places.hpp"
 #include "actors/workload/probe.hpp"
 #include "actors/workload/shim_runs.hpp"
+#include "actors/workload/usher_program.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -143,6 +144,9 @@ public:
   void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) override {
     runs_.answer<std::shared_ptr<exec_process>>(std::move(done), [=, this] { return exec_now(name, what); });
   }
+  void serve(const std::string& name, then<std::shared_ptr<exec_process>> done) override {
+    runs_.answer<std::shared_ptr<exec_process>>(std::move(done), [=, this] { return serve_now(name); });
+  }
   void probe(const std::string& name, const wire::HealthCheck& check, then<> done) override;
   void remember(const std::string& name, const wire::InstanceStatus& status) override {
     places_.remember(name, status);
@@ -166,7 +170,9 @@ private:
   void conclude(const std::string& name, const ended& how);
   outcome<> send_signal(const std::string& name, int number);
   outcome<std::shared_ptr<exec_process>> exec_now(const std::string& name, const exec_order& what);
+  outcome<std::shared_ptr<exec_process>> serve_now(const std::string& name);
   outcome<> remove(const std::string& name);
+  std::string usher() const;
 
   instance_directory directory(const std::string& name) const { return places_.directory(name); }
   std::string group_path(const std::string& name) const { return places_.group_path(name); }
@@ -244,8 +250,10 @@ void crun_driver::open_networks() {
 
 outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& image) {
   const auto& name = what.name();
-  if (what.spec().kind() != wire::WORKLOAD_KIND_CONTAINER && what.spec().kind() != wire::WORKLOAD_KIND_BATCH)
-    return trouble{fault::unsupported, "this node runs containers and batch jobs only"};
+  const auto function = what.spec().kind() == wire::WORKLOAD_KIND_FUNCTION;
+  if (!function && what.spec().kind() != wire::WORKLOAD_KIND_CONTAINER &&
+      what.spec().kind() != wire::WORKLOAD_KIND_BATCH)
+    return trouble{fault::unsupported, "this node runs containers, functions and batch jobs only"};
   if (!is_instance_name(name))
     return trouble{fault::bad_request, "\"" + name + "\" is no name for an instance"};
   const auto process = arguments_for(what, image.config, what.node());
@@ -273,14 +281,30 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
                                       .pids_max = settings_.pids_max,
                                       .host_network = what.spec().network().mode() == "host",
                                       .network_files = place.network_files(),
-                                      .stop_signal = stop_signal_of(image.config),
+                                      .stop_signal = function ? SIGTERM : stop_signal_of(image.config),
+                                      .usher = function ? usher() : std::string{},
                                       .files_max = open_files_max()};
-  host::replace_file(place.config(), bundle_config(what.spec(), process, options));
+  const auto config =
+      bundle_config(what.spec(), function ? ushered(process, what.spec().function()) : process, options);
+  host::replace_file(place.config(), config);
+  if (function)
+    host::replace_file(place.lane(), lane_process(config));
   const auto lock = std::lock_guard{guard_};
   auto& x = held_[name];
   x.what = what;
   x.lower = overlay ? fs::canonical(image.root).string() : "";
   return nothing{};
+}
+
+/// The usher on this node's disk. It is replaced, never written to: what runs goes on with the one that it has.
+std::string crun_driver::usher() const {
+  const auto file = settings_.data / "agent" / "usher";
+  const auto wanted = usher_program();
+  if (host::read_file(file) != wanted) {
+    host::replace_file(file, wanted);
+    fs::permissions(file, fs::perms{0755});
+  }
+  return file.string();
 }
 
 /// Decides the network of a start; returns the instance's address.
@@ -391,6 +415,21 @@ outcome<std::shared_ptr<exec_process>> crun_driver::exec_now(const std::string& 
   return start_exec(runs_.loop(), {.crun = crun(name),
                                    .container = name,
                                    .order = std::move(order),
+                                   .scratch = settings_.data / "agent",
+                                   .session = std::to_string(++sessions_)});
+}
+
+/// By default crun runs as root what it is told to run in a container, whoever its first process is.
+outcome<std::shared_ptr<exec_process>> crun_driver::serve_now(const std::string& name) {
+  const auto place = directory(name);
+  if (const auto container = place.container(); !container || !open_process(*container))
+    return trouble{fault::not_found, name + " does not run"};
+  if (!fs::exists(place.lane()))
+    return trouble{fault::bad_request, name + " is no instance of a function"};
+  return start_exec(runs_.loop(), {.crun = crun(name),
+                                   .container = name,
+                                   .order = {},
+                                   .process = place.lane(),
                                    .scratch = settings_.data / "agent",
                                    .session = std::to_string(++sessions_)});
 }

@@ -16,7 +16,7 @@ namespace novacron::workload {
 ///     container     "PID START" of the first process of the container
 ///     exit          how the last run ended, see shim.cpp
 ///     log/N         output from byte N on
-///     bundle/       config.json
+///     bundle/       config.json; of a function also lane.json, the process that takes its calls
 ///     etc/          hosts and resolv.conf, mounted over the image's own
 ///     root/ upper/ work/   the root file system: an overlay over the image, or a copy of it
 ///     crun/         crun's own state

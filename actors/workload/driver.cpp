@@ -12,6 +12,10 @@ std::chrono::milliseconds grace_of(const wire::WorkloadSpec& spec) {
   return std::chrono::milliseconds{spec.stop_grace_ms() > 0 ? spec.stop_grace_ms() : usual};
 }
 
+void driver::serve(const std::string& name, then<std::shared_ptr<exec_process>> done) {
+  done(trouble{fault::unsupported, "the driver of " + name + " runs no functions"});
+}
+
 void driver::snapshot(const std::string& name, const std::filesystem::path&, then<> done) {
   done(trouble{fault::unsupported, "the driver of " + name + " cannot save its state"});
 }

@@ -133,6 +133,10 @@ public:
   virtual void stats(const std::string& name, then<usage> done) = 0;
   virtual void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) = 0;
 
+  /// Starts one more usher inside the running instance of a function, which takes calls; see usher.cpp. Not every
+  /// driver can.
+  virtual void serve(const std::string& name, then<std::shared_ptr<exec_process>> done);
+
   /// Asks once whether the instance is well, in the way that `check` says.
   virtual void probe(const std::string& name, const wire::HealthCheck& check, then<> done) = 0;
 

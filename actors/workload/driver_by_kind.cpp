@@ -56,6 +56,9 @@ public:
   void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) override {
     owner(name).exec(name, what, std::move(done));
   }
+  void serve(const std::string& name, then<std::shared_ptr<exec_process>> done) override {
+    owner(name).serve(name, std::move(done));
+  }
   void probe(const std::string& name, const wire::HealthCheck& check, then<> done) override {
     owner(name).probe(name, check, std::move(done));
   }

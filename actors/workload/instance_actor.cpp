@@ -2,6 +2,7 @@
 
 #include "actors/host/log.hpp"
 #include "actors/workload/health.hpp"
+#include "actors/workload/instance_call_actor.hpp"
 #include "actors/workload/instance_exec_actor.hpp"
 #include "actors/workload/instance_state_actor.hpp"
 #include "actors/workload/log_files.hpp"
@@ -126,6 +127,7 @@ void remove(instance_self self) {
 void run_over(instance_self self, const ended& how) {
   auto& s = self->state;
   s.busy = false;
+  end_lanes(self, "the instance has ended: " + how.reason);
   s.check.reset();
   s.status.set_health("");
   s.status.mutable_used()->Clear();
@@ -174,7 +176,7 @@ void end_run(instance_self self, const std::string& reason) {
     return settle(self);
   enter(self, wire::PHASE_STOPPING, reason);
   const auto ignore = [](outcome<>) {};
-  s.order.driver->signal(s.what.name(), SIGTERM, ignore);
+  after_calls(self, [self, ignore] { self->state.order.driver->signal(self->state.what.name(), SIGTERM, ignore); });
   later(self, grace_of(s.what.spec()), [self, run = s.run, ignore] {
     if (self->state.run == run && self->state.busy)
       self->state.order.driver->signal(self->state.what.name(), SIGKILL, ignore);
@@ -224,6 +226,7 @@ void took_off(instance_self self, const running& now) {
     s.status.set_health("unknown");
     schedule_probe(self);
   }
+  open_first_lane(self);
   if (s.aim == instance_state::goal::run)
     return enter(self, frozen ? wire::PHASE_PAUSED : wire::PHASE_RUNNING, frozen ? "paused" : "running");
   end_run(self, "stops");
@@ -520,6 +523,7 @@ instance_actor::behavior_type behave(instance_self self, instance_order order) {
       [=](const wire::PauseInstance& x) { return pause(self, x.paused()); },
       [=](const wire::ResizeInstance& x) { return resize(self, x.resources()); },
       [=](const wire::RestartInstance&) { return restart(self); },
+      [=](const wire::CallInstance& x) { return take_call(self, x); },
       [=](remove_atom) {
         self->state.aim = instance_state::goal::remove;
         end_run(self, "stops: it is no longer wanted here");

@@ -56,6 +56,7 @@ using instance_actor = caf::typed_actor<caf::replies_to<wire::LogRequest>::with<
                                         caf::replies_to<wire::PauseInstance>::with<wire::Done>,
                                         caf::replies_to<wire::ResizeInstance>::with<wire::Done>,
                                         caf::replies_to<wire::RestartInstance>::with<wire::Done>,
+                                        caf::replies_to<wire::CallInstance>::with<wire::Invoked>,
                                         caf::reacts_to<remove_atom>, caf::reacts_to<park_atom>,
                                         caf::reacts_to<wake_atom>, caf::reacts_to<turn>>;
 

@@ -33,6 +33,7 @@ public:
   [[nodiscard]] std::filesystem::path log() const { return where_ / "log"; }
   [[nodiscard]] std::filesystem::path root() const { return where_ / "root"; }
   [[nodiscard]] std::filesystem::path config() const { return where_ / "bundle" / "config.json"; }
+  [[nodiscard]] std::filesystem::path lane() const { return where_ / "bundle" / "lane.json"; }
   [[nodiscard]] std::filesystem::path crun() const { return where_ / "crun"; }
 
   /// What is mounted over the container's own /etc/hosts and /etc/resolv.conf.

@@ -2,6 +2,7 @@
 
 /// What the actor of an instance keeps, for the files that it is made of.
 
+#include "actors/workload/call_frames.hpp"
 #include "actors/workload/health.hpp"
 #include "actors/workload/instance_actor.hpp"
 #include "actors/workload/restart_policy.hpp"
@@ -36,6 +37,22 @@ struct exec_state {
   std::uint64_t wait = 0;
 };
 
+/// One usher inside the instance of a function, and the call that it has.
+struct lane_state {
+  /// Null until it was started.
+  std::shared_ptr<exec_process> process;
+  lane_reader reader;
+  std::string input;
+  bool ready = false;
+  std::optional<caf::typed_response_promise<wire::Invoked>> promise;
+  /// The body of a call that waits for the usher.
+  std::string body;
+  /// The usher was given the call.
+  bool given = false;
+  std::uint64_t call = 0;
+  instant began;
+};
+
 struct instance_state {
   static inline const char* name = "instance";
 
@@ -60,6 +77,11 @@ struct instance_state {
   std::shared_ptr<std::atomic<bool>> output_told = std::make_shared<std::atomic<bool>>(false);
   std::map<std::string, exec_state> sessions;
   std::uint64_t session_count = 0;
+  std::map<std::uint64_t, lane_state> lanes;
+  std::uint64_t lane_count = 0;
+  std::uint64_t call_count = 0;
+  /// What waits until no call is under way.
+  std::function<void()> after_calls;
   instant figures_at;
 };
 

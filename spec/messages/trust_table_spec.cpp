@@ -80,12 +80,13 @@ SCENARIO("a worker may introduce itself, report, ask and fetch, and nothing else
 }
 
 SCENARIO("a person gives orders, and cannot pass for a node") {
-  for (const auto* x : {"Submit", "StopWorkload", "DrainNode", "Ask", "TokenCreate", "LedgerBackup", "Shutdown"}) {
+  for (const auto* x :
+       {"Submit", "StopWorkload", "DrainNode", "Ask", "TokenCreate", "LedgerBackup", "Shutdown", "Invoke"}) {
     CAPTURE(x);
     CHECK(permitted(x, person));
   }
   for (const auto* x : {"Hello", "Proof", "Beat", "Assign", "AssignChange", "NodeReport", "ReportChange",
-                        "LedgerCommand", "CertificateRequest", "DenyList"}) {
+                        "LedgerCommand", "CertificateRequest", "DenyList", "CallInstance", "ScaleFunction"}) {
     CAPTURE(x);
     CHECK_FALSE(permitted(x, person));
   }

@@ -148,3 +148,32 @@ SCENARIO("what is started inside later has the container's environment, and more
   CHECK(workload::environment_in("no json").empty());
   CHECK(workload::environment_in(R"({"process":{}})").empty());
 }
+
+SCENARIO("a function's first process is the usher, which is mounted where nothing inside can change it") {
+  auto x = web();
+  x.mutable_spec()->set_kind(wire::WORKLOAD_KIND_FUNCTION);
+  const auto options = workload::bundle_options{.usher = "/data/agent/usher"};
+  const auto process = workload::ushered(workload::arguments_for(x, {}, "n"), x.spec().function());
+  const auto text = bundle_config(x.spec(), process, options);
+  const auto config = nlohmann::json::parse(text);
+  CHECK(config["process"]["args"] == std::vector<std::string>{"/.novacron/usher", "wait", "each", "/bin/serve"});
+  const auto mount = config["mounts"].back();
+  CHECK(mount["source"] == "/data/agent/usher");
+  CHECK(mount["destination"] == "/.novacron/usher");
+  CHECK(mount["options"] == std::vector<std::string>{"bind", "ro", "nosuid", "nodev"});
+  auto lane = nlohmann::json::parse(workload::lane_process(text));
+  CHECK(lane["args"] == std::vector<std::string>{"/.novacron/usher", "take", "each", "/bin/serve"});
+  // All else is as it is for the first process: who it is, and what it may.
+  lane["args"] = config["process"]["args"];
+  CHECK(lane == config["process"]);
+  x.mutable_spec()->mutable_function()->set_handler("stream");
+  CHECK(workload::ushered({}, x.spec().function()).argv[2] == "stream");
+}
+
+SCENARIO("what is no function has no lane") {
+  CHECK(workload::lane_process(bundle_config(web().spec(), workload::arguments_for(web(), {}, "n"), {})).empty());
+  for (const auto* text :
+       {"", "{", "[]", "{}", R"({"process":{}})", R"({"process":{"args":[]}})", R"({"process":{"args":[1,2,3,4]}})",
+        R"({"process":{"args":["/.novacron/usher","wait","each"]}})"})
+    CHECK(workload::lane_process(text).empty());
+}
