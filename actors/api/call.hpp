@@ -9,9 +9,11 @@
 #include "messages/vocabulary.hpp"
 #include "messages/wire/http.pb.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +42,8 @@ struct world {
   std::string fabric = {};
   /// Where what lasts goes on; null where nothing may.
   operations* lasting = nullptr;
+  /// Calls of functions that are on their way through here.
+  std::shared_ptr<std::atomic<unsigned>> calls = std::make_shared<std::atomic<unsigned>>(0u);
 };
 
 struct route;

@@ -121,6 +121,8 @@ document operation(const route& x, schemas& all) {
     out["parameters"] = p;
   if (x.body)
     out["requestBody"] = {{"content", {{"application/json", {{"schema", all.reference(*x.body())}}}}}};
+  if (x.raw)
+    out["requestBody"] = {{"content", {{"application/octet-stream", {{"schema", {{"type", "string"}}}}}}}};
   out["responses"] = {{"200", {{"description", "Done."}, {"content", content}}},
                       {"default",
                        {{"description", "What went wrong."},

@@ -119,7 +119,7 @@ std::optional<response> check(const call& x) {
   // Whoever asks for protection shall not believe to have it where there is none.
   if (!x.through->conditional && x.through->method != "GET" && !x.asked.header("if-match").empty())
     return problem(400, "this takes no If-Match", "bad_request");
-  if (!x.through->body && !x.asked.body.empty() && x.asked.body != "{}")
+  if (!x.through->body && !x.through->raw && !x.asked.body.empty() && x.asked.body != "{}")
     return problem(400, "this takes no body", "bad_request");
   return {};
 }
@@ -140,7 +140,8 @@ response no_route(const request& asked, const std::set<std::string>& allowed) {
 std::span<const route> routes() {
   static const auto all = [] {
     auto table = std::vector<route>{};
-    for (auto part : {workload_routes(), fabric_routes(), scheduler_routes(), ledger_routes(), operation_routes(), self_routes()})
+    for (auto part : {workload_routes(), function_routes(), fabric_routes(), scheduler_routes(), ledger_routes(),
+                      operation_routes(), self_routes()})
       table.insert(table.end(), part.begin(), part.end());
     return table;
   }();

@@ -25,6 +25,11 @@ struct route {
   std::string_view help;
   /// Messages in the body and in the answer, null for none.
   const google::protobuf::Descriptor* (*body)() = nullptr;
+  /// The body is any bytes, and no message.
+  bool raw = false;
+  /// Whether it is on record who asked, when it is no GET. What comes a thousand times a second would push the orders
+  /// out.
+  bool audited = true;
   const google::protobuf::Descriptor* (*answer)() = nullptr;
   std::vector<parameter> query;
   /// The answer's type when it is not JSON, or also can be something else.
@@ -48,6 +53,7 @@ std::span<const route> routes();
 std::vector<route> operation_routes();
 std::vector<route> workload_routes();
 std::vector<route> fabric_routes();
+std::vector<route> function_routes();
 std::vector<route> ledger_routes();
 std::vector<route> scheduler_routes();
 std::vector<route> self_routes();

@@ -19,7 +19,8 @@ public:
     limits bounds;
     /// Requests being served at once; each takes a thread. Threads are made when needed and end when idle. A handshake,
     /// a request that comes in and an answer that goes out take none while they wait for the peer; streams do.
-    std::size_t threads_max = 32;
+    /// Watchers and calls of functions may hold 24 each; the rest is for whoever is answered at once.
+    std::size_t threads_max = 56;
     /// Streams at once, so that watchers leave room for others.
     std::size_t streams_max = 24;
     /// Open connections. A further one takes the place of one that is waited for: of the address that most come from,

@@ -131,7 +131,7 @@ response service::answer(request asked) {
   auto out = through ? run(*through) : std::move(std::get<response>(found));
   const auto title = through ? through->through->pattern : std::string_view{"none"};
   // Bodies are left out: they may hold secrets.
-  const auto is_order = shape.method != "GET" && shape.method != "HEAD";
+  const auto is_order = shape.method != "GET" && shape.method != "HEAD" && (!through || through->through->audited);
   if (is_order || out.status == 401 || out.status == 403)
     settings_.audited(shape.who, shape.method + " " + shape.path, out.status);
   count(*numbers_, title, shape, out.status, monotonic::now() - start);

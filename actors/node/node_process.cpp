@@ -134,7 +134,11 @@ public:
       if (!bound)
         throw std::runtime_error{explain(bound.error()).text};
     }
-    api_ = api::start_service(system_, [this](std::string_view path) { return names_.find(path); }, numbers_, api_settings());
+    // As the scheduler's, the short name means the one of the node that leads.
+    const auto find = [this](std::string_view path) -> caf::expected<caf::actor> {
+      return path == "functions" ? names_.leading("functions") : names_.find(path);
+    };
+    api_ = api::start_service(system_, find, numbers_, api_settings());
   }
 
   ~running_node() { stop(); }

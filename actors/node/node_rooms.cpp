@@ -3,11 +3,12 @@
 #include "actors/host/log.hpp"
 #include "actors/host/tls.hpp"
 #include "actors/node/authority_actor.hpp"
+#include "actors/node/compass_actor.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/node/credentials_actor.hpp"
-#include "actors/node/compass_actor.hpp"
 #include "actors/node/doctor_probe.hpp"
 #include "actors/node/observer_actor.hpp"
+#include "actors/scheduler/function_actor.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
 #include "actors/state/ledger_actor.hpp"
 #include "actors/workload/agent_actor.hpp"
@@ -66,6 +67,7 @@ std::vector<room> node_rooms::all() {
     rooms.push_back(ledger());
     rooms.push_back(compass());
     rooms.push_back(scheduler());
+    rooms.push_back(functions());
     if (fs::exists(host::trust_files_in(around_.self.data_dir / "trust").authority_key))
       rooms.push_back(authority());
   }
@@ -155,6 +157,19 @@ room node_rooms::scheduler() {
               [this](const std::string& node) { return around_.names.handle(node, "agent"); }, around_.facts.incarnation()));
             introduce(started);
             return started;
+          },
+          "ledger"};
+}
+
+room node_rooms::functions() {
+  return {"functions",
+          [this] {
+            auto settings = function_config{};
+            settings.numbers = around_.numbers;
+            return caf::actor_cast<caf::actor>(
+                spawn_functions(around_.system, settings, handle_of<ledger_actor>(*around_.names.open("ledger")),
+                                handle_of<scheduler_actor>(*around_.names.open("scheduler")),
+                                [this](const std::string& node) { return around_.names.handle(node, "agent"); }));
           },
           "ledger"};
 }

@@ -50,6 +50,7 @@ private:
   room ledger();
   room compass();
   room scheduler();
+  room functions();
   room authority();
   room credentials();
   room images();

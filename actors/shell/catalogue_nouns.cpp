@@ -92,6 +92,26 @@ std::vector<command> noun_commands() {
        .examples = {{"workload explain web", ""}},
        .see_also = {"explain placement"}},
 
+      {.path = "function list",
+       .summary = "list the functions and how they are called",
+       .examples = {{"function list", ""}},
+       .see_also = {"function invoke", "workload list"}},
+      {.path = "function show",
+       .summary = "show one function",
+       .arguments = {with.one_workload},
+       .examples = {{"function show resize", ""}},
+       .see_also = {"function list"}},
+      {.path = "function invoke",
+       .summary = "call a function and print its answer",
+       .arguments = {with.one_workload},
+       .flags = {{"data", 0, "TEXT", "what the handler is given; - reads it from standard input"}},
+       .examples = {{"function invoke resize --data='{\"width\": 80}'", ""},
+                    {"function invoke resize --data=- <photo.jpg >small.jpg", "any bytes, 512 KiB at most"}},
+       .more = "It waits for an instance to start if there is none. The exit code is 1 when the handler failed, 5 when "
+               "its\n"
+               "time was over.",
+       .see_also = {"function list", "logs"}},
+
       {.path = "instance list",
        .summary = "same as `ps`",
        .arguments = {{"WORKLOAD", kind::workload, true}},

@@ -1,5 +1,6 @@
 #include "actors/shell/answers.hpp"
 #include "actors/shell/bundle.hpp"
+#include "actors/shell/calling.hpp"
 #include "actors/shell/exec.hpp"
 #include "actors/shell/follow.hpp"
 #include "actors/shell/lasting.hpp"
@@ -416,6 +417,9 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"events", events},
       {"exec", exec},
       {"explain placement", explain},
+      {"function invoke", function_invoke},
+      {"function list", function_list},
+      {"function show", function_show},
       {"image delete", image_delete},
       {"image import", image_import},
       {"image list", image_list},

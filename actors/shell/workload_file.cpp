@@ -55,6 +55,7 @@ public:
         {"health", [&](auto at) { from.table(at, [&](auto& t, auto p) { health(t, p, *x.mutable_health()); }); }},
         {"network", [&](auto at) { from.table(at, [&](auto& t, auto p) { network(t, p, *x.mutable_network()); }); }},
         {"batch", [&](auto at) { from.table(at, [&](auto& t, auto p) { batch(t, p, *x.mutable_batch()); }); }},
+        {"function", [&](auto at) { from.table(at, [&](auto& t, auto p) { function(t, p, *x.mutable_function()); }); }},
         {"stop_grace", [&](auto at) { from.duration(at, [&](auto v) { x.set_stop_grace_ms(v); }); }},
     };
     from.read(source, where, keys);
@@ -100,11 +101,21 @@ private:
       from.complain(source, where + "replicas", "batch.completions and batch.parallelism for a batch workload");
     if (!batch && source.contains("batch"))
       from.complain(source, where + "batch", "kind = \"batch\" to go with it");
+    const auto function = x.kind() == v1::WORKLOAD_KIND_FUNCTION;
+    if (!function && source.contains("function"))
+      from.complain(source, where + "function", "kind = \"function\" to go with it");
+    if (function && source.contains("replicas"))
+      from.complain(source, where + "replicas", "function.instances_min and function.instances_max for a function");
+    if (function && source.contains("health"))
+      from.complain(source, where + "health", "none: the calls of a function tell how it is");
+    // What nobody chose the fabric chooses.
+    if (function && !source.contains("on_disconnect"))
+      x.clear_on_disconnect();
     if (batch) {
       auto& rules = *x.mutable_batch();
       rules.set_completions(std::max(1u, rules.completions()));
       rules.set_parallelism(std::max(1u, rules.parallelism()));
-    } else if (!source.contains("replicas"))
+    } else if (!function && !source.contains("replicas"))
       x.set_replicas(1);
     auto& restart = *x.mutable_restart();
     if (restart.when() == v1::RESTART_WHEN_UNSPECIFIED)
@@ -291,6 +302,27 @@ private:
          {"parallelism", [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_parallelism(narrow(v)); }); }},
          {"retries", [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_retries(narrow(v)); }); }},
          {"deadline", [&](auto at) { from.duration(at, [&](auto v) { x.set_deadline_ms(v); }); }}});
+  }
+
+  void function(const toml::table& t, const std::string& where, v1::FunctionRules& x) {
+    static const auto handlers =
+        std::vector<std::pair<std::string, std::string>>{{"each", "each"}, {"stream", "stream"}};
+    constexpr auto lanes_max = 32;
+    constexpr auto waiting_max = 1000;
+    from.read(
+        t, where,
+        {{"handler", [&](auto at) { from.choose(at, handlers, [&](auto v) { x.set_handler(v); }); }},
+         {"concurrency", [&](auto at) { from.whole(at, 1, lanes_max, [&](auto v) { x.set_concurrency(narrow(v)); }); }},
+         {"instances_min",
+          [&](auto at) { from.whole(at, 0, count_max, [&](auto v) { x.set_instances_min(narrow(v)); }); }},
+         {"instances_max",
+          [&](auto at) { from.whole(at, 1, count_max, [&](auto v) { x.set_instances_max(narrow(v)); }); }},
+         {"waiting_max",
+          [&](auto at) { from.whole(at, 1, waiting_max, [&](auto v) { x.set_waiting_max(narrow(v)); }); }},
+         {"timeout", [&](auto at) { positive(at, [&](auto v) { x.set_timeout_ms(v); }); }},
+         {"keep_alive", [&](auto at) { positive(at, [&](auto v) { x.set_keep_alive_ms(v); }); }}});
+    if (x.instances_max() > 0 && x.instances_min() > x.instances_max())
+      from.complain(t, where + "instances_min", "at most function.instances_max");
   }
 
   toml_reader& from;

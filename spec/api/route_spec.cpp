@@ -1,4 +1,4 @@
-#include "actors/api/route.hpp"
+#include "spec/api/scripted.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -9,72 +9,7 @@
 namespace {
 using namespace novacron;
 using namespace novacron::api;
-using document = nlohmann::json;
-
-/// A world of scripted actors: path and message to answer.
-struct stage {
-  std::map<std::string, std::function<caf::expected<caf::message>(const caf::message&)>> actors;
-  std::vector<std::string> asked;
-  std::vector<caf::message> questions;
-  milliseconds patience{};
-  bool leaving = false;
-  world around = {
-      .ask =
-          [this](const auto& paths, const auto& question, auto how_long) {
-            auto all = world::answers{};
-            for (const auto& path : paths) {
-              asked.push_back(path + " " + novacron::name_of(question));
-              questions.push_back(question);
-              patience = how_long;
-              const auto at = actors.find(path);
-              all.push_back(at == actors.end() ? caf::make_error(fault::not_found, "there is no " + path) : at->second(question));
-            }
-            return all;
-          },
-      .unique = [] { return "one"; },
-      .leaving = [this] { return leaving; },
-      .metrics = [] { return "# own\n"; },
-      .node = "cloud-1",
-      .role = "cloud",
-      .version = "1.2.3",
-  };
-
-  template <class Answer>
-  void says(const std::string& path, Answer answer) {
-    actors[path] = [answer](const caf::message&) { return caf::expected<caf::message>{caf::make_message(answer)}; };
-  }
-  void fails(const std::string& path, caf::error why) {
-    actors[path] = [why](const caf::message&) { return caf::expected<caf::message>{why}; };
-  }
-
-  response send(const std::string& method, const std::string& target, const std::string& body = {},
-                std::map<std::string, std::string, std::less<>> headers = {}, const std::string& role = "person") {
-    const auto head_text = method + " " + target + " HTTP/1.1\r\nHost: x\r\n\r\n";
-    auto parsed = parse_head(head_text);
-    REQUIRE(std::holds_alternative<head>(parsed));
-    auto x = std::get<head>(parsed).asked;
-    x.body = body;
-    x.headers.merge(headers);
-    x.who = {role, "somebody"};
-    auto found = find_route(std::move(x), around);
-    if (auto* no = std::get_if<response>(&found))
-      return std::move(*no);
-    const auto& c = std::get<call>(found);
-    return c.through->run(c);
-  }
-  document get(const std::string& target) {
-    const auto x = send("GET", target);
-    CHECK(x.status == 200);
-    return document::parse(x.body);
-  }
-
-  template <class Message>
-  Message question(std::size_t number = 0) const {
-    REQUIRE(questions.size() > number);
-    REQUIRE(questions[number].match_elements<Message>());
-    return questions[number].get_as<Message>(0);
-  }
-};
+using namespace novacron::spec;
 
 wire::WorkloadList some_workloads() {
   auto list = wire::WorkloadList{};
@@ -113,7 +48,7 @@ SCENARIO("every route has its own title, a handler, and words") {
 }
 
 SCENARIO("the page comes whole, from here, and may do nothing but read") {
-  auto here = stage{};
+  auto here = scripted{};
   const auto page = here.send("GET", "/");
   CHECK(page.type == "text/html; charset=utf-8");
   CHECK(page.headers.at("Content-Security-Policy").find("default-src 'none'") == 0);
@@ -132,7 +67,7 @@ SCENARIO("the page comes whole, from here, and may do nothing but read") {
 }
 
 SCENARIO("a question that came before the way was known is asked again, an order is not") {
-  auto here = stage{};
+  auto here = scripted{};
   auto asked = 0;
   here.actors["door"] = [&](const caf::message&) -> caf::expected<caf::message> {
     if (++asked < 3)
@@ -148,7 +83,7 @@ SCENARIO("a question that came before the way was known is asked again, an order
 }
 
 SCENARIO("what lasts can be left alone and asked about") {
-  auto here = stage{};
+  auto here = scripted{};
   auto lasting = operations{{.now = [] { return std::int64_t{1}; }}};
   here.around.lasting = &lasting;
   auto image = wire::Image{};
@@ -175,7 +110,7 @@ SCENARIO("what lasts can be left alone and asked about") {
 }
 
 SCENARIO("a precondition that cannot be kept is refused, never passed over") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("scheduler", wire::Done{});
   CHECK(here.send("DELETE", "/v1/nodes/edge-1", {}, {{"if-match", "\"12\""}}).status == 400);
   CHECK(here.send("POST", "/v1/nodes/edge-1:drain", "{}", {{"if-match", "\"1\""}}).status == 400);
@@ -183,7 +118,7 @@ SCENARIO("a precondition that cannot be kept is refused, never passed over") {
 }
 
 SCENARIO("a workload is changed only while it is as expected") {
-  auto here = stage{};
+  auto here = scripted{};
   auto list = some_workloads();
   list.mutable_workloads(0)->set_revision(12);
   here.says("scheduler", list);
@@ -200,7 +135,7 @@ SCENARIO("a workload is changed only while it is as expected") {
 }
 
 SCENARIO("what does not exist is told apart from what is done wrongly") {
-  auto here = stage{};
+  auto here = scripted{};
   CHECK(here.send("GET", "/nope").status == 404);
   CHECK(here.send("GET", "/v1/nope").status == 404);
   CHECK(here.send("GET", "/v1/workloads/").status == 404);
@@ -223,7 +158,7 @@ SCENARIO("what does not exist is told apart from what is done wrongly") {
 }
 
 SCENARIO("each fault has its status") {
-  auto here = stage{};
+  auto here = scripted{};
   const auto status = [&](fault x) {
     here.fails("scheduler", caf::make_error(x, "why"));
     const auto out = here.send("GET", "/v1/workloads");
@@ -248,7 +183,7 @@ SCENARIO("each fault has its status") {
 }
 
 SCENARIO("workloads are submitted, stopped and deleted by orders with an identity") {
-  auto here = stage{};
+  auto here = scripted{};
   auto done = wire::Submitted{};
   done.set_effect("created");
   here.says("scheduler", done);
@@ -274,7 +209,7 @@ SCENARIO("workloads are submitted, stopped and deleted by orders with an identit
 }
 
 SCENARIO("lists come in pages") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("scheduler", some_workloads());
   const auto first = here.send("GET", "/v1/workloads?limit=2");
   const auto names = [](const response& x) {
@@ -292,7 +227,7 @@ SCENARIO("lists come in pages") {
 }
 
 SCENARIO("instances are those of all workloads, or fewer") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("scheduler", some_workloads());
   CHECK(here.get("/v1/instances")["instances"].size() == 4);
   CHECK(here.get("/v1/instances?workload=web")["instances"].size() == 2);
@@ -304,7 +239,7 @@ SCENARIO("instances are those of all workloads, or fewer") {
 }
 
 SCENARIO("what is about one instance goes to the node that has it") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("scheduler", some_workloads());
   auto session = wire::ExecSession{};
   session.set_session("s1");
@@ -331,7 +266,7 @@ SCENARIO("what is about one instance goes to the node that has it") {
 }
 
 SCENARIO("a log is read in chunks or followed to its end") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("scheduler", some_workloads());
   here.actors["edge-1/agent"] = [](const caf::message& x) {
     const auto& wanted = x.get_as<wire::LogRequest>(0);
@@ -353,7 +288,7 @@ SCENARIO("a log is read in chunks or followed to its end") {
 }
 
 SCENARIO("events come as a list or as a stream that goes on where it was") {
-  auto here = stage{};
+  auto here = scripted{};
   auto rounds = 0;
   here.actors["scheduler"] = [&](const caf::message& x) -> caf::expected<caf::message> {
     const auto after = x.get_as<wire::EventsRequest>(0).after();
@@ -388,7 +323,7 @@ SCENARIO("events come as a list or as a stream that goes on where it was") {
 }
 
 SCENARIO("actors are listed over all nodes, and who did not answer is named") {
-  auto here = stage{};
+  auto here = scripted{};
   auto nodes = wire::NodeList{};
   for (const auto& [name, state] : {std::pair{"cloud-1", "ready"}, {"edge-1", "ready"}, {"edge-2", "ready"}, {"edge-3", "lost"}}) {
     auto& x = *nodes.add_nodes();
@@ -416,7 +351,7 @@ SCENARIO("actors are listed over all nodes, and who did not answer is named") {
 }
 
 SCENARIO("an actor is asked anything that the caller may say itself") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("edge-1/observer", wire::Answer{});
   CHECK(here.send("POST", "/v1/actors/edge-1/workload/web.0:ask", R"({"message":"ReportRequest","json":{"a":[1]},"timeout_ms":"700"})")
             .status == 200);
@@ -433,7 +368,7 @@ SCENARIO("an actor is asked anything that the caller may say itself") {
 }
 
 SCENARIO("who may say what is decided by the table of trust") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("scheduler", wire::WorkloadList{});
   CHECK(here.send("GET", "/v1/workloads", {}, {}, "edge").status == 200);
   CHECK(here.send("PUT", "/v1/workloads/web", "{}", {}, "edge").status == 403);
@@ -455,7 +390,7 @@ SCENARIO("who may say what is decided by the table of trust") {
 }
 
 SCENARIO("health is told to probes in few words and to people in more") {
-  auto here = stage{};
+  auto here = scripted{};
   auto health = wire::Health{};
   health.set_live(true);
   health.set_ready(false);
@@ -493,7 +428,7 @@ SCENARIO("health is told to probes in few words and to people in more") {
 }
 
 SCENARIO("metrics come from the observer, or from what is left") {
-  auto here = stage{};
+  auto here = scripted{};
   CHECK(here.send("GET", "/metrics").body == "# own\n");
   auto all = wire::Metrics{};
   all.set_text("# all\n");
@@ -503,7 +438,7 @@ SCENARIO("metrics come from the observer, or from what is left") {
 }
 
 SCENARIO("the ledger's records are shown without secrets") {
-  auto here = stage{};
+  auto here = scripted{};
   auto token = wire::TokenRecord{};
   token.set_name("edge-1");
   token.set_hash("very secret hash");
@@ -534,7 +469,7 @@ SCENARIO("the ledger's records are shown without secrets") {
 }
 
 SCENARIO("images have names with slashes and colons") {
-  auto here = stage{};
+  auto here = scripted{};
   here.says("images", wire::Done{});
   CHECK(here.send("DELETE", "/v1/images/demo%2Fweb:1").status == 200);
   CHECK(here.question<wire::ImageDelete>().name() == "demo/web:1");
@@ -544,7 +479,7 @@ SCENARIO("images have names with slashes and colons") {
 }
 
 SCENARIO("the language can be listed") {
-  auto here = stage{};
+  auto here = scripted{};
   const auto all = here.get("/v1/messages")["messages"];
   CHECK(all.size() == message_names().size());
   const auto submit = *std::find_if(all.begin(), all.end(), [](const auto& x) { return x["name"] == "Submit"; });

@@ -400,3 +400,36 @@ SCENARIO("addresses") {
   CHECK(state_directory(given, 0) == "/tmp/n");
   CHECK(url_encode("a/b c:1é") == "a%2Fb%20c%3A1%C3%A9");
 }
+
+SCENARIO("a function is called with any bytes, and what its handler failed with is a failure") {
+  auto reply = std::string{R"({"body":"aGkA","instance":"resize.0","cold":false})"};
+  auto fabric = fake_fabric{[&](const fake_request& x) {
+    CHECK(x.line == "POST /v1/functions/resize:invoke?whole=true");
+    CHECK(x.body == "small");
+    return answer(reply);
+  }};
+  const auto good = run_on(fabric, {"function", "invoke", "resize", "--data=small"});
+  CHECK(good.code == 0);
+  CHECK(good.out == std::string{"hi\0", 3});
+  CHECK(good.err.empty());
+  CHECK(run_on(fabric, {"function", "invoke", "resize", "--data=small", "-o", "json"}).out == reply + "\n");
+  reply = R"({"problem":"the handler ended with exit code 3","instance":"resize.0"})";
+  const auto bad = run_on(fabric, {"function", "invoke", "resize", "--data=small"});
+  CHECK(bad.code == 1);
+  CHECK(bad.out.empty());
+  CHECK(bad.err == "novacron: resize.0: the handler ended with exit code 3; see `novacron logs resize.0`\n");
+}
+
+SCENARIO("functions are listed and shown") {
+  const auto one = std::string{
+      R"({"name":"resize","state":"running","ready":2,"wanted":3,"instances_max":10,"answered":"7","failed":"1"})"};
+  auto fabric = fake_fabric{[&](const fake_request& x) {
+    return answer(x.line == "GET /v1/functions" ? R"({"functions":[)" + one + "]}" : one);
+  }};
+  const auto list = run_on(fabric, {"function", "list", "--no-headers"});
+  CHECK(list.out.starts_with("resize   running"));
+  CHECK(list.out.find("0-10") != std::string::npos);
+  const auto page = run_on(fabric, {"function", "show", "resize"});
+  CHECK(page.out.find("2 ready, 3 wanted, 0-10 allowed") != std::string::npos);
+  CHECK(page.out.find("7 answered") != std::string::npos);
+}

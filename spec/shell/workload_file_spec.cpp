@@ -152,7 +152,7 @@ SCENARIO("an error names file, line, key, value, and what is accepted") {
   CHECK(error(minimal + "replica = 2") == "web.toml:3: replica is not a key; did you mean 'replicas'?; known are name, "
                                           "kind, image, command, env, workdir, user, "
                                           "read_only_root, mounts, replicas, priority, preempts, tenant, labels, resources, placement, "
-                                          "restart, on_disconnect, health, network, batch, "
+                                          "restart, on_disconnect, health, network, batch, function, "
                                           "stop_grace");
   CHECK(error(minimal + "kind = \"contaner\"") ==
         "web.toml:3: kind is \"contaner\", but must be one of \"container\", \"sandbox\", \"vm\", \"function\", "
@@ -226,4 +226,36 @@ SCENARIO("no file is too deep or too long to be refused") {
   CHECK(error("a = " + std::string(100'000, '[')).find("deep") != std::string::npos);
   CHECK(error(std::string(100'000, '{')).find("deep") != std::string::npos);
   CHECK(error(std::string(workload_file_bytes_max + 1, '#')).find("larger than 1MiB") != std::string::npos);
+}
+
+SCENARIO("a function says how it is called, and its calls how many there are") {
+  const auto x = one(minimal + R"(
+kind = "function"
+function = { handler = "stream", concurrency = 4, instances_min = 1, instances_max = 20, waiting_max = 7, timeout = "5s", keep_alive = "2m" }
+)");
+  CHECK(x.kind() == wire::WORKLOAD_KIND_FUNCTION);
+  CHECK(x.function().handler() == "stream");
+  CHECK(x.function().concurrency() == 4);
+  CHECK(x.function().instances_min() == 1);
+  CHECK(x.function().instances_max() == 20);
+  CHECK(x.function().waiting_max() == 7);
+  CHECK(x.function().timeout_ms() == 5000);
+  CHECK(x.function().keep_alive_ms() == 120'000);
+  CHECK(x.replicas() == 0);
+  CHECK(x.on_disconnect().action() == wire::ON_DISCONNECT_UNSPECIFIED);
+  CHECK(one(minimal + "kind = \"function\"\non_disconnect = \"keep\"\n").on_disconnect().action() ==
+        wire::ON_DISCONNECT_KEEP);
+}
+
+SCENARIO("what does not go with a function is refused") {
+  const auto function = minimal + "kind = \"function\"\n";
+  CHECK(error(function + "replicas = 2\n").find("function.instances_min") != std::string::npos);
+  CHECK(error(function + "health = { port = 80 }\n").find("health") != std::string::npos);
+  CHECK(error(minimal + "function = {}\n").find("kind = \"function\"") != std::string::npos);
+  for (const auto* rule :
+       {"handler = \"http\"", "concurrency = 0", "concurrency = 33", "instances_max = 0", "waiting_max = 1001",
+        "timeout = \"0s\"", "keep_alive = 5", "instances_min = 3, instances_max = 2", "colour = 1"}) {
+    CAPTURE(rule);
+    CHECK_FALSE(error(function + "function = { " + rule + " }\n").empty());
+  }
 }
