@@ -106,13 +106,23 @@ figures workload_bench(const shell::invocation& flags, const std::string&) {
   options.scratch = flags.get("scratch", "/var/tmp");
   options.accelerated = [] { return is_usable(try_kvm()); };
   const auto kind = flags.get("kind", "container");
+  const auto function = kind == "function";
   const auto container = kind == "container";
   // A machine's start takes a hundred times as long.
-  options.rounds = static_cast<int>(flags.number("count", flags.number("rounds", container ? options.rounds : 7)));
-  if (!container && kind != "sandbox" && kind != "vm")
-    throw std::runtime_error{"there is no bench of workloads of kind '" + kind + "'; there are container, sandbox and vm"};
+  options.rounds =
+      static_cast<int>(flags.number("count", flags.number("rounds", container  ? options.rounds
+                                                                    : function ? (flags.has("cold") ? 21 : 200)
+                                                                               : 7)));
+  if (!container && !function && kind != "sandbox" && kind != "vm")
+    throw std::runtime_error{"there is no bench of workloads of kind '" + kind +
+                             "'; there are container, function, sandbox and vm"};
   auto found = figures{};
-  for (const auto& [name, x] : container ? workload::bench_container(options) : workload::bench_machine(options, kind == "vm"))
+  const auto run = [&] {
+    return container  ? workload::bench_container(options)
+           : function ? workload::bench_function(options, flags.has("cold"))
+                      : workload::bench_machine(options, kind == "vm");
+  };
+  for (const auto& [name, x] : run())
     found.push_back({name, x.value, x.unit, x.peer, x.peer_value, x.ratio});
   return found;
 }

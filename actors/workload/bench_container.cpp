@@ -14,6 +14,8 @@
 #include <chrono>
 #include <stdexcept>
 
+#include <nlohmann/json.hpp>
+
 namespace novacron::workload {
 namespace {
 
@@ -36,16 +38,18 @@ struct bench {
   fs::path root;
   shim_launch shim;
   host::cgroup_layout layout = host::find_cgroups();
+  wire::WorkloadKind kind;
 
-  explicit bench(const bench_options& options) : node{options.scratch, {.answer = 30s, .output = 20s, .step = 1ms}} {
+  bench(const bench_options& options, wire::WorkloadKind what)
+      : node{options.scratch, {.answer = 30s, .output = 20s, .step = 1ms}}, kind{what} {
     root = options.root.empty() ? make_root(node.top() / "root") : options.root;
     node.begin(make_container_driver({.data = node.data()}), root);
     fs::create_directories(node.top() / "bundle");
   }
 
-  static wire::WorkloadSpec spec() {
+  wire::WorkloadSpec spec() const {
     auto x = wire::WorkloadSpec{};
-    x.set_kind(wire::WORKLOAD_KIND_BATCH);
+    x.set_kind(kind);
     x.mutable_program()->add_command("/bin/echo");
     x.mutable_program()->add_command("up");
     x.mutable_resources()->set_memory_bytes(64 << 20);
@@ -55,6 +59,33 @@ struct bench {
 
   double through_agent() {
     return node.start(spec(), greeting, [this] { keep_bundle(); });
+  }
+
+  double first_call() {
+    const auto took = node.start_function(spec());
+    keep_bundle();
+    node.clear();
+    return took;
+  }
+
+  /// From the start of the handler on the host, as the usher starts it, to its output.
+  double handler() const {
+    auto output = bench_pipe{};
+    const auto begin = clock::now();
+    const auto child = host::start({.argv = {root / "bin/echo", "up"}, .out = output.writer(), .err = 2});
+    const auto well = output.says(greeting, 30s);
+    const auto took = std::chrono::duration<double>{clock::now() - begin}.count();
+    await(child);
+    if (!well)
+      throw std::runtime_error{"the handler gave no output"};
+    return took;
+  }
+
+  static void await(const host::child& child) {
+    auto ended = pollfd{child.pidfd, POLLIN, 0};
+    ::poll(&ended, 1, 30'000);
+    ::close(child.pidfd);
+    ::waitpid(child.pid, nullptr, 0);
   }
 
   /// The bundle stays for crun: the same config.json and network files, over a root that crun can use without an
@@ -73,7 +104,11 @@ struct bench {
     replace(here / "etc", target);
     for (const auto& file : fs::directory_iterator{here / "etc"})
       fs::copy(file, target / file.path().filename());
-    host::replace_file(target / "config.json", text);
+    auto config = nlohmann::json::parse(text);
+    // Of a function crun runs the handler itself.
+    if (auto& words = config["process"]["args"]; kind == wire::WORKLOAD_KIND_FUNCTION)
+      words.erase(words.begin(), words.begin() + 3);
+    host::replace_file(target / "config.json", config.dump(1));
   }
 
   /// From the start of `crun run` to its output.
@@ -87,10 +122,7 @@ struct bench {
     const auto child = host::start({.argv = words, .out = output.writer(), .err = 2});
     const auto well = output.says(greeting, 30s);
     const auto took = std::chrono::duration<double>{clock::now() - begin}.count();
-    auto ended = pollfd{child.pidfd, POLLIN, 0};
-    ::poll(&ended, 1, 30'000);
-    ::close(child.pidfd);
-    ::waitpid(child.pid, nullptr, 0);
+    await(child);
     if (!well)
       throw std::runtime_error{"bare crun gave no output"};
     return took;
@@ -100,9 +132,21 @@ struct bench {
 } // namespace
 
 std::map<std::string, bench_figure> bench_container(const bench_options& options) {
-  auto one = bench{options};
+  auto one = bench{options, wire::WORKLOAD_KIND_BATCH};
   return compare_starts(
       options.rounds, "bare crun", [&] { return one.through_agent(); }, [&] { return one.bare(); });
+}
+
+std::map<std::string, bench_figure> bench_function(const bench_options& options, bool cold) {
+  auto one = bench{options, wire::WORKLOAD_KIND_FUNCTION};
+  if (cold)
+    return compare_starts(
+        options.rounds, "the handler in bare crun", [&] { return one.first_call(); }, [&] { return one.bare(); });
+  one.node.start_function(one.spec());
+  auto found = compare_starts(
+      options.rounds, "the handler alone", [&] { return one.node.call(greeting); }, [&] { return one.handler(); });
+  one.node.clear();
+  return found;
 }
 
 } // namespace novacron::workload

@@ -31,6 +31,11 @@ struct bench_options {
 /// Throws std::runtime_error when this host cannot run containers.
 std::map<std::string, bench_figure> bench_container(const bench_options& options);
 
+/// The same of a function: `cold` from the order for its first instance to the first answer, beside its handler as a
+/// container of bare crun; else from a call of a running instance to the answer, beside the handler started by hand on
+/// the host.
+std::map<std::string, bench_figure> bench_function(const bench_options& options, bool cold);
+
 /// `start_p50`, `start_p95`, `overhead_p50` of a sandbox or (`whole`) a virtual machine that boots anew, each beside the
 /// same program with the same disks started by hand, interleaved. Throws std::runtime_error when this host cannot run them.
 std::map<std::string, bench_figure> bench_machine(const bench_options& options, bool whole);

@@ -48,8 +48,16 @@ public:
   /// sees it. Calls `keep` while the instance is there, then removes it.
   double start(const wire::WorkloadSpec& spec, const std::string& greeting, const std::function<void()>& keep);
 
+  /// The seconds from the order for an instance of a function, "start.0", to the answer of its first call. It stays.
+  double start_function(const wire::WorkloadSpec& spec);
+  /// The seconds from a call of it to the answer, which must be `greeting`.
+  double call(const std::string& greeting);
+  /// Removes what runs.
+  void clear();
+
 private:
   wire::Assign order();
+  void want(const wire::WorkloadSpec& spec);
 
   std::filesystem::path top_;
   const patience limits_;
@@ -79,8 +87,8 @@ private:
   std::array<int, 2> ends_{-1, -1};
 };
 
-/// `start_p50`, `start_p95`, `overhead_p50` of `ours` beside `theirs`, which say how many seconds they took: `rounds`
-/// of each, interleaved, after one that does not count.
+/// `start_p50`, `start_p95`, from 100 rounds on `start_p99`, and `overhead_p50` of `ours` beside `theirs`, which say
+/// how many seconds they took: `rounds` of each, interleaved, after one that does not count.
 std::map<std::string, bench_figure> compare_starts(int rounds, const std::string& peer,
                                                    const std::function<double()>& ours,
                                                    const std::function<double()>& theirs);
