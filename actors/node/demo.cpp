@@ -87,6 +87,14 @@ resources = { cpu = 0.1, memory = "16MiB" }
 batch = { completions = 4, parallelism = 2, retries = 1, deadline = "1m" }
 )";
 
+constexpr auto shout_file = R"(name = "shout"
+kind = "function"
+image = "demo:1"
+command = ["/bin/busybox", "tr", "a-z", "A-Z"]
+resources = { cpu = 0.2, memory = "16MiB" }
+function = { timeout = "5s", keep_alive = "2s" }
+)";
+
 std::string read_text(const fs::path& file) {
   auto in = std::ifstream{file};
   return {std::istreambuf_iterator<char>{in}, {}};
@@ -123,6 +131,7 @@ public:
 
   void tell() {
     run_real_work();
+    call_a_function();
     survive_a_crash_of_a_node();
     lose_a_node();
     cut_a_node_off();
@@ -234,6 +243,27 @@ private:
     });
     show({"ps"});
     show({"explain", "placement", "web"});
+  }
+
+  void call_a_function() {
+    say("== A function: no instance of it runs until somebody calls");
+    write("shout.toml", shout_file);
+    show({"run", "shout.toml"});
+    if (show({"function", "invoke", "shout", "--data=hello"}) != "HELLO")
+      throw disappointment{"the function did not say HELLO"};
+    fmt::print("\n");
+    auto call = json{};
+    until(
+        "called again, the instance that is there now answers", 10s,
+        [&] {
+          call = json::parse(asked_.post("/v1/functions/shout:invoke?whole=true", "again"));
+          return !call.value("cold", true) && call.value("body", "") == "QUdBSU4=";
+        },
+        [&] {
+          return fmt::format("{} took {:.1f} ms", call.value("instance", ""),
+                             static_cast<double>(number(call, "ran_usec")) / 1000);
+        });
+    until("nobody calls any more, and it is gone", 20s, [&] { return instance("shout.0").empty(); });
   }
 
   void survive_a_crash_of_a_node() {
