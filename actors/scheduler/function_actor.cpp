@@ -174,8 +174,11 @@ void not_handled(pointer self, function_pool::call which, const caf::error& why)
   const auto name = found->second.function;
   const auto of = x.functions.find(name);
   const auto kind = explain(why).kind;
-  // Whoever says so has not begun it; of all else nobody knows.
-  const auto untouched = kind == fault::conflict || kind == fault::overloaded || kind == fault::not_found;
+  // Whoever says so has not begun it; of all else nobody knows. That the agent does not run is said in its place, while
+  // CAF says of one that ended with the call in its hands that it was lost.
+  const auto not_there = kind == fault::unavailable && why.category() == caf::atom("novacron");
+  const auto untouched =
+      not_there || kind == fault::conflict || kind == fault::overloaded || kind == fault::not_found;
   if (untouched && of != x.functions.end()) {
     found->second.sent = instant{};
     of->second.reason = explain(why).text;

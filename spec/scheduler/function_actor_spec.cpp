@@ -209,9 +209,10 @@ struct play {
     all.calls.erase(all.calls.begin());
     on.settle();
   }
-  void refuse(fault why) {
+  void refuse(fault why) { refuse(caf::make_error(why, "said the spec")); }
+  void refuse(caf::error why) {
     REQUIRE_FALSE(all.calls.empty());
-    within(agent, [&] { all.calls.front().promise.deliver(caf::make_error(why, "said the spec")); });
+    within(agent, [&] { all.calls.front().promise.deliver(why); });
     all.calls.erase(all.calls.begin());
     on.settle();
   }
@@ -305,6 +306,20 @@ SCENARIO("a call that an instance did not begin goes to another, one that nobody
     at.on.pass(100ms, 10ms);
     REQUIRE(at.all.calls.size() == 2);
     CHECK(at.all.calls[1].body == "c");
+  }
+  SUBCASE("its node has just begun to run again") {
+    const auto two = at.invoke("c");
+    std::swap(at.all.calls[0], at.all.calls[1]);
+    at.refuse(fault::unavailable);
+    CHECK_FALSE(two->over);
+    at.on.pass(100ms, 10ms);
+    CHECK(at.all.calls.size() == 2);
+  }
+  SUBCASE("it was lost with who had it") {
+    const auto two = at.invoke("c");
+    std::swap(at.all.calls[0], at.all.calls[1]);
+    at.refuse(caf::make_error(caf::sec::request_receiver_down));
+    CHECK(two->over);
   }
   SUBCASE("nobody knows") {
     const auto two = at.invoke("c");
