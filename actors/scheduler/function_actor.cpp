@@ -177,8 +177,7 @@ void not_handled(pointer self, function_pool::call which, const caf::error& why)
   // Whoever says so has not begun it; of all else nobody knows. That the agent does not run is said in its place, while
   // CAF says of one that ended with the call in its hands that it was lost.
   const auto not_there = kind == fault::unavailable && why.category() == caf::atom("novacron");
-  const auto untouched =
-      not_there || kind == fault::conflict || kind == fault::overloaded || kind == fault::not_found;
+  const auto untouched = not_there || kind == fault::conflict || kind == fault::overloaded || kind == fault::not_found;
   if (untouched && of != x.functions.end()) {
     found->second.sent = instant{};
     of->second.reason = explain(why).text;
@@ -190,7 +189,8 @@ void not_handled(pointer self, function_pool::call which, const caf::error& why)
   x.numbers.ended(kind == fault::timeout ? "late" : "lost");
   if (of != x.functions.end()) {
     of->second.counts.set_failed(of->second.counts.failed() + 1);
-    of->second.pool.ended(which, self->clock().now());
+    // News that a node has left takes longer than a call needs to fail there.
+    of->second.pool.lost(which, self->clock().now());
   }
   over.mapped().promise.deliver(why);
   advance(self, name);

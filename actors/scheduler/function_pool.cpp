@@ -77,6 +77,12 @@ void function_pool::ended(call which, instant now) {
   note(before, now);
 }
 
+void function_pool::lost(call which, instant now) {
+  if (const auto found = running_.find(which); found != running_.end())
+    resting_[found->second.ordinal] = now + rest;
+  ended(which, now);
+}
+
 void function_pool::returned(call which, instant now) {
   const auto found = running_.find(which);
   if (found == running_.end())

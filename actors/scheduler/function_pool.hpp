@@ -52,6 +52,8 @@ public:
 
   /// The call was handled, or nobody knows.
   void ended(call which, instant now);
+  /// The way to its instance broke: nobody knows how it went, and that instance gets none for a moment.
+  void lost(call which, instant now);
   /// The instance did not begin it: it waits again, before the others, and that instance gets none for a moment.
   void returned(call which, instant now);
 

@@ -148,6 +148,18 @@ SCENARIO("a call that an instance did not begin comes first again, and not to th
   CHECK(pool.next(rested) == std::pair{function_pool::call{21}, 1u});
 }
 
+SCENARIO("an instance that lost a call gets none for a moment") {
+  auto pool = pool_of();
+  pool.ready({0});
+  REQUIRE(pool.arrive(51, dawn));
+  REQUIRE(pool.next(dawn));
+  pool.lost(51, dawn);
+  CHECK(pool.running() == 0);
+  REQUIRE(pool.arrive(52, dawn));
+  CHECK_FALSE(pool.next(dawn));
+  CHECK(pool.next(*pool.wake())->first == 52);
+}
+
 SCENARIO("a call waits for as long as there is patience") {
   auto pool = pool_of({.patience = 30s});
   REQUIRE(pool.arrive(31, dawn));
