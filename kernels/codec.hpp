@@ -73,7 +73,7 @@ struct page_block {
 struct parcel {
   std::vector<page_result> pages;
   std::vector<page_block> blocks;
-  /// Deltas and blocks; only the first `byte_count` mean something.
+  /// Deltas and blocks, perhaps with gaps between them; nothing lies behind the first `byte_count`.
   std::vector<std::byte> bytes;
   std::size_t byte_count = 0;
 
@@ -81,6 +81,10 @@ struct parcel {
     return std::span{bytes}.subspan(begin, size);
   }
 };
+
+/// Gives the parcel room for whatever so many pages become. Until more are packed into it, its bytes stay where they
+/// are.
+void make_room(parcel& into, std::size_t page_count);
 
 /// What the target is known to have. Not shared by threads unless it says so.
 class page_directory {
@@ -117,8 +121,9 @@ public:
   virtual ~codec() = default;
   /// For people, like "cpu avx512" or "cuda NVIDIA H100".
   virtual std::string_view name() const = 0;
-  /// Many of the pages to come, or of the copies kept of them, lie in this memory, which stays until it is detached. A
-  /// device then reads and writes them where they are; without it, they are copied.
+  /// Many of the pages to come, or of the copies kept of them, or the bytes of parcels that have room, or blocks that
+  /// came from elsewhere, lie in this memory, which stays until it is detached. A device then reads and writes them
+  /// where they are; without it, they are copied.
   virtual void attach(std::span<std::byte> memory) = 0;
   virtual void detach(std::span<std::byte> memory) = 0;
   /// At most pack_pages_max tasks; more are a bug of the caller, and thrown.

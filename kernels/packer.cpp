@@ -13,6 +13,10 @@ void prepare(parcel& into, std::size_t page_count) {
   into.blocks.clear();
   into.byte_count = 0;
   into.pages.reserve(page_count);
+  make_room(into, page_count);
+}
+
+void make_room(parcel& into, std::size_t page_count) {
   // Each page is a delta or part of a block; and one delta more may be tried at the very end.
   const auto block_count = page_count / block_pages + 1;
   const auto want = page_count * page_size + delta_max + block_count * (lz4_bound(lz4_block_max) - lz4_block_max);

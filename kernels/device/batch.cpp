@@ -19,6 +19,13 @@ constexpr std::uint32_t quads(std::size_t size) {
   return static_cast<std::uint32_t>((size + 15) / 16 * 16);
 }
 
+/// Chosen: a copy costs some microseconds, in which a page could have come over the bus a dozen times.
+constexpr auto row_pages_min = std::size_t{32};
+
+bool begins_a_quad(const std::byte* at) {
+  return reinterpret_cast<std::uintptr_t>(at) % 16 == 0;
+}
+
 /// Memory that grows with the largest batch, and is kept.
 std::byte* grown(lease& memory, engine& by, memory_kind kind, std::size_t size) {
   if (memory.size() < size)
@@ -42,10 +49,14 @@ bool attached_memory::remove(const std::byte* begin) {
   return std::erase_if(all_, [&](const auto& x) { return x.data() == begin; }) > 0;
 }
 
+bool attached_memory::holds(const std::byte* from, std::size_t size) const {
+  const auto* const begin = from - reinterpret_cast<std::uintptr_t>(from) % 16;
+  const auto* const end = begin + quads(static_cast<std::size_t>(from - begin) + size);
+  return std::ranges::any_of(all_, [&](const auto& x) { return begin >= x.data() && end <= x.data() + x.size(); });
+}
+
 bool attached_memory::holds(const std::byte* page) const {
-  return reinterpret_cast<std::uintptr_t>(page) % 16 == 0 && std::ranges::any_of(all_, [&](const auto& x) {
-           return page >= x.data() && page + page_size <= x.data() + x.size();
-         });
+  return begins_a_quad(page) && holds(page, page_size);
 }
 
 key_words words_of(std::uint64_t hash_seed) {
@@ -63,17 +74,38 @@ key_words words_of(std::uint64_t hash_seed) {
 }
 
 void pack_batch::begin(std::span<const page_task> tasks, const pack_options& options, const key_words& key,
-                       const attached_memory& attached) {
+                       const attached_memory& attached, std::byte* room) {
   tasks_ = tasks;
+  room_ = room;
   options_ = options;
   delta_limit_ = static_cast<std::uint32_t>(std::min(options.delta_size_max, page_size));
   delta_step_ = quads(delta_limit_);
   results_.clear();
   const auto count = tasks.size();
+  auto* const pages = grown_device<std::byte>(pages_, by_, count * page_size);
+  stage(attached);
+  send_ahead(pages);
+  line_.examine({
+      .jobs = jobs_.as<page_job>(),
+      .findings = grown_host<page_finding>(findings_, by_, count),
+      .pages = pages,
+      .taken = grown_device<std::uint32_t>(taken_, by_, 1),
+      .scratch = any_sent_ ? grown_device<std::byte>(scratch_, by_, count * delta_room) : nullptr,
+      .deltas = any_sent_ ? grown_host<std::byte>(deltas_, by_, count * delta_step_) : nullptr,
+      .count = static_cast<std::uint32_t>(count),
+      .delta_limit = delta_limit_,
+      .delta_step = delta_step_,
+      .key = key,
+  });
+}
+
+/// Names for each page a place that the device reaches.
+void pack_batch::stage(const attached_memory& attached) {
+  const auto count = tasks_.size();
   auto* const jobs = grown_host<page_job>(jobs_, by_, count);
-  auto any_sent = false;
+  any_sent_ = false;
   for (auto i = std::size_t{0}; i < count; ++i) {
-    const auto& task = tasks[i];
+    const auto& task = tasks_[i];
     // What the caller keeps a copy of is copied in any case, and must be what the device saw.
     if (task.sent == nullptr && attached.holds(task.now)) {
       jobs[i] = {task.now, nullptr};
@@ -84,7 +116,7 @@ void pack_batch::begin(std::span<const page_task> tasks, const pack_options& opt
     jobs[i] = {now, nullptr};
     if (!task.sent_before)
       continue;
-    any_sent = true;
+    any_sent_ = true;
     if (attached.holds(task.sent)) {
       jobs[i].sent = task.sent;
     } else {
@@ -93,19 +125,23 @@ void pack_batch::begin(std::span<const page_task> tasks, const pack_options& opt
       jobs[i].sent = sent;
     }
   }
-  const auto order = examine_order{
-      .jobs = grown_device<page_job>(device_jobs_, by_, count),
-      .findings = grown_host<page_finding>(findings_, by_, count),
-      .pages = grown_device<std::byte>(pages_, by_, count * page_size),
-      .scratch = any_sent ? grown_device<std::byte>(scratch_, by_, count * delta_room) : nullptr,
-      .deltas = any_sent ? grown_host<std::byte>(deltas_, by_, count * delta_step_) : nullptr,
-      .count = static_cast<std::uint32_t>(count),
-      .delta_limit = delta_limit_,
-      .delta_step = delta_step_,
-      .key = key,
-  };
-  line_.copy(device_jobs_.as(), jobs, count * sizeof(page_job));
-  line_.examine(order);
+}
+
+/// Pages in a row are copied by the device's copy engine, so that its multiprocessors do not wait for the bus.
+void pack_batch::send_ahead(std::byte* pages) {
+  auto* const jobs = jobs_.as<page_job>();
+  const auto count = tasks_.size();
+  for (auto begin = std::size_t{0}; begin < count;) {
+    auto end = begin + 1;
+    while (end < count && jobs[end].now == jobs[end - 1].now + page_size)
+      ++end;
+    if (end - begin >= row_pages_min) {
+      line_.copy(pages + begin * page_size, jobs[begin].now, (end - begin) * page_size);
+      for (auto i = begin; i < end; ++i)
+        jobs[i].now = pages + i * page_size;
+    }
+    begin = end;
+  }
 }
 
 void pack_batch::settle(page_directory& directory) {
@@ -142,26 +178,23 @@ void pack_batch::encode() {
     std::copy_n(content_.data() + first, count, jobs[i].pages);
   }
   const auto order = encode_order{
-      .jobs = grown_device<encode_job>(device_blocks_, by_, block_count_),
+      .jobs = jobs,
       .findings = grown_host<block_finding>(block_findings_, by_, block_count_),
       .pages = pages_.as(),
       .together = grown_device<std::byte>(together_, by_, block_count_ * block_room),
       .scratch = grown_device<std::byte>(made_, by_, block_count_ * block_room),
-      .out = grown_host<std::byte>(out_, by_, block_count_ * lz4_block_max),
-      .taken = grown_device<std::uint32_t>(taken_, by_, 1),
+      .out = room_ != nullptr ? room_ : grown_host<std::byte>(out_, by_, block_count_ * lz4_block_max),
+      .taken = taken_.as<std::uint32_t>(),
       .count = static_cast<std::uint32_t>(block_count_),
       .raw = options_.how == packing::raw ? 1u : 0u,
   };
-  auto* const zero = grown_host<std::uint32_t>(zero_, by_, 1);
-  *zero = 0;
-  line_.copy(order.taken, zero, sizeof *zero);
-  line_.copy(device_blocks_.as(), jobs, block_count_ * sizeof(encode_job));
   line_.encode(order);
 }
 
 void pack_batch::collect(parcel& into) {
   if (block_count_ > 0)
     line_.wait();
+  collect_blocks(into);
   const auto place = [&] { return static_cast<std::uint32_t>(into.byte_count); };
   for (auto i = std::size_t{0}; i < tasks_.size(); ++i) {
     auto& result = results_[i];
@@ -179,15 +212,25 @@ void pack_batch::collect(parcel& into) {
     }
     into.pages.push_back(result);
   }
-  for (auto i = std::size_t{0}; i < block_count_; ++i) {
-    const auto& found = block_findings_.as<block_finding>()[i];
-    into.blocks.push_back(
-        {.begin = place(), .size = found.size, .page_count = blocks_.as<encode_job>()[i].count, .raw = found.raw != 0});
-    std::memcpy(into.bytes.data() + into.byte_count, out_.as() + found.begin, found.size);
-    into.byte_count += found.size;
-  }
   results_.clear();
   block_count_ = 0;
+}
+
+void pack_batch::collect_blocks(parcel& into) {
+  const auto begin = room_ != nullptr ? static_cast<std::size_t>(room_ - into.bytes.data()) : into.byte_count;
+  auto end = begin;
+  for (auto i = std::size_t{0}; i < block_count_; ++i) {
+    const auto& found = block_findings_.as<block_finding>()[i];
+    const auto at = room_ != nullptr ? begin + found.begin : end;
+    if (room_ == nullptr)
+      std::memcpy(into.bytes.data() + at, out_.as() + found.begin, found.size);
+    into.blocks.push_back({.begin = static_cast<std::uint32_t>(at),
+                           .size = found.size,
+                           .page_count = blocks_.as<encode_job>()[i].count,
+                           .raw = found.raw != 0});
+    end = std::max(end, at + found.size);
+  }
+  into.byte_count = end;
 }
 
 void pack_batch::forget(page_directory& directory) {
@@ -208,37 +251,36 @@ void unpack_batch::begin(std::span<const block_task> blocks, const attached_memo
   for (const auto& block : blocks)
     if (fits(block))
       size += quads(block.bytes.size());
-  // The device may look at the words around the end of a block.
-  grown_host<std::byte>(in_, by_, size + 16);
+  grown_host<std::byte>(in_, by_, size);
   grown_host<decode_job>(jobs_, by_, blocks.size());
   grown_host<std::byte>(staged_, by_, blocks.size() * lz4_block_max);
-  auto taken = std::uint32_t{0};
+  auto taken = std::size_t{0};
   for (auto i = std::size_t{0}; i < blocks.size(); ++i)
     put(i, attached, taken);
   const auto order = decode_order{
-      .jobs = grown_device<decode_job>(device_jobs_, by_, blocks.size()),
+      .jobs = jobs_.as<decode_job>(),
       .good = grown_host<std::uint32_t>(good_, by_, blocks.size()),
-      .in = grown_device<std::byte>(device_in_, by_, size + 16),
+      .in = grown_device<std::byte>(device_in_, by_, blocks.size() * block_room),
       .scratch = grown_device<std::byte>(scratch_, by_, blocks.size() * block_room),
       .count = static_cast<std::uint32_t>(blocks.size()),
   };
-  line_.copy(device_jobs_.as(), jobs_.as(), blocks.size() * sizeof(decode_job));
-  if (taken > 0)
-    line_.copy(device_in_.as(), in_.as(), taken);
   line_.decode(order);
 }
 
-void unpack_batch::put(std::size_t index, const attached_memory& attached, std::uint32_t& taken) {
+void unpack_batch::put(std::size_t index, const attached_memory& attached, std::size_t& taken) {
   const auto& block = blocks_[index];
   auto& job = jobs_.as<decode_job>()[index];
-  job = {.begin = taken, .raw = block.raw ? 1u : 0u};
+  job = {.bytes = in_.as() + taken, .raw = block.raw ? 1u : 0u};
   if (!fits(block))
     return;
   job.size = static_cast<std::uint32_t>(block.bytes.size());
   job.count = static_cast<std::uint32_t>(block.pages.size());
-  if (!block.bytes.empty())
+  if ((!block.raw || begins_a_quad(block.bytes.data())) && attached.holds(block.bytes.data(), block.bytes.size())) {
+    job.bytes = block.bytes.data();
+  } else if (!block.bytes.empty()) {
     std::memcpy(in_.as() + taken, block.bytes.data(), block.bytes.size());
-  taken += quads(block.bytes.size());
+    taken += quads(block.bytes.size());
+  }
   for (auto i = std::size_t{0}; i < block.pages.size(); ++i)
     job.pages[i] =
         attached.holds(block.pages[i]) ? block.pages[i] : staged_.as() + index * lz4_block_max + i * page_size;

@@ -17,7 +17,9 @@ class attached_memory {
 public:
   void add(std::span<std::byte> memory) { all_.push_back(memory); }
   bool remove(const std::byte* begin);
-  /// Whether a page there can be read and written in place.
+  /// Whether the quads around so many bytes can be read and written in place.
+  bool holds(const std::byte* from, std::size_t size) const;
+  /// The same for a page, which has to begin with a quad.
   bool holds(const std::byte* page) const;
   std::vector<std::span<std::byte>>& all() { return all_; }
 
@@ -32,9 +34,10 @@ class pack_batch {
 public:
   explicit pack_batch(engine& by) : by_{by}, line_{by} {}
 
-  /// Copies what the device cannot read in place, and has all pages examined.
+  /// Copies what the device cannot read in place, and has all pages examined. What they become goes into `room`, as
+  /// large as they are, at a multiple of sixteen, which the device reaches; nullptr if there is none.
   void begin(std::span<const page_task> tasks, const pack_options& options, const key_words& key,
-             const attached_memory& attached);
+             const attached_memory& attached, std::byte* room);
   /// Decides about each page, and has the pages of content encoded.
   void settle(page_directory& directory);
   /// Puts everything into the parcel, and brings up to date what the caller keeps.
@@ -43,8 +46,11 @@ public:
   void forget(page_directory& directory);
 
 private:
+  void stage(const attached_memory& attached);
+  void send_ahead(std::byte* pages);
   void decide(std::size_t index, page_directory& directory);
   void encode();
+  void collect_blocks(parcel& into);
 
   engine& by_;
   line line_;
@@ -52,11 +58,13 @@ private:
   pack_options options_;
   std::uint32_t delta_limit_ = 0;
   std::uint32_t delta_step_ = 0;
+  bool any_sent_ = false;
   std::vector<page_result> results_;
   std::vector<std::uint32_t> content_;
   std::size_t block_count_ = 0;
-  lease jobs_, findings_, now_, sent_, deltas_, blocks_, block_findings_, out_, zero_;
-  lease device_jobs_, pages_, scratch_, device_blocks_, together_, made_, taken_;
+  std::byte* room_ = nullptr;
+  lease jobs_, findings_, now_, sent_, deltas_, blocks_, block_findings_, out_;
+  lease pages_, scratch_, together_, made_, taken_;
 };
 
 /// Blocks on their way back.
@@ -70,13 +78,13 @@ public:
 
 private:
   bool fits(const block_task& block) const;
-  void put(std::size_t index, const attached_memory& attached, std::uint32_t& taken);
+  void put(std::size_t index, const attached_memory& attached, std::size_t& taken);
 
   engine& by_;
   line line_;
   std::span<const block_task> blocks_;
   lease jobs_, good_, in_, staged_;
-  lease device_jobs_, device_in_, scratch_;
+  lease device_in_, scratch_;
 };
 
 } // namespace novacron::kernels::device

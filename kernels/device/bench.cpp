@@ -29,14 +29,16 @@ constexpr auto order_pages_max = std::size_t{65536};
 class stream {
 public:
   stream(const std::shared_ptr<engine>& by, const device_codec_options& options, std::span<std::byte> from,
-         std::span<std::byte> to)
-      : codec_{make_device_codec(by, options)}, from_{from}, to_{to} {
-    for (const auto memory : {from_, to_})
+         std::span<std::byte> to, std::span<parcel> parcels)
+      : codec_{make_device_codec(by, options)}, from_{from}, to_{to}, attached_{from, to} {
+    for (auto& x : parcels)
+      attached_.push_back(x.bytes);
+    for (const auto memory : attached_)
       codec_->attach(memory);
   }
 
   ~stream() {
-    for (const auto memory : {from_, to_})
+    for (const auto memory : attached_)
       codec_->detach(memory);
   }
 
@@ -93,6 +95,7 @@ private:
   std::unique_ptr<codec> codec_;
   std::span<std::byte> from_;
   std::span<std::byte> to_;
+  std::vector<std::span<std::byte>> attached_;
   std::vector<page_task> tasks_;
   std::vector<std::vector<std::byte*>> places_;
   std::vector<std::vector<block_task>> blocks_;
@@ -129,11 +132,13 @@ public:
     other_ = by_->take(memory_kind::device, size_);
     for (auto* const memory : {&host_, &target_})
       by_->attach(*memory);
-    streams_.reserve(options.stream_count);
-    for (auto i = std::size_t{0}; i < options.stream_count; ++i)
-      streams_.push_back(std::make_unique<stream>(by_, options.codec, host_, target_));
     const auto share = (options.page_count + options.stream_count - 1) / options.stream_count;
     parcels_.resize(options.stream_count * ((share + pack_pages_max - 1) / pack_pages_max));
+    for (auto& x : parcels_)
+      make_room(x, (options.page_count + parcels_.size() - 1) / parcels_.size() + 1);
+    streams_.reserve(options.stream_count);
+    for (auto i = std::size_t{0}; i < options.stream_count; ++i)
+      streams_.push_back(std::make_unique<stream>(by_, options.codec, host_, target_, parcels_));
   }
 
   ~bench() {
@@ -170,13 +175,11 @@ private:
   void prepare(line& x) {
     const auto blocks = order_pages_ / block_pages;
     jobs_ = by_->take(memory_kind::host, order_pages_ * sizeof(page_job));
-    device_jobs_ = by_->take(memory_kind::device, order_pages_ * sizeof(page_job));
     findings_ = by_->take(memory_kind::host, order_pages_ * sizeof(page_finding));
     copies_ = by_->take(memory_kind::device, order_pages_ * page_size);
     scratch_ = by_->take(memory_kind::device, order_pages_ * delta_room);
     deltas_ = by_->take(memory_kind::host, order_pages_ * std::size_t{1024});
     encode_jobs_ = by_->take(memory_kind::host, blocks * sizeof(encode_job));
-    device_encode_jobs_ = by_->take(memory_kind::device, blocks * sizeof(encode_job));
     block_findings_ = by_->take(memory_kind::host, blocks * sizeof(block_finding));
     together_ = by_->take(memory_kind::device, blocks * block_room);
     made_ = by_->take(memory_kind::device, blocks * block_room);
@@ -185,9 +188,9 @@ private:
     zero_ = by_->take(memory_kind::host, 16);
     std::memset(zero_.as(), 0, 16);
     decode_jobs_ = by_->take(memory_kind::host, blocks * sizeof(decode_job));
-    device_decode_jobs_ = by_->take(memory_kind::device, blocks * sizeof(decode_job));
     good_ = by_->take(memory_kind::host, blocks * sizeof(std::uint32_t));
-    in_ = by_->take(memory_kind::device, blocks * lz4_block_max + 16);
+    blocks_ = by_->take(memory_kind::device, blocks * lz4_block_max);
+    in_ = by_->take(memory_kind::device, blocks * block_room);
     x.copy(device_.as(), host_.data(), size_);
     // What was sent before differs in some words of every page.
     for (auto at = std::size_t{0}; at < size_; at += page_size) {
@@ -236,11 +239,10 @@ private:
     auto* const jobs = jobs_.as<page_job>();
     for (auto i = std::size_t{0}; i < order_pages_; ++i)
       jobs[i] = {now + i * page_size, sent != nullptr ? sent + i * page_size : nullptr};
-    x.copy(device_jobs_.as(), jobs, order_pages_ * sizeof(page_job));
-    x.wait();
-    const auto order = examine_order{.jobs = device_jobs_.as<page_job>(),
+    const auto order = examine_order{.jobs = jobs,
                                      .findings = findings_.as<page_finding>(),
                                      .pages = copies_.as(),
+                                     .taken = taken_.as<std::uint32_t>(),
                                      .scratch = scratch_.as(),
                                      .deltas = deltas_.as(),
                                      .count = static_cast<std::uint32_t>(order_pages_),
@@ -261,11 +263,10 @@ private:
     if (blocks == 0)
       return;
     const auto bytes = content_.size() * page_size;
-    x.copy(device_encode_jobs_.as(), encode_jobs_.as(), blocks * sizeof(encode_job));
     x.copy(taken_.as(), zero_.as(), sizeof(std::uint32_t));
     x.wait();
     note("encode", bytes, [&] {
-      x.encode({.jobs = device_encode_jobs_.as<encode_job>(),
+      x.encode({.jobs = encode_jobs_.as<encode_job>(),
                 .findings = block_findings_.as<block_finding>(),
                 .pages = device_.as(),
                 .together = together_.as(),
@@ -281,7 +282,7 @@ private:
     auto end = std::size_t{0};
     for (auto i = 0u; i < blocks; ++i) {
       auto& job = decode_jobs_.as<decode_job>()[i];
-      job = {.begin = found[i].begin, .size = found[i].size, .count = block_pages, .raw = found[i].raw};
+      job = {.bytes = blocks_.as() + found[i].begin, .size = found[i].size, .count = block_pages, .raw = found[i].raw};
       size += found[i].size;
       end = std::max(end, std::size_t{found[i].begin} + found[i].size);
     }
@@ -294,11 +295,10 @@ private:
     for (auto i = 0u; i < blocks; ++i)
       for (auto k = std::size_t{0}; k < block_pages; ++k)
         decode_jobs_.as<decode_job>()[i].pages[k] = to + (i * block_pages + k) * page_size;
-    x.copy(in_.as(), out_.as(), end);
-    x.copy(device_decode_jobs_.as(), decode_jobs_.as(), blocks * sizeof(decode_job));
+    x.copy(blocks_.as(), out_.as(), end);
     x.wait();
     note(name, blocks * lz4_block_max, [&] {
-      x.decode({.jobs = device_decode_jobs_.as<decode_job>(),
+      x.decode({.jobs = decode_jobs_.as<decode_job>(),
                 .good = good_.as<std::uint32_t>(),
                 .in = in_.as(),
                 .scratch = made_.as(),
@@ -367,9 +367,9 @@ private:
   std::vector<std::byte> host_;
   std::vector<std::byte> target_;
   lease device_, other_;
-  lease jobs_, device_jobs_, findings_, copies_, scratch_, deltas_;
-  lease encode_jobs_, device_encode_jobs_, block_findings_, together_, made_, out_, taken_, zero_;
-  lease decode_jobs_, device_decode_jobs_, good_, in_;
+  lease jobs_, findings_, copies_, scratch_, deltas_;
+  lease encode_jobs_, block_findings_, together_, made_, out_, taken_, zero_;
+  lease decode_jobs_, good_, blocks_, in_;
   std::vector<std::uint32_t> content_;
   std::vector<std::unique_ptr<stream>> streams_;
   std::vector<parcel> parcels_;

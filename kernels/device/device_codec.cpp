@@ -96,13 +96,17 @@ private:
     const auto batches = (tasks.size() + options_.batch_pages - 1) / options_.batch_pages;
     while (packing_.size() < std::min(lines, batches))
       packing_.emplace_back(*by_);
+    auto* const room =
+        attached_.holds(into.bytes.data()) && attached_.holds(into.bytes.data(), tasks.size() * page_size)
+            ? into.bytes.data()
+            : nullptr;
     for (auto i = std::size_t{0}; i < batches + lines; ++i) {
       if (i >= lines && i - lines < batches)
         packing_[i % lines].collect(into);
       if (i < batches) {
         const auto at = i * options_.batch_pages;
         packing_[i % lines].begin(tasks.subspan(at, std::min(options_.batch_pages, tasks.size() - at)), options,
-                                  *words_, attached_);
+                                  *words_, attached_, room != nullptr ? room + at * page_size : nullptr);
       }
       if (i >= 1 && i - 1 < batches)
         packing_[(i - 1) % lines].settle(directory);

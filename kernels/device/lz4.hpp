@@ -208,9 +208,11 @@ ON_DEVICE inline bool take_rest(const std::byte* in, std::uint32_t size, std::ui
 }
 
 /// Decodes what may have been made by an enemy into exactly `room` bytes: nothing is read or written elsewhere. False
-/// when it is no block, or not of this size; it says so where the processor's decoder does.
+/// when it is no block, or not of this size; it says so where the processor's decoder does. `look_on` is told now and
+/// then how many bytes will not change any more, also of what turns out to be no block.
+template <class F>
 ON_DEVICE inline bool decode(const warp& all, const std::byte* in, std::uint32_t size, std::byte* out,
-                             std::uint32_t room) {
+                             std::uint32_t room, F&& look_on) {
   auto at = 0u;
   auto made = 0u;
   while (at < size) {
@@ -247,8 +249,14 @@ ON_DEVICE inline bool decode(const warp& all, const std::byte* in, std::uint32_t
         out[made + i] = from[distance < length ? i % distance : i];
     });
     made += length;
+    look_on(made);
   }
   return false;
+}
+
+ON_DEVICE inline bool decode(const warp& all, const std::byte* in, std::uint32_t size, std::byte* out,
+                             std::uint32_t room) {
+  return decode(all, in, size, out, room, [](std::uint32_t) {});
 }
 
 /// One block of an order: its pages put together, encoded, and moved to where the host reads.
@@ -271,20 +279,32 @@ ON_DEVICE inline void encode(const warp& all, const encode_order& order, std::ui
   });
 }
 
-/// One block of an order: decoded, and its pages put in their places if it was one.
+/// One block of an order: decoded, and each of its pages put in its place as soon as it is whole, so that the bus has
+/// something to do meanwhile.
 ON_DEVICE inline void decode(const warp& all, const decode_order& order, std::uint32_t index) {
   const auto& job = order.jobs[index];
   const auto whole = static_cast<std::uint32_t>(job.count * page_size);
-  const auto* pages = order.in + job.begin;
+  // Whole quads, and what lies around its bytes with them.
+  const auto skipped = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(job.bytes) % 16);
+  auto* const in = order.in + index * block_room;
+  fetch_quads(all, in, job.bytes - skipped, (skipped + job.size + 15) / 16 * 16);
+  auto places = per_lane<std::uint64_t>{};
+  all.each(
+      [&](unsigned lane) { places[lane] = lane < job.count ? reinterpret_cast<std::uintptr_t>(job.pages[lane]) : 0; });
+  auto placed = 0u;
+  const auto place = [&](const std::byte* pages, std::uint32_t size) {
+    for (; (placed + 1) * page_size <= size; ++placed)
+      copy_quads(all, reinterpret_cast<std::byte*>(all.from(places, placed)), pages + placed * page_size, page_size);
+  };
   auto good = job.raw != 0 && job.size == whole;
   if (job.raw == 0) {
     auto* const made = order.scratch + index * block_room;
-    good = decode(all, pages, job.size, made, whole);
-    pages = made;
+    good = decode(all, in + skipped, job.size, made, whole, [&](std::uint32_t size) { place(made, size); });
+    if (good)
+      place(made, whole);
+  } else if (good) {
+    place(in + skipped, whole);
   }
-  if (good)
-    for (auto i = 0u; i < job.count; ++i)
-      copy_quads(all, job.pages[i], pages + i * page_size, page_size);
   all.each([&](unsigned lane) {
     if (lane == 0)
       order.good[index] = good ? 1 : 0;

@@ -193,6 +193,20 @@ ON_DEVICE inline void copy_quads(const warp& all, std::byte* to, const std::byte
   });
 }
 
+/// The same from where each quad takes long to come: several are on their way at once.
+ON_DEVICE inline void fetch_quads(const warp& all, std::byte* to, const std::byte* from, std::uint32_t size) {
+  constexpr auto together = 4u;
+  all.each([&](unsigned lane) {
+    for (auto at = 16 * lane; at < size; at += together * row_size) {
+      quad held[together];
+      UNROLL for (auto i = 0u; i < together; ++i) if (at + i * row_size < size) held[i] =
+          quad_at(from + at + i * row_size);
+      UNROLL for (auto i = 0u; i < together; ++i) if (at + i * row_size < size)
+          put_quad(to + at + i * row_size, held[i]);
+    }
+  });
+}
+
 /// One page of an order: copied, compared with what was sent, and looked at.
 ON_DEVICE inline void examine(const warp& all, const examine_order& order, std::uint32_t index) {
   const auto job = order.jobs[index];
@@ -200,7 +214,8 @@ ON_DEVICE inline void examine(const warp& all, const examine_order& order, std::
   auto* const copy = order.pages + std::size_t{index} * page_size;
   all.each([&](unsigned lane) {
     UNROLL for (auto i = 0u; i < row_count; ++i) page.rows[i][lane] = fresh_quad_at(job.now + i * row_size + 16 * lane);
-    UNROLL for (auto i = 0u; i < row_count; ++i) put_quad(copy + i * row_size + 16 * lane, page.rows[i][lane]);
+    if (copy != job.now)
+      UNROLL for (auto i = 0u; i < row_count; ++i) put_quad(copy + i * row_size + 16 * lane, page.rows[i][lane]);
   });
   auto found = page_finding{.delta_size = delta_none};
   if (job.sent != nullptr) {
@@ -230,6 +245,8 @@ ON_DEVICE inline void examine(const warp& all, const examine_order& order, std::
   all.each([&](unsigned lane) {
     if (lane == 0)
       order.findings[index] = found;
+    if (lane == 0 && index == 0)
+      *order.taken = 0;
   });
 }
 

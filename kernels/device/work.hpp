@@ -18,7 +18,7 @@ struct key_words {
   std::uint64_t high[8];
 };
 
-/// A page to look at. Both addresses are multiples of sixteen.
+/// A page to look at. Both addresses are multiples of sixteen; `now` may be where its copy goes, with the copy there.
 struct page_job {
   const std::byte* now;
   /// What was sent of it before; nullptr if nothing.
@@ -44,6 +44,8 @@ struct examine_order {
   page_finding* findings;
   /// Each page is copied here: what is said holds for the copy.
   std::byte* pages;
+  /// Set to 0, for the encode_order that comes next.
+  std::uint32_t* taken;
   /// delta_room for each page on the device; `delta_step` for each where the host reads.
   std::byte* scratch;
   std::byte* deltas;
@@ -83,7 +85,8 @@ struct encode_order {
 };
 
 struct decode_job {
-  std::uint32_t begin;
+  /// Where the host put them. If it is a raw block, a multiple of sixteen.
+  const std::byte* bytes;
   std::uint32_t size;
   std::uint32_t count;
   std::uint32_t raw;
@@ -95,8 +98,8 @@ struct decode_order {
   const decode_job* jobs;
   /// One word for each block: 1 if it is what it says.
   std::uint32_t* good;
-  /// All blocks, each begins at a multiple of sixteen.
-  const std::byte* in;
+  /// block_room for each block on the device, twice: its bytes, and what becomes of them.
+  std::byte* in;
   std::byte* scratch;
   std::uint32_t count;
 };

@@ -112,8 +112,11 @@ void check(codec& by, std::size_t page_count, std::uint64_t seed, bool attached,
   const auto twin = make_cpu_codec();
   auto ours = side{page_count, seed};
   auto want = side{page_count, seed};
+  for (auto* const made : {&ours.made, &want.made})
+    make_room(*made, page_count);
+  const auto reached = {&ours.memory, &ours.sent, &ours.target, &ours.made.bytes, &want.made.bytes};
   if (attached)
-    for (auto* const memory : {&ours.memory, &ours.sent, &ours.target})
+    for (auto* const memory : reached)
       by.attach(*memory);
   for (auto pass = 0u; pass < 3; ++pass) {
     by.pack(ours.tasks(pass > 0), {.hash_seed = seed}, ours.index, ours.made);
@@ -138,7 +141,7 @@ void check(codec& by, std::size_t page_count, std::uint64_t seed, bool attached,
     want.index.clear();
   }
   if (attached)
-    for (auto* const memory : {&ours.memory, &ours.sent, &ours.target})
+    for (auto* const memory : reached)
       by.detach(*memory);
 }
 

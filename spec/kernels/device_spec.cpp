@@ -35,10 +35,12 @@ struct examined {
 examined examine_alone(const page_bytes& now, const page_bytes* sent, std::uint64_t seed, bool backwards) {
   auto result = examined{.delta = bytes(delta_room), .copy = bytes(page_size)};
   auto scratch = bytes(delta_room);
+  auto taken = std::uint32_t{7};
   const auto job = page_job{now.data(), sent != nullptr ? sent->data() : nullptr};
   const auto order = examine_order{.jobs = &job,
                                    .findings = &result.found,
                                    .pages = result.copy.data(),
+                                   .taken = &taken,
                                    .scratch = scratch.data(),
                                    .deltas = result.delta.data(),
                                    .count = 1,
@@ -80,21 +82,25 @@ std::shared_ptr<engine> fresh_engine() {
 
 constexpr auto small = device_codec_options{.batch_pages = 32, .line_count = 3};
 
-/// Two passes over a guest that is written to between them; whether the target then has what the source has, and the
-/// source knows what it has.
+/// Two passes over a guest that is written to between them, compressed and once more raw; whether the target then has
+/// what the source has, and the source knows what it has.
 void migrate(codec& by, bool attached, std::size_t page_count = 200) {
   auto source = guest{page_count, 4};
   auto target = random_bytes(source.memory.size(), 6);
   auto known = page_index{1000};
   auto x = parcel{};
+  make_room(x, page_count);
+  const auto* const place = x.bytes.data();
   if (attached) {
     by.attach(source.memory);
     by.attach(source.sent);
     by.attach(target);
+    by.attach(x.bytes);
   }
-  for (auto pass = 0; pass < 2; ++pass) {
-    by.pack(source.tasks(pass > 0), {.hash_seed = 3}, known, x);
+  for (auto pass = 0; pass < 4; ++pass) {
+    by.pack(source.tasks(pass % 2 > 0), {.how = pass < 2 ? packing::lz4 : packing::raw, .hash_seed = 3}, known, x);
     CHECK(x.pages.size() == page_count);
+    CHECK(x.bytes.data() == place);
     REQUIRE(apply(x, by, target));
     CHECK(target == source.memory);
     CHECK(source.sent == source.memory);
@@ -102,6 +108,7 @@ void migrate(codec& by, bool attached, std::size_t page_count = 200) {
     known.clear();
   }
   if (attached) {
+    by.detach(x.bytes);
     by.detach(target);
     by.detach(source.sent);
     by.detach(source.memory);
@@ -194,6 +201,24 @@ SCENARIO("a guest arrives by a device that reads its memory where it is, or copi
       CHECK(by->name() == "cuda lockstep");
     }
   CHECK(lockstep().held_count == 0);
+}
+
+SCENARIO("what the device makes it puts straight into a parcel whose bytes are attached") {
+  const auto by = make_device_codec(fresh_engine(), small);
+  auto memory = sample_content(128, 3);
+  auto tasks = std::vector<page_task>{};
+  for (auto i = std::size_t{0}; i < 128; ++i)
+    tasks.push_back({.number = i, .now = memory.data() + i * page_size});
+  auto known = page_index{1000};
+  auto x = parcel{};
+  make_room(x, 128);
+  by->attach(x.bytes);
+  by->pack(tasks, {}, known, x);
+  REQUIRE(x.blocks.size() == 8);
+  // Each batch of 32 pages has its own part.
+  for (auto i = std::size_t{0}; i < x.blocks.size(); i += 2)
+    CHECK(std::min(x.blocks[i].begin, x.blocks[i + 1].begin) == i / 2 * 32 * page_size);
+  by->detach(x.bytes);
 }
 
 SCENARIO("a device that fails at any call loses no page, and gives everything back") {
