@@ -8,7 +8,19 @@
 #include <caf/all.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 
+#include <memory>
+#include <string>
+
 namespace novacron::spec {
+
+/// A question on its way, and what came of it.
+template <class Answer>
+struct pending {
+  bool over = false;
+  Answer answer;
+  novacron::fault fault = novacron::fault::unspecified;
+  std::string why;
+};
 
 struct stage_config : caf::actor_system_config {
   stage_config() {
@@ -61,6 +73,27 @@ public:
     caf::expected<Answer> answer{caf::error{}};
     request.receive([&](Answer& x) { answer = std::move(x); }, [&](caf::error& x) { answer = std::move(x); });
     return answer;
+  }
+
+  /// Asks `whom` and waits for nothing.
+  template <class Answer, class Whom, class Question>
+  std::shared_ptr<pending<Answer>> begin_to_ask(const Whom& whom, const Question& question) {
+    auto result = std::make_shared<pending<Answer>>();
+    system.spawn([=](caf::event_based_actor* self) {
+      self->request(caf::actor_cast<caf::actor>(whom), caf::infinite, question)
+          .then(
+              [=](const Answer& x) {
+                result->over = true;
+                result->answer = x;
+              },
+              [=](caf::error& e) {
+                result->over = true;
+                result->fault = explain(e).kind;
+                result->why = explain(e).text;
+              });
+    });
+    settle();
+    return result;
   }
 
 private:

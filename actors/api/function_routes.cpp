@@ -1,9 +1,9 @@
 /// What one asks about functions: their calls above all.
 
 #include "actors/api/route.hpp"
+#include "messages/function.hpp"
 
 #include <atomic>
-#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -14,9 +14,6 @@ namespace {
 constexpr auto call_max = std::chrono::seconds{30 + 60 + 20};
 /// Calls on their way through this node at once, each of which holds a thread; see server::config.
 constexpr auto calls_max = 24u;
-
-/// As where it is taken: more is not even sent there.
-constexpr auto call_bytes_max = std::size_t{512} << 10;
 
 /// One of the calls that are allowed at once; none when there are too many.
 class permit {

@@ -1,5 +1,6 @@
 #include "actors/node/policy_training.hpp"
 
+#include "actors/host/files.hpp"
 #include "actors/scheduler/training.hpp"
 
 #include <fmt/format.h>
@@ -9,7 +10,7 @@
 #include <charconv>
 #include <cstdint>
 #include <exception>
-#include <fstream>
+#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,11 @@
 
 namespace novacron::node {
 namespace {
+
+/// What the user asked for cannot be meant; exit code 2.
+struct misused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 void add_files(std::string_view list, std::vector<std::string>& to) {
   while (!list.empty()) {
@@ -37,7 +43,7 @@ double real(const shell::invocation& x, const char* flag, double otherwise, doub
   auto value = 0.0;
   const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (wrong != std::errc{} || end != text.data() + text.size() || !(value >= least && value <= most))
-    throw std::runtime_error{fmt::format("--{} is '{}', but must be a number from {} to {}", flag, text, least, most)};
+    throw misused{fmt::format("--{} is '{}', but must be a number from {} to {}", flag, text, least, most)};
   return value;
 }
 
@@ -45,7 +51,7 @@ std::uint32_t count(const shell::invocation& x, const char* flag, std::uint32_t 
                     std::uint32_t most) {
   const auto value = x.number(flag, otherwise);
   if (value < least || value > most)
-    throw std::runtime_error{fmt::format("--{} is {}, but must be from {} to {}", flag, value, least, most)};
+    throw misused{fmt::format("--{} is {}, but must be from {} to {}", flag, value, least, most)};
   return static_cast<std::uint32_t>(value);
 }
 
@@ -58,7 +64,11 @@ scheduler::training_options options_of(const shell::invocation& x) {
     add_files(list, options.held_out);
   options.nodes = x.get("nodes");
   if (options.history.empty() || options.nodes.empty())
-    throw std::runtime_error{"policy train needs --history=FILE,... (pods) and --nodes=FILE"};
+    throw misused{"policy train needs --history=FILE,... (pods) and --nodes=FILE"};
+  // Not found out only after an hour of learning.
+  const auto directory = std::filesystem::absolute(x.get("out", ".")).parent_path();
+  if (!std::filesystem::is_directory(directory))
+    throw misused{fmt::format("--out is '{}', but there is no directory {}", x.get("out"), directory.string())};
   options.against = x.get("against", options.against);
   options.demand = real(x, "demand", options.demand, 0.1, 10);
   options.seconds = real(x, "seconds", options.seconds, 0, 1e6);
@@ -115,12 +125,12 @@ int run_policy_train(const shell::invocation& x) {
                                found.against);
       return 1;
     }
-    if (!x.has("out"))
-      return 0;
-    auto file = std::ofstream{x.get("out")};
-    if (!(file << scheduler::model_text(found) << std::flush))
-      throw std::runtime_error{"cannot write " + x.get("out")};
+    if (x.has("out"))
+      host::replace_file(x.get("out"), scheduler::model_text(found));
     return 0;
+  } catch (const misused& problem) {
+    std::cerr << "novacron: " << problem.what() << "\nTry: novacron policy train --help\n";
+    return 2;
   } catch (const std::exception& problem) {
     std::cerr << "novacron: " << problem.what() << "\n";
     return 1;

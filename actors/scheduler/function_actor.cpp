@@ -38,9 +38,6 @@ namespace {
 using self_actor = function_actor::extend<caf::reacts_to<watch_functions>, caf::reacts_to<read_news>,
                                           caf::reacts_to<look_at_function>>;
 
-/// What a call may have; its answer has the same limit where it is made.
-constexpr auto call_bytes_max = std::size_t{512} << 10;
-
 struct seen {
   wire::InstanceStatus status;
   /// Since when it takes calls.

@@ -2,6 +2,7 @@
 
 #include "actors/host/cgroup.hpp"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <signal.h>
@@ -142,6 +143,13 @@ int stop_signal_in(const std::string& config) {
   if (!all.is_object() || !all.contains("annotations"))
     return SIGTERM;
   return std::atoi(all["annotations"].value("org.opencontainers.image.stopSignal", "15").c_str());
+}
+
+std::string owner_in(const std::string& config) {
+  const auto all = json::parse(config, nullptr, false);
+  const auto at = json::json_pointer{"/process/user"};
+  const auto user = all.is_object() && all.contains(at) ? all[at] : json::object();
+  return fmt::format("{}:{}", user.value("uid", 0u), user.value("gid", 0u));
 }
 
 std::map<std::string, std::string> environment_in(const std::string& config) {

@@ -43,6 +43,9 @@ std::string lane_process(const std::string& config);
 /// The signal that ends the container, as its configuration notes it.
 int stop_signal_in(const std::string& config);
 
+/// Who the container's first process is, "UID:GID", as its configuration has it; root's if it says nothing.
+std::string owner_in(const std::string& config);
+
 /// The environment of the container's first process, as its configuration has it.
 std::map<std::string, std::string> environment_in(const std::string& config);
 

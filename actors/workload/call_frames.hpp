@@ -2,6 +2,8 @@
 
 /// The frames in which the actor of an instance and the usher inside it speak; see usher.cpp for the form.
 
+#include "messages/function.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -9,9 +11,6 @@
 #include <string_view>
 
 namespace novacron::workload {
-
-/// What a call and its answer may have at most. Chosen: with what JSON makes of it, it still fits a message.
-constexpr std::size_t call_bytes_max = 512 << 10;
 
 /// A call for the handler, which has that long to answer. Longer bodies than `call_bytes_max` end the lane.
 std::string call_frame(std::string_view body, std::chrono::milliseconds limit);

@@ -408,18 +408,19 @@ outcome<std::shared_ptr<exec_process>> crun_driver::exec_now(const std::string& 
   const auto place = directory(name);
   if (const auto container = place.container(); !container || !open_process(*container))
     return trouble{fault::not_found, name + " does not run"};
+  const auto config = host::read_file(place.config()).value_or("");
   auto order = what;
   // crun 1.8 takes the variables that it is given in place of the container's own, PATH among them.
   if (!order.env.empty())
-    order.env.merge(environment_in(host::read_file(place.config()).value_or("")));
+    order.env.merge(environment_in(config));
   return start_exec(runs_.loop(), {.crun = crun(name),
                                    .container = name,
                                    .order = std::move(order),
+                                   .user = owner_in(config),
                                    .scratch = settings_.data / "agent",
                                    .session = std::to_string(++sessions_)});
 }
 
-/// By default crun runs as root what it is told to run in a container, whoever its first process is.
 outcome<std::shared_ptr<exec_process>> crun_driver::serve_now(const std::string& name) {
   const auto place = directory(name);
   if (const auto container = place.container(); !container || !open_process(*container))

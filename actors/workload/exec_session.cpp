@@ -328,6 +328,8 @@ std::shared_ptr<exec_process> start_exec(host::loop& loop, const exec_launch& wh
   }
   for (const auto& [key, value] : what.order.env)
     command.argv.insert(command.argv.end(), {"--env", key + "=" + value});
+  if (!what.user.empty())
+    command.argv.insert(command.argv.end(), {"--user", what.user});
   if (!what.process.empty())
     command.argv.insert(command.argv.end(), {"--process", what.process.string()});
   command.argv.push_back(what.container);

@@ -17,6 +17,8 @@ struct exec_launch {
   std::vector<std::string> crun;
   std::string container;
   exec_order order;
+  /// Who runs the command of `order`: "UID:GID"; empty for crun's own choice, root.
+  std::string user = {};
   /// A file with all of the process as OCI describes it, in place of the command and environment of `order`.
   std::filesystem::path process = {};
   /// For the files of this session; must exist. They are removed with it.

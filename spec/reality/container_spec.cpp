@@ -133,6 +133,17 @@ SCENARIO("one works inside a container, with pipes and with a terminal") {
   CHECK(shown.find("33 99") != std::string::npos);
 }
 
+SCENARIO("who works inside a container is who it runs as") {
+  if (!can_run())
+    return;
+  auto here = site{};
+  auto box = instance("box.0", "id -u; sleep 1000");
+  box.mutable_spec()->mutable_program()->set_user("1234:56");
+  here.assign({box});
+  here.await("box.0", wire::PHASE_RUNNING);
+  CHECK(here.exec("box.0", {"/bin/sh", "-c", "id -u; id -g"}, false) == std::pair{std::string{"1234\n56\n"}, 0});
+}
+
 SCENARIO("what runs is paused, resumed and resized") {
   if (!can_run())
     return;

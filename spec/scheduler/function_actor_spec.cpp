@@ -172,32 +172,11 @@ struct play {
     on.settle();
   }
 
-  struct pending {
-    bool over = false;
-    wire::Invoked answer;
-    novacron::fault fault = novacron::fault::unspecified;
-    std::string why;
-  };
-  std::shared_ptr<pending> invoke(const std::string& body, const std::string& name = "resize") {
-    auto result = std::make_shared<pending>();
+  std::shared_ptr<spec::pending<wire::Invoked>> invoke(const std::string& body, const std::string& name = "resize") {
     auto order = wire::Invoke{};
     order.set_function(name);
     order.set_body(body);
-    on.system.spawn([=, to = functions](caf::event_based_actor* self) {
-      self->request(caf::actor_cast<caf::actor>(to), caf::infinite, order)
-          .then(
-              [=](const wire::Invoked& x) {
-                result->over = true;
-                result->answer = x;
-              },
-              [=](caf::error& e) {
-                result->over = true;
-                result->fault = explain(e).kind;
-                result->why = explain(e).text;
-              });
-    });
-    on.settle();
-    return result;
+    return on.begin_to_ask<wire::Invoked>(functions, order);
   }
   /// The oldest call that a node has been given is over.
   void answer(const std::string& body) {

@@ -149,6 +149,15 @@ SCENARIO("what is started inside later has the container's environment, and more
   CHECK(workload::environment_in(R"({"process":{}})").empty());
 }
 
+SCENARIO("who works inside a container is who its first process is") {
+  const auto x = web();
+  const auto process = workload::arguments_for(x, {}, "n");
+  CHECK(workload::owner_in(bundle_config(x.spec(), process, {.user = {.uid = 1000, .gid = 50}})) == "1000:50");
+  CHECK(workload::owner_in(bundle_config(x.spec(), process, {})) == "0:0");
+  CHECK(workload::owner_in("no json") == "0:0");
+  CHECK(workload::owner_in(R"({"process":{}})") == "0:0");
+}
+
 SCENARIO("a function's first process is the usher, which is mounted where nothing inside can change it") {
   auto x = web();
   x.mutable_spec()->set_kind(wire::WORKLOAD_KIND_FUNCTION);

@@ -106,33 +106,11 @@ struct play {
 
   void assign(const wire::Assign& order) { REQUIRE(on.ask<wire::Done>(agent, order)); }
 
-  /// A call under way, and what came of it.
-  struct pending {
-    bool over = false;
-    wire::Invoked answer;
-    novacron::fault fault = novacron::fault::unspecified;
-    std::string why;
-  };
-  std::shared_ptr<pending> call(const std::string& body, const std::string& instance = "resize.0") {
-    auto result = std::make_shared<pending>();
+  std::shared_ptr<spec::pending<wire::Invoked>> call(const std::string& body, const std::string& instance = "resize.0") {
     auto order = wire::CallInstance{};
     order.set_instance(instance);
     order.set_body(body);
-    on.system.spawn([=, to = agent](caf::event_based_actor* self) {
-      self->request(caf::actor_cast<caf::actor>(to), caf::infinite, order)
-          .then(
-              [=](const wire::Invoked& x) {
-                result->over = true;
-                result->answer = x;
-              },
-              [=](caf::error& e) {
-                result->over = true;
-                result->fault = explain(e).kind;
-                result->why = explain(e).text;
-              });
-    });
-    on.settle();
-    return result;
+    return on.begin_to_ask<wire::Invoked>(agent, order);
   }
   void say(std::size_t lane, const std::string& text) {
     driver->lanes.at(lane)->say(text);
