@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -349,4 +350,112 @@ SCENARIO("nothing new goes to a node that was away before it said what it still 
     report(1, false, 2s);
     CHECK(goes(2s));
   }
+}
+
+namespace {
+
+/// A leading reconciler of one node, with what it proposes written down at once.
+struct small_fabric {
+  small_fabric() {
+    auto known = truth();
+    auto web = wire::WorkloadRecord{};
+    REQUIRE(web.ParseFromString(known.entries(1).value()));
+    web.mutable_spec()->set_replicas(2);
+    known.mutable_entries(1)->set_value(web.SerializeAsString());
+    book.reset(known);
+    book.lead(dawn);
+    book.arrive(edge(), dawn);
+    settle();
+  }
+
+  /// Until nothing more is proposed; how many instances were written on the way.
+  int settle() {
+    auto instances = 0;
+    for (auto ops = book.propose(now, 0); !ops.empty(); ops = book.propose(now, 0)) {
+      auto news = wire::LedgerChanged{};
+      news.set_index(++index);
+      for (const auto& op : ops) {
+        if (op.remove()) {
+          news.add_removed(op.key());
+          continue;
+        }
+        auto& entry = *news.add_written();
+        entry.set_key(op.key());
+        entry.set_value(op.value());
+        entry.set_revision(index);
+        instances += op.key().starts_with("instance/");
+      }
+      book.apply(news);
+    }
+    return instances;
+  }
+
+  /// Another spec is wanted.
+  void order_another() {
+    auto web = wire::WorkloadRecord{};
+    web.mutable_spec()->set_name("web");
+    web.mutable_spec()->set_kind(wire::WORKLOAD_KIND_CONTAINER);
+    web.mutable_spec()->set_replicas(2);
+    web.mutable_spec()->mutable_program()->set_image("web:2");
+    web.set_generation(2);
+    auto news = wire::LedgerChanged{};
+    news.set_index(++index);
+    auto& entry = *news.add_written();
+    entry.set_key("workload/web");
+    entry.set_value(web.SerializeAsString());
+    entry.set_revision(index);
+    book.apply(news);
+  }
+
+  wire::InstanceStatus instance(int ordinal) const {
+    return book.list_workloads("web").workloads(0).instances(ordinal);
+  }
+
+  /// The node says of an instance what it is now; of the others what it said before.
+  void hear(int ordinal, wire::Phase phase) {
+    const auto is = instance(ordinal);
+    auto& said = reported[is.name()];
+    said.set_name(is.name());
+    said.set_epoch(is.epoch());
+    said.set_generation(is.generation());
+    said.set_phase(phase);
+    auto x = report(++number, index);
+    for (const auto& [name, status] : reported)
+      *x.add_instances() = status;
+    now += 1s;
+    book.report(x, now, 0);
+  }
+
+  scheduler::reconciler book{{.node = "cloud-1"}};
+  std::uint64_t index = 9;
+  std::uint64_t number = 0;
+  instant now = dawn;
+  std::map<std::string, wire::InstanceStatus> reported;
+};
+
+} // namespace
+
+SCENARIO("an update goes on as soon as what it waits for runs") {
+  auto fabric = small_fabric{};
+  for (const auto ordinal : {0, 1})
+    fabric.hear(ordinal, wire::PHASE_RUNNING);
+  CHECK(fabric.settle() == 0);
+  fabric.order_another();
+  CHECK(fabric.settle() == 1);
+  const auto renewed = fabric.instance(0).generation() == 2 ? 0 : 1;
+  CHECK(fabric.instance(1 - renewed).generation() == 1);
+  fabric.hear(renewed, wire::PHASE_STARTING);
+  CHECK(fabric.settle() == 0);
+  fabric.hear(renewed, wire::PHASE_RUNNING);
+  CHECK(fabric.settle() == 1);
+  CHECK(fabric.instance(1 - renewed).generation() == 2);
+}
+
+SCENARIO("what ends in a service that was as it should be is seen to") {
+  auto fabric = small_fabric{};
+  for (const auto ordinal : {0, 1})
+    fabric.hear(ordinal, wire::PHASE_RUNNING);
+  CHECK(fabric.settle() == 0);
+  fabric.hear(1, wire::PHASE_FAILED);
+  CHECK(fabric.settle() > 0);
 }

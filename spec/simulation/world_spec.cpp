@@ -193,6 +193,17 @@ SCENARIO("a cut that only one end of a link takes for the end of it is known to 
   }
 }
 
+SCENARIO("a way to somebody who is not there yet is connected soon after he is") {
+  auto here = world{{.seed = 13}};
+  furnish(here, 1);
+  const auto way = here.node_of(*here.find("edge-1"))->names().way_to("cloud-1", "newcomer");
+  here.advance(45s);
+  CHECK_FALSE(way->connected());
+  here.node_of(*here.find("cloud-1"))->names().open("newcomer");
+  here.advance(5s);
+  CHECK(way->connected());
+}
+
 SCENARIO("three controllers outlive the loss of the one that leads, and forget no order") {
   auto here = world{{.seed = 11}};
   furnish(here, 3, 3);
