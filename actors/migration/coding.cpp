@@ -30,11 +30,11 @@ void rate_governor::acknowledge(std::uint64_t bytes, double seconds) {
   rate_ = rate_ == 0 ? now : rate_ + (now - rate_) / 4;
 }
 
-std::uint64_t rate_governor::window() const {
+std::uint64_t rate_governor::window(double latency) const {
   const auto believed = rate_max_ > 0 && (rate_ == 0 || rate_ > rate_max_) ? rate_max_ : rate_;
   if (believed == 0)
     return window_first;
-  return std::max(window_min, static_cast<std::uint64_t>(believed * patience_));
+  return std::max(window_min, static_cast<std::uint64_t>(believed * (patience_ + latency)));
 }
 
 } // namespace novacron::migration

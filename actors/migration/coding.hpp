@@ -45,8 +45,8 @@ public:
 
   /// So many bytes were acknowledged in so many seconds; no time says nothing.
   void acknowledge(std::uint64_t bytes, double seconds);
-  /// How many bytes may be under way.
-  std::uint64_t window() const;
+  /// How many bytes may be under way, where it takes `latency` seconds until the first of them is acknowledged.
+  std::uint64_t window(double latency = 0) const;
   /// Bytes per second; 0 before anything was acknowledged.
   double rate() const { return rate_; }
 
@@ -56,8 +56,9 @@ private:
   double rate_ = 0;
 };
 
-/// Enough to keep a fast link busy until the first acknowledgement, and one frame with its answer at any rate.
+/// Enough to keep a fast link busy until the first acknowledgement, and some frames at any rate: an end that is kept
+/// from its processor for a few ms would otherwise be measured as a slow link, and given less.
 inline constexpr auto window_first = std::uint64_t{1} << 20;
-inline constexpr auto window_min = std::uint64_t{128} << 10;
+inline constexpr auto window_min = std::uint64_t{512} << 10;
 
 } // namespace novacron::migration

@@ -79,7 +79,7 @@ frame_fault frame_reader::judge(std::span<const std::byte> bytes, frame& into) c
   if (load<std::uint8_t>(head + version_at) != frame_version)
     return frame_fault::other_version;
   const auto kind = load<std::uint8_t>(head + kind_at);
-  if (kind < static_cast<std::uint8_t>(frame_kind::hello) || kind > static_cast<std::uint8_t>(frame_kind::end))
+  if (kind < static_cast<std::uint8_t>(frame_kind::hello) || kind > static_cast<std::uint8_t>(frame_kind::refused))
     return frame_fault::unknown_kind;
   if (load<std::uint16_t>(head + stream_at) != stream_)
     return frame_fault::other_stream;

@@ -9,7 +9,20 @@
 
 namespace novacron::migration {
 
-enum class frame_kind : std::uint8_t { hello = 1, pages = 2, barrier = 3, end = 4 };
+/// From the source: hello, pages, barrier, end, state (of the devices), run. From the target: applied, ready, running,
+/// refused.
+enum class frame_kind : std::uint8_t {
+  hello = 1,
+  pages = 2,
+  barrier = 3,
+  end = 4,
+  state = 5,
+  run = 6,
+  applied = 7,
+  ready = 8,
+  running = 9,
+  refused = 10,
+};
 
 inline constexpr auto frame_head = std::size_t{32};
 inline constexpr auto frame_version = std::uint8_t{1};

@@ -138,6 +138,12 @@ bool read_pages(std::span<const std::byte> payload, std::uint32_t count, const p
 }
 
 std::uint32_t write_pages(const kernels::parcel& x, std::vector<std::byte>& out) {
+  const auto records = write_records(x, out);
+  write_blocks(x, out);
+  return records;
+}
+
+std::uint32_t write_records(const kernels::parcel& x, std::vector<std::byte>& out) {
   auto records = std::uint32_t{0};
   for (auto at = std::size_t{0}; at < x.pages.size(); ++records) {
     const auto& page = x.pages[at];
@@ -155,14 +161,21 @@ std::uint32_t write_pages(const kernels::parcel& x, std::vector<std::byte>& out)
     }
     at += count;
   }
+  return records;
+}
+
+void write_blocks(const kernels::parcel& x, std::vector<std::byte>& out) {
   for (const auto& block : x.blocks) {
-    put(out, static_cast<std::uint8_t>(block.raw ? block_coding::raw : block_coding::lz4));
-    put(out, static_cast<std::uint8_t>(block.page_count));
-    put(out, std::uint16_t{0});
-    put(out, block.size);
+    write_block_head(block.raw ? block_coding::raw : block_coding::lz4, block.page_count, block.size, out);
     put(out, x.part(block.begin, block.size));
   }
-  return records;
+}
+
+void write_block_head(block_coding coding, std::uint32_t page_count, std::uint32_t size, std::vector<std::byte>& out) {
+  put(out, static_cast<std::uint8_t>(coding));
+  put(out, static_cast<std::uint8_t>(page_count));
+  put(out, std::uint16_t{0});
+  put(out, size);
 }
 
 } // namespace novacron::migration

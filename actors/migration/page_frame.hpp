@@ -59,4 +59,12 @@ bool read_pages(std::span<const std::byte> payload, std::uint32_t count, const p
 /// Appends a payload that says what the parcel says, with pages in a row put together; returns how many records it has.
 std::uint32_t write_pages(const kernels::parcel& x, std::vector<std::byte>& out);
 
+/// The two halves of that.
+std::uint32_t write_records(const kernels::parcel& x, std::vector<std::byte>& out);
+void write_blocks(const kernels::parcel& x, std::vector<std::byte>& out);
+
+/// Appends the head of a block; its bytes come behind it.
+void write_block_head(block_coding coding, std::uint32_t page_count, std::uint32_t size, std::vector<std::byte>& out);
+inline constexpr auto block_head = std::size_t{8};
+
 } // namespace novacron::migration

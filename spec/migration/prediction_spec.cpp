@@ -68,10 +68,10 @@ SCENARIO("what is under way follows the measured rate") {
     CHECK(x.window() == window_min);
   }
   GIVEN("a rate that must not be exceeded") {
-    auto slow = rate_governor{0.03, 10e6};
-    CHECK(slow.window() == 300000);
+    auto slow = rate_governor{0.03, 100e6};
+    CHECK(slow.window() == 3'000'000);
     slow.acknowledge(1250000, 0.01);
-    CHECK(slow.window() == 300000);
+    CHECK(slow.window() == 3'000'000);
   }
 }
 
