@@ -2,6 +2,8 @@
 
 #include "actors/host/gzip.hpp"
 #include "actors/host/log.hpp"
+#include "actors/migration/bench_moves.hpp"
+#include "actors/migration/greeting.hpp"
 #include "actors/node/bench_decisions.hpp"
 #include "actors/node/bench_kernels.hpp"
 #include "actors/node/bench_messages.hpp"
@@ -59,9 +61,32 @@ figures kernels_bench(const shell::invocation& flags, const std::string&) {
   return bench_kernels(options);
 }
 
+/// By moving a guest, if one is at hand.
+figures moves_bench(const shell::invocation& flags) {
+  auto options = migration::bench_moves_options{};
+  options.guest = flags.get("guest", "");
+  options.scratch = flags.get("scratch", options.scratch.string());
+  options.links = migration::read_numbers(flags.get("links", "1000,200,0"));
+  options.dirty = migration::read_numbers(flags.get("dirty", "0,3000"));
+  options.repetitions = static_cast<unsigned>(flags.number("reps", options.repetitions));
+  options.streams = static_cast<std::uint16_t>(flags.number("streams", options.streams));
+  options.modes = migration::read_words(flags.get("modes", ""));
+  if (options.links.empty() || options.dirty.empty() || options.repetitions == 0 ||
+      options.streams > migration::stream_count_max)
+    throw std::invalid_argument{"--links is Mbit/s such as 1000,200,0 (0: no limit), --dirty pages per second such as "
+                                "0,3000, --reps at least 1, --streams at most 64"};
+  if (!flags.has("quiet"))
+    options.progress = [](const std::string& text) { std::cerr << text << "\n"; };
+  return migration::bench_moves(options);
+}
+
 figures migration_bench(const shell::invocation& flags, const std::string&) {
+  if (flags.has("guest"))
+    return moves_bench(flags);
   if (!flags.has("model"))
-    throw std::invalid_argument{"bench migration needs --model: moving guests is not measured yet"};
+    throw std::invalid_argument{
+        "bench migration needs --guest=DIR (moves it; share/guest/workload DIR makes one) or --model "
+        "(calculates)"};
   auto options = bench_migration_options{};
   const auto memory = shell::parse_bytes(flags.get("ram", "1TB"));
   const auto link = parse_link_rate(flags.get("link", "100Gbit"));
