@@ -104,7 +104,8 @@ bench_machine::bench_machine(machine_order order) : order_{std::move(order)} {
     std::filesystem::remove(order_.directory / (order_.name + each));
   const auto complaints_file =
       ::open((order_.directory / (order_.name + ".err")).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  process_ = host::start({.argv = command_of(order_), .err = complaints_file, .dies_with_us = true});
+  // In our session, because Linux shares processors among sessions: QEMU's ways are not to have two shares, ours one.
+  process_ = host::start({.argv = command_of(order_), .err = complaints_file, .detached = false, .dies_with_us = true});
   ::close(complaints_file);
   try {
     // The sockets are made one after another; the engine's is the last.

@@ -173,7 +173,7 @@ private:
         made.push_back(make_socket_channel(fd));
       return made;
     };
-    auto settings = source_settings{.hash_seed = std::random_device{}()};
+    auto settings = source_settings{.hash_seed = std::random_device{}(), .coding = options_.coding};
     auto received = sink_report{};
     auto sent = source_report{};
     {

@@ -3,10 +3,12 @@
 /// Moves a real guest between two hosts by QEMU's own ways and by ours, in turns, and says what each took.
 
 #include "actors/host/figures.hpp"
+#include "actors/migration/page_frame.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,8 @@ struct bench_moves_options {
   std::uint64_t set_mib = 64;
   /// 0: as many as this host has processors, 2 to 8.
   std::uint16_t streams = 0;
+  /// Of ours; chosen by what is measured, where none is given.
+  std::optional<block_coding> coding;
   /// Told what is going on.
   std::function<void(const std::string&)> progress = [](const auto&) {};
 };

@@ -13,6 +13,13 @@ std::string_view name(block_coding x) {
   return "unknown";
 }
 
+std::optional<block_coding> read_coding(std::string_view text) {
+  for (const auto x : {block_coding::raw, block_coding::lz4, block_coding::zstd})
+    if (text == name(x))
+      return x;
+  return {};
+}
+
 double throughput(const coding_cost& cost, const coding_budget& budget) {
   return std::min(
       {cost.encode_rate * budget.source_cores, budget.link_rate * cost.ratio, cost.decode_rate * budget.target_cores});

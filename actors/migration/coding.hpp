@@ -5,6 +5,7 @@
 #include "actors/migration/page_frame.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -21,6 +22,8 @@ struct coding_cost {
 };
 
 std::string_view name(block_coding x);
+/// "none", "lz4", "zstd".
+std::optional<block_coding> read_coding(std::string_view text);
 
 /// What the two ends can spend on it.
 struct coding_budget {

@@ -4,6 +4,7 @@
 
 #include "actors/migration/page_set.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -32,6 +33,10 @@ public:
   virtual std::span<std::byte> memory() const = 0;
   /// Makes all memory zero.
   virtual void clear() = 0;
+  /// Writes whole pages that were not written to since then, if there is a cheaper way than memory().
+  virtual void fill(std::size_t offset, std::span<const std::byte> pages) {
+    std::ranges::copy(pages, memory().subspan(offset).begin());
+  }
   /// With all memory in place: takes the devices' state. The guest could run now, and does not.
   virtual void load(std::span<const std::byte> state) = 0;
   /// The guest runs when this returns.

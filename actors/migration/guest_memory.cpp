@@ -94,6 +94,18 @@ void guest_memory::clear() const {
     throw wrong("the guest's memory cannot be cleared");
 }
 
+void guest_memory::fill(std::size_t offset, std::span<const std::byte> pages) const {
+  while (!pages.empty()) {
+    const auto count = ::pwrite(fd_, pages.data(), pages.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count <= 0)
+      throw wrong("the guest's memory cannot be filled");
+    offset += static_cast<std::size_t>(count);
+    pages = pages.subspan(static_cast<std::size_t>(count));
+  }
+}
+
 guest_mapping find_mapping(pid_t pid) {
   const auto maps = host::read_file(fmt::format("/proc/{}/maps", pid)).value_or("");
   auto found = guest_mapping{};

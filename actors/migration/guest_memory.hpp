@@ -30,6 +30,9 @@ public:
   void add_populated(page_set& into) const;
   /// Makes all of it zero, and gives the memory back to the host.
   void clear() const;
+  /// Writes whole pages. Where none are yet, that costs a third less than to write to them: they are neither made zero
+  /// first nor faulted in.
+  void fill(std::size_t offset, std::span<const std::byte> pages) const;
 
 private:
   guest_memory(int fd, std::span<std::byte> bytes) : fd_{fd}, bytes_{bytes} {}

@@ -10,8 +10,8 @@ namespace novacron::migration {
 
 using kernels::page_size;
 
-page_receiver::page_receiver(std::span<std::byte> memory, const page_scope& scope)
-    : memory_{memory}, scope_{scope}, said_(scope.page_count) {}
+page_receiver::page_receiver(target_guest& guest, const page_scope& scope)
+    : guest_{guest}, memory_{guest.memory()}, scope_{scope}, said_(scope.page_count) {}
 
 void page_receiver::apply(const frame& x) {
   if (ended_)
@@ -47,6 +47,8 @@ void page_receiver::apply_pages(const frame& x) {
 }
 
 void page_receiver::apply_record(const page_record& x) {
+  if (x.operation == page_operation::block)
+    return apply_blocks(x.number, x.count);
   for (auto number = x.number; number < x.number + x.count; ++number) {
     const auto to = page(number);
     switch (x.operation) {
@@ -61,21 +63,31 @@ void page_receiver::apply_record(const page_record& x) {
         if (!kernels::delta_apply(x.delta, to.data()))
           throw migration_error{"the source sent a delta that is none"};
         break;
-      case page_operation::block: std::ranges::copy(next_block_page(), to.begin()); break;
+      case page_operation::block: break;
     }
     said_[number] = 1;
   }
 }
 
-std::span<const std::byte> page_receiver::next_block_page() {
-  if (left_.empty()) {
-    left_ = decoder_.decode(frame_.blocks[block_++]);
+// As many pages at once as are in a row both in the guest and in the block.
+void page_receiver::apply_blocks(std::uint64_t number, std::uint64_t count) {
+  while (count > 0) {
+    if (left_.empty())
+      left_ = decoder_.decode(frame_.blocks[block_++]);
     if (left_.empty())
       throw migration_error{"the source sent a block that is not its pages"};
+    const auto now = std::min<std::uint64_t>(count, left_.size() / page_size);
+    const auto pages = left_.first(now * page_size);
+    const auto said = std::span{said_}.subspan(number, now);
+    if (std::ranges::all_of(said, [](auto x) { return x == 0; }))
+      guest_.fill(number * page_size, pages);
+    else
+      std::ranges::copy(pages, memory_.subspan(number * page_size).begin());
+    std::ranges::fill(said, std::uint8_t{1});
+    left_ = left_.subspan(pages.size());
+    number += now;
+    count -= now;
   }
-  const auto now = left_.first(page_size);
-  left_ = left_.subspan(page_size);
-  return now;
 }
 
 void page_receiver::apply_barrier(const frame& x) {

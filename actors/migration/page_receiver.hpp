@@ -6,6 +6,7 @@
 #include "actors/migration/block_coder.hpp"
 #include "actors/migration/frame.hpp"
 #include "actors/migration/greeting.hpp"
+#include "actors/migration/guest.hpp"
 #include "actors/migration/page_frame.hpp"
 
 #include <cstddef>
@@ -18,8 +19,8 @@ namespace novacron::migration {
 /// Used by one thread at a time.
 class page_receiver {
 public:
-  /// `memory` is zero to begin with, and outlives this.
-  page_receiver(std::span<std::byte> memory, const page_scope& scope);
+  /// The guest's memory is zero to begin with, and outlives this.
+  page_receiver(target_guest& guest, const page_scope& scope);
 
   /// Throws migration_error. Not for the hello.
   void apply(const frame& x);
@@ -33,9 +34,10 @@ private:
   void apply_pages(const frame& x);
   void apply_record(const page_record& x);
   void apply_barrier(const frame& x);
-  std::span<const std::byte> next_block_page();
+  void apply_blocks(std::uint64_t number, std::uint64_t count);
   std::span<std::byte> page(std::uint64_t number) const;
 
+  target_guest& guest_;
   std::span<std::byte> memory_;
   page_scope scope_;
   block_decoder decoder_;

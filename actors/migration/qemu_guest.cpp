@@ -124,6 +124,7 @@ public:
 
   std::span<std::byte> memory() const override { return memory_->bytes(); }
   void clear() override { memory_->clear(); }
+  void fill(std::size_t offset, std::span<const std::byte> pages) override { memory_->fill(offset, pages); }
 
   void load(std::span<const std::byte> state) override {
     while (!state.empty()) {

@@ -47,7 +47,7 @@ private:
   void receive(frame_port& mine) {
     mine.identify();
     const auto scope = welcome(mine);
-    auto receiver = page_receiver{guest_.memory(), scope};
+    auto receiver = page_receiver{guest_, scope};
     try {
       // All that arrived, so that the source knows by one number what is under way.
       for (auto arrived = std::uint64_t{0}; !receiver.complete();) {

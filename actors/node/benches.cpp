@@ -71,6 +71,9 @@ figures moves_bench(const shell::invocation& flags) {
   options.repetitions = static_cast<unsigned>(flags.number("reps", options.repetitions));
   options.streams = static_cast<std::uint16_t>(flags.number("streams", options.streams));
   options.modes = migration::read_words(flags.get("modes", ""));
+  options.coding = migration::read_coding(flags.get("codec", "auto"));
+  if (!options.coding && flags.get("codec", "auto") != "auto")
+    throw std::invalid_argument{"--codec is one of auto, none, lz4, zstd"};
   if (options.links.empty() || options.dirty.empty() || options.repetitions == 0 ||
       options.streams > migration::stream_count_max)
     throw std::invalid_argument{"--links is Mbit/s such as 1000,200,0 (0: no limit), --dirty pages per second such as "

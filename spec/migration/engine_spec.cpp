@@ -103,7 +103,7 @@ SCENARIO("a guest that writes while it is moved arrives as it was") {
 }
 
 SCENARIO("pages are deltas, references and copies of copies, and none is lost") {
-  for (auto seed = 1; seed <= rounds(300); ++seed) {
+  for (auto seed = 1; seed <= rounds(100); ++seed) {
     auto chance = std::minstd_rand{static_cast<std::uint32_t>(seed)};
     auto x = journey{.page_count = 1 + chance() % 2500,
                      .stream_count = static_cast<std::uint16_t>(1 + chance() % 8),
@@ -126,7 +126,7 @@ SCENARIO("pages are deltas, references and copies of copies, and none is lost") 
 
 SCENARIO("whatever happens to a stream, the guest runs once, and whole") {
   auto outcomes = std::array<int, 3>{};
-  for (auto seed = 1; seed <= rounds(600); ++seed) {
+  for (auto seed = 1; seed <= rounds(200); ++seed) {
     auto chance = std::minstd_rand{static_cast<std::uint32_t>(seed * 7919)};
     auto x = journey{.page_count = 1 + chance() % 1500,
                      .stream_count = static_cast<std::uint16_t>(1 + chance() % 4),
@@ -159,7 +159,7 @@ SCENARIO("whatever happens to a stream, the guest runs once, and whole") {
 
 SCENARIO("a stream that breaks at any byte of a small migration harms nobody") {
   const auto whole = journey{.page_count = 40, .stream_count = 1, .pace = 0}.run().sent.bytes + 400;
-  for (auto at = std::uint64_t{0}; at < whole; at += 1 + whole / static_cast<std::uint64_t>(rounds(400))) {
+  for (auto at = std::uint64_t{0}; at < whole; at += 1 + whole / static_cast<std::uint64_t>(rounds(60))) {
     for (const auto kind : {mishap::kind::cut, mishap::kind::flip}) {
       auto x = journey{.page_count = 40, .stream_count = 1, .pace = 0, .forth = {.what = kind, .after = at}};
       x.run();
