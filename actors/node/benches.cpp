@@ -3,6 +3,7 @@
 #include "actors/host/gzip.hpp"
 #include "actors/host/log.hpp"
 #include "actors/migration/bench_moves.hpp"
+#include "actors/migration/coding.hpp"
 #include "actors/migration/greeting.hpp"
 #include "actors/node/bench_decisions.hpp"
 #include "actors/node/bench_kernels.hpp"
