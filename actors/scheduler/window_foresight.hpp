@@ -22,8 +22,8 @@ struct foresight_options {
 };
 
 /// What comes is drawn from what came before, in this window and in earlier ones. Every choice meets the same futures,
-/// and each future is completed as well as can be: the choice that places most on average is taken. Leaving a request
-/// out is a choice, too.
+/// and each future is completed as well as can be: the choice is taken that places most on average and is the best, or
+/// as good, in most futures. Leaving a request out is a choice, too.
 class window_foresight {
 public:
   explicit window_foresight(const foresight_options& options = {});
@@ -38,7 +38,9 @@ private:
   std::vector<std::int32_t> candidates(const window_request& x) const;
   std::int32_t tightest(const std::vector<std::int32_t>& nodes) const;
   std::int32_t best(const std::vector<std::int32_t>& nodes, const window_request& x);
+  double outcome(std::int32_t node, const window_request& x, std::uint64_t steps);
   void remember(const window_request& x);
+  window_request draw_one();
   void draw();
   void lay_held(const window_request& x);
   void take(std::size_t node, const window_request& x);
@@ -55,6 +57,8 @@ private:
   window_search search_;
   std::vector<window_request> past_;
   std::size_t oldest_ = 0;
+  /// The value of all that is remembered.
+  double worth_ = 0;
 
   std::vector<window_amount> free_;
   std::vector<guest> guests_;
