@@ -73,6 +73,9 @@
   X(PolicyListRequest,      cloud | person)                \
   X(PolicyList,             nobody)                        \
   X(Rebalance,              cloud | person)                \
+  X(SetReservation,         cloud | person)                \
+  X(ReservationListRequest, cloud | person)                \
+  X(ReservationList,        nobody)                        \
   /* ledger */                                             \
   X(LedgerCommand,          cloud)                         \
   X(LedgerApplied,          nobody)                        \

@@ -26,6 +26,8 @@ using scheduler_actor = caf::typed_actor<caf::replies_to<wire::Submit>::with<wir
                                          caf::replies_to<wire::PolicyListRequest>::with<wire::PolicyList>,
                                          caf::replies_to<wire::Rebalance>::with<wire::Plan>,
                                          caf::replies_to<wire::ScaleFunction>::with<wire::Done>,
+                                         caf::replies_to<wire::SetReservation>::with<wire::Done>,
+                                         caf::replies_to<wire::ReservationListRequest>::with<wire::ReservationList>,
                                          caf::reacts_to<wire::NodeArrived>,
                                          caf::reacts_to<wire::NodeDeparted>,
                                          caf::reacts_to<wire::LedgerChanged>,

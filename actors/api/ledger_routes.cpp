@@ -24,6 +24,8 @@ std::unique_ptr<google::protobuf::Message> record_of(std::string_view key) {
     return std::make_unique<wire::Quota>();
   if (first == "policy")
     return std::make_unique<wire::Policy>();
+  if (first == "reservation")
+    return std::make_unique<wire::Reservation>();
   if (first == "setting")
     return std::make_unique<wire::SchedulerSettings>();
   if (first == "token")

@@ -1,4 +1,4 @@
-/// What one says about how workloads are placed: policies, quotas, moves to better places.
+/// What one says about how workloads are placed: policies, quotas, room that is kept, moves to better places.
 
 #include "actors/api/route.hpp"
 
@@ -68,6 +68,43 @@ response delete_quota(const call& c) {
   return c.relay<wire::Done>("scheduler", order);
 }
 
+response list_reservations(const call& c) {
+  auto list = c.ask<wire::ReservationList>("scheduler", wire::ReservationListRequest{});
+  if (!list)
+    return problem(list.error());
+  const auto key = [](const wire::ReservationView& x) { return x.reservation().name(); };
+  const auto next =
+      keep_page(*list->mutable_reservations(), key, static_cast<std::size_t>(c.number("limit")), c.text("page_token"));
+  auto out = json(*list);
+  link_next(out, c, next);
+  return out;
+}
+
+response set_reservation(const call& c) {
+  auto wanted = c.body<wire::ReservationOrder>();
+  if (!wanted)
+    return problem(wanted.error());
+  auto order = wire::SetReservation{};
+  c.sign(*order.mutable_order());
+  auto& x = *order.mutable_reservation();
+  x.set_name(c.name("reservation"));
+  *x.mutable_resources() = std::move(*wanted->mutable_resources());
+  x.set_places(wanted->places());
+  x.set_tenant(wanted->tenant());
+  *x.mutable_require() = wanted->require();
+  order.set_begins_in_ms(wanted->begins_in_ms());
+  order.set_lasts_ms(wanted->lasts_ms());
+  return c.relay<wire::Done>("scheduler", order);
+}
+
+response delete_reservation(const call& c) {
+  auto order = wire::SetReservation{};
+  c.sign(*order.mutable_order());
+  order.mutable_reservation()->set_name(c.name("reservation"));
+  order.set_removed(true);
+  return c.relay<wire::Done>("scheduler", order);
+}
+
 response rebalance(const call& c) {
   const auto wanted = c.body<wire::RebalanceOrder>();
   if (!wanted)
@@ -133,6 +170,30 @@ std::vector<route> scheduler_routes() {
        .order = true,
        .patience = std::chrono::seconds{10},
        .run = delete_quota},
+      {.method = "GET",
+       .pattern = "/v1/reservations",
+       .title = "listReservations",
+       .help = "The room that is kept for some workloads, where it is, and what they have of it.",
+       .answer = &wire::ReservationList::descriptor,
+       .query = {limit_parameter, page_parameter},
+       .run = list_reservations},
+      {.method = "PUT",
+       .pattern = "/v1/reservations/{reservation}",
+       .title = "setReservation",
+       .help = "Keeps room from now or later on; what runs there stays, what becomes free is kept.",
+       .body = &wire::ReservationOrder::descriptor,
+       .answer = &wire::Done::descriptor,
+       .order = true,
+       .patience = std::chrono::seconds{10},
+       .run = set_reservation},
+      {.method = "DELETE",
+       .pattern = "/v1/reservations/{reservation}",
+       .title = "deleteReservation",
+       .help = "Keeps room no more; what runs there stays.",
+       .answer = &wire::Done::descriptor,
+       .order = true,
+       .patience = std::chrono::seconds{10},
+       .run = delete_reservation},
       {.method = "POST",
        .pattern = "/v1/scheduler:rebalance",
        .title = "rebalance",

@@ -301,10 +301,10 @@ std::optional<decision> reconciler::find_place(const wire::Instance& x, const re
   if (!x.next().node().empty()) {
     auto there = wanted;
     there.require["node"] = x.next().node();
-    where = cluster_.place(there);
+    where = place(there);
   }
   if (!where)
-    where = cluster_.place(wanted);
+    where = place(wanted);
   for (auto& [key, held] : kept)
     cluster_.take(key, std::move(held));
   return where;
@@ -317,7 +317,7 @@ std::optional<wire::Instance> reconciler::place_one(round& r, const wire::Worklo
   if (!beyond_quota(record.spec(), name).empty())
     return std::nullopt;
   const auto own = avoid_.contains(name) ? wanted_for(record.spec(), name) : wanted;
-  const auto find = [&](const request& x) { return prior ? find_place(*prior, x) : cluster_.place(x); };
+  const auto find = [&](const request& x) { return prior ? find_place(*prior, x) : place(x); };
   auto where = std::optional<decision>{};
   // While its room is being made, another place would do as well.
   if (!room_is_coming(name))

@@ -17,6 +17,8 @@ namespace wire = novacron::v1;
 constexpr auto amount_max = std::uint64_t{1} << 50;
 constexpr auto replicas_max = 10000u;
 constexpr auto list_max = 256;
+/// Chosen: the names of so many nodes still fit a record.
+constexpr auto reserved_max = 1000u;
 /// A gang is written in one command, and that in one message of 1 MiB.
 constexpr auto gang_max = 4000u;
 constexpr auto text_max = std::size_t{64} * 1024;
@@ -122,6 +124,8 @@ std::string wrong_placement(const wire::WorkloadSpec& spec) {
   for (const auto& rule : x.spread())
     if (rule.key().empty())
       return "a spread rule needs a key such as zone";
+  if (!x.reservation().empty() && !is_name(x.reservation()))
+    return "\"" + x.reservation().substr(0, 80) + "\" is not the name of a reservation";
   const auto near = neighbours(x.near(), x.near_to());
   const auto apart = neighbours(x.apart(), x.apart_from());
   for (const auto* all : {&near, &apart})
@@ -212,6 +216,25 @@ std::string wrong_times(const wire::WorkloadSpec& spec) {
 
 } // namespace
 
+std::string what_is_wrong(const wire::Reservation& x) {
+  if (!is_name(x.name()))
+    return "the reservation's name is not made of at most 63 small letters, digits and inner hyphens";
+  if (!x.tenant().empty() && !is_name(x.tenant()))
+    return "the tenant's name is not made of at most 63 small letters, digits and inner hyphens";
+  if (auto wrong = wrong_resources(x.resources()); !wrong.empty())
+    return wrong;
+  const auto& each = x.resources();
+  if (each.cpu_milli() + each.memory_bytes() + each.disk_bytes() + each.gpu_milli() == 0 && each.extra_size() == 0)
+    return "a reservation without cpu, memory, disk or gpu keeps nothing";
+  if (x.places() > reserved_max)
+    return fmt::format("a reservation has {} places, at most {}", x.places(), reserved_max);
+  if (x.require_size() > list_max || x.ByteSizeLong() > text_max)
+    return "the reservation takes too long to say";
+  if (x.until_ms() != 0 && x.until_ms() <= x.from_ms())
+    return "the reservation ends before it begins";
+  return {};
+}
+
 amount to_amount(const wire::Resources& x) {
   auto result = amount{bounded(x.cpu_milli()), bounded(x.memory_bytes()), bounded(x.disk_bytes()),
                        bounded(x.gpu_milli()), x.gpu_model(), {}};
@@ -279,6 +302,8 @@ request to_request(const wire::WorkloadSpec& spec) {
     x.tolerate.push_back({each.key(), each.value(), each.effect()});
   x.claims = to_hold(spec, "", {}).claims;
   x.policy = rules.policy();
+  x.tenant = spec.tenant();
+  x.reservation = rules.reservation();
   return x;
 }
 

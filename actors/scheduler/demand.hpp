@@ -35,6 +35,9 @@ std::optional<taint_effect> to_effect(std::string_view word);
 /// What makes no sense in `spec`, in words; empty when all is well. `policies` are those that were written down.
 std::string what_is_wrong(const v1::WorkloadSpec& spec, const std::vector<std::string>& policies = {});
 
+/// The same of room that is to be kept.
+std::string what_is_wrong(const v1::Reservation& x);
+
 /// The weights of a policy that was written down.
 features to_features(const v1::Policy& x);
 /// And the other way round.

@@ -210,6 +210,51 @@ order order_quota(const truth& now, const wire::SetQuota& asked) {
   return x;
 }
 
+order order_reservation(const truth& now, const wire::SetReservation& asked, std::int64_t now_ms) {
+  auto wanted = asked.reservation();
+  const auto known = now.reservations.find(wanted.name());
+  const auto key = "reservation/" + wanted.name();
+  auto x = order{};
+  x.effect = "changed";
+  if (asked.removed()) {
+    if (known == now.reservations.end())
+      return refuse(fault::not_found, "there is no reservation called " + wanted.name());
+    remove(x, now, key);
+    return x;
+  }
+  // Chosen: a year; and all of them are listed in one message.
+  constexpr auto time_max = std::uint64_t{366} * 24 * 3600 * 1000;
+  constexpr auto count_max = std::size_t{1000};
+  if (asked.begins_in_ms() > time_max || asked.lasts_ms() > time_max)
+    return refuse(fault::bad_request, "a reservation begins and ends within a year each");
+  if (known == now.reservations.end() && now.reservations.size() >= count_max)
+    return refuse(fault::bad_request, "there are 1000 reservations already");
+  if (asked.begins_in_ms() > 0)
+    wanted.set_from_ms(now_ms + static_cast<std::int64_t>(asked.begins_in_ms()));
+  if (asked.lasts_ms() > 0)
+    wanted.set_until_ms(std::max(now_ms, wanted.from_ms()) + static_cast<std::int64_t>(asked.lasts_ms()));
+  wanted.set_places(std::max(1u, wanted.places()));
+  wanted.clear_nodes();
+  if (auto wrong = what_is_wrong(wanted); !wrong.empty())
+    return refuse(fault::bad_request, std::move(wrong));
+  if (wanted.until_ms() != 0 && wanted.until_ms() <= now_ms)
+    return refuse(fault::bad_request, "the reservation would be over already");
+  if (known != now.reservations.end()) {
+    const auto& former = known->second.value;
+    // What is kept already stays where it is, unless the places become others.
+    const auto same = MessageDifferencer::Equals(former.resources(), wanted.resources()) &&
+                      std::ranges::equal(std::map(former.require().begin(), former.require().end()),
+                                         std::map(wanted.require().begin(), wanted.require().end()));
+    if (same && wanted.from_ms() <= now_ms)
+      for (auto i = 0; i < former.nodes_size() && i < static_cast<int>(wanted.places()); ++i)
+        wanted.add_nodes(former.nodes(i));
+    if (MessageDifferencer::Equals(former, wanted))
+      return {};
+  }
+  put(x, now, key, wanted);
+  return x;
+}
+
 namespace {
 
 /// Chosen: former versions to go back to; the oldest goes when another one comes.

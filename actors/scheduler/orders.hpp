@@ -32,6 +32,7 @@ order order_scale(const truth& now, const wire::ScaleFunction& x);
 order order_drain(const truth& now, const wire::DrainNode& x);
 order order_taint(const truth& now, const wire::TaintNode& x);
 order order_quota(const truth& now, const wire::SetQuota& x);
+order order_reservation(const truth& now, const wire::SetReservation& x, std::int64_t now_ms);
 order order_policy(const truth& now, const wire::SetPolicy& x);
 /// How often instances are moved to better places from now on.
 order order_rebalance(const truth& now, const wire::Rebalance& x);

@@ -279,7 +279,10 @@ void cluster::take(const std::string& key, hold what) {
   auto& there = decided ? *held_.room_at[decided_] : held_.rooms[what.node];
   held = {&found->first, std::move(what), &there, there.holds.size()};
   there.holds.push_back(&held);
-  count_seen(held.what.need);
+  if (held.what.reservation.empty())
+    count_seen(held.what.need);
+  else
+    ++reserved_;
   if (there.at)
     account(*there.at, held.what, 1);
 }
@@ -289,6 +292,7 @@ bool cluster::release(const std::string& key) {
   if (found == held_.holds.end())
     return false;
   const auto& held = found->second;
+  reserved_ -= held.what.reservation.empty() ? 0 : 1;
   auto& there = *held.where;
   if (there.at)
     account(*there.at, held.what, -1);
@@ -299,6 +303,13 @@ bool cluster::release(const std::string& key) {
     held_.rooms.erase(held.what.node);
   held_.holds.erase(found);
   return true;
+}
+
+void cluster::release_reserved(const std::string& node) {
+  if (reserved_ > 0)
+    for (const auto& key : held_on(node))
+      if (!find_hold(key)->reservation.empty())
+        release(key);
 }
 
 /// Puts the slots in the order of the names: then the first of equals is found without looking at the others.

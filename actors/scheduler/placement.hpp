@@ -93,6 +93,9 @@ struct request {
   std::vector<toleration> tolerate = {};
   /// Of the workload, KEY=VALUE.
   std::vector<std::string> labels = {};
+  /// By what it may have a right to room that is kept (reservation.hpp).
+  std::string tenant = {};
+  std::string reservation = {};
 };
 
 /// Whether the instances of this workload are themselves meant.
@@ -109,6 +112,8 @@ struct hold {
   /// Of the workload, KEY=VALUE.
   std::vector<std::string> labels = {};
   std::int32_t priority = 0;
+  /// Nobody is there: the room is kept for those who may draw on this reservation.
+  std::string reservation = {};
 };
 
 struct decision {
@@ -201,6 +206,8 @@ public:
   void take(const std::string& key, hold what);
   /// Returns whether anything was held under that name.
   bool release(const std::string& key);
+  /// Nothing is kept on the node any more.
+  void release_reserved(const std::string& node);
   const hold* find_hold(const std::string& key) const;
   /// The keys of what is held on a node, sorted.
   std::vector<std::string> held_on(const std::string& node) const;
@@ -313,6 +320,7 @@ private:
   free_parts parts_lost(const search& s, slot at) const;
   void make_room_for_row() const;
   node_refusal refuse(const search& s, slot at) const;
+  std::pair<amount, std::string> reserved_at(slot at) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_neighbours(const search& s, slot at) const;
   void rank_names() const;
@@ -386,6 +394,8 @@ private:
     occupancy& operator=(occupancy other) noexcept;
   };
   occupancy held_;
+  /// How many of them are of reservations.
+  std::size_t reserved_ = 0;
   /// The node that was decided on last: whoever takes room mostly does so there.
   mutable slot decided_ = std::numeric_limits<slot>::max();
 

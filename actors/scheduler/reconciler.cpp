@@ -33,8 +33,11 @@ void reconciler::reset(const wire::LedgerEntries& all) {
       cluster_.release(name + copy);
     uncount(name);
   }
-  for (const auto& [name, x] : truth_.nodes)
+  reserved_ = {};
+  for (const auto& [name, x] : truth_.nodes) {
+    cluster_.release_reserved(name);
     cluster_.remove_node(name);
+  }
   const auto former = std::exchange(truth_, {});
   priorities_.clear();
   for (const auto& entry : all.entries())
@@ -46,6 +49,8 @@ void reconciler::reset(const wire::LedgerEntries& all) {
       heed_setting("quota/" + name);
     for (const auto& [name, x] : book->policies)
       heed_setting("policy/" + name);
+    for (const auto& [name, x] : book->reservations)
+      heed_setting("reservation/" + name);
   }
   heed_setting(std::string{settings_key});
   // What changed since is not known: everybody is sent the whole.
@@ -62,7 +67,8 @@ void reconciler::reset(const wire::LedgerEntries& all) {
   }
   for (const auto& [name, x] : truth_.workloads)
     touch(name);
-  capacity_ = true;
+  hold_reserved_room();
+  capacity_ = places_due_ = true;
 }
 
 void reconciler::apply(const wire::LedgerChanged& change) {
@@ -86,8 +92,9 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     if (known)
       forget_priority(before.spec().priority());
     ++priorities_[now.spec().priority()];
-    // What is there already moves by the priority that holds now.
-    if (known && before.spec().priority() != now.spec().priority())
+    // What is there already moves by the priority that holds now, and takes the room that is kept for it now.
+    if (known && (before.spec().priority() != now.spec().priority() || before.spec().tenant() != now.spec().tenant() ||
+                  before.spec().placement().reservation() != now.spec().placement().reservation()))
       for (const auto& [ordinal, instance] : truth_.instances_of(name))
         sync_hold(instance);
     if (now.outcome() != before.outcome() && now.outcome() != wire::PHASE_UNSPECIFIED)
@@ -118,6 +125,8 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     refresh_node(name);
     touch_node(name);
   } else {
+    if (entry.key().starts_with("reservation/"))
+      tell("reservation", name, truth_.reservations.contains(name) ? "changed" : "created");
     truth_.write(entry);
     heed_setting(entry.key());
   }
@@ -156,6 +165,9 @@ void reconciler::removed(const std::string& key) {
     sight_.forget(name);
     sent_.erase(name);
     dirty_nodes_.erase(name);
+    places_due_ = true;
+  } else if (key.starts_with("reservation/")) {
+    tell("reservation", name, "ended");
   }
   truth_.remove(key);
   if (key.starts_with("instance/"))
@@ -191,8 +203,9 @@ void reconciler::refresh_node(const std::string& node) {
   auto shape = to_shape(record.facts(), state);
   shape.taints = to_taints(record);
   if (cluster_.set_node(shape)) {
-    capacity_ = nodes_changed_ = true;
+    capacity_ = nodes_changed_ = places_due_ = true;
     hopeless_.clear();
+    reserved_.heed(node);
   }
 }
 
@@ -208,14 +221,22 @@ void reconciler::hold_as(const wire::Instance& x) {
       const auto* before = cluster_.find_hold(key);
       // Room becomes free also where an instance leaves a node or needs less than before.
       capacity_ = capacity_ || (before && (before->node != node || takes_less(next.need, before->need)));
+      if (before && before->node != node)
+        reserved_.heed(before->node);
       cluster_.take(key, std::move(next));
-    } else if (cluster_.release(key))
-      capacity_ = true;
+      draw(key, record, *spec, node);
+    } else {
+      if (const auto* before = cluster_.find_hold(key))
+        reserved_.heed(before->node);
+      reserved_.undraw(key);
+      capacity_ = cluster_.release(key) || capacity_;
+    }
   };
   hold(x.name(), x.node(), x.generation(), x.gpus());
   hold(x.name() + "/leaving", x.leaving().node(), x.leaving().generation(), x.leaving().gpus());
   hold(x.name() + "/next", x.next().node(), x.next().generation(), x.next().gpus());
   count(x);
+  hold_reserved_room();
 }
 
 void reconciler::sync_hold(const std::string& instance) {
@@ -224,8 +245,13 @@ void reconciler::sync_hold(const std::string& instance) {
     return;
   }
   uncount(instance);
-  for (const auto* copy : {"", "/leaving", "/next"})
+  for (const auto* copy : {"", "/leaving", "/next"}) {
+    if (const auto* before = cluster_.find_hold(instance + copy))
+      reserved_.heed(before->node);
+    reserved_.undraw(instance + copy);
     capacity_ = cluster_.release(instance + copy) || capacity_;
+  }
+  hold_reserved_room();
 }
 
 /// What a node that was away still runs, and should not, takes room there until it has ended.
@@ -399,6 +425,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   for (const auto& node : sight_.pass(now)) {
     if (sight_.find(node)->lost)
       tell("node", node, "lost", sight_.find(node)->reason);
+    places_due_ = true;
     refresh_node(node);
     touch_node(node);
   }
@@ -407,6 +434,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
     timers_.erase(timers_.begin());
   }
   record_nodes(r);
+  settle_reservations(r);
   rebalance_when_due(r);
   make_moves(r);
   if (std::exchange(capacity_, false))
@@ -457,6 +485,8 @@ void reconciler::refused() {
       touch(name.substr(0, name.rfind('.')));
     } else if (key.starts_with("node/")) {
       unrecorded_nodes_.insert(name);
+    } else if (key.starts_with("reservation/")) {
+      heed_reservation(name);
     } else {
       touch(name);
     }
@@ -561,8 +591,9 @@ std::optional<instant> reconciler::wake() const {
   auto first = sight_.next();
   if (!timers_.empty() && (!first || timers_.begin()->first < *first))
     first = timers_.begin()->first;
-  if (next_rebalance_ && (!first || *next_rebalance_ < *first))
-    first = *next_rebalance_;
+  for (const auto& due : {next_rebalance_, next_reservation_})
+    if (due && (!first || *due < *first))
+      first = due;
   return first;
 }
 

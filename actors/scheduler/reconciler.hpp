@@ -8,6 +8,7 @@
 #include "actors/scheduler/preemption.hpp"
 #include "actors/scheduler/quota.hpp"
 #include "actors/scheduler/rebalance.hpp"
+#include "actors/scheduler/reservation.hpp"
 #include "actors/scheduler/sight.hpp"
 #include "actors/scheduler/truth.hpp"
 
@@ -99,6 +100,7 @@ public:
   wire::Plan plan(const wire::WorkloadSpec& wanted) const;
   wire::QuotaList list_quotas() const;
   wire::PolicyList list_policies() const;
+  wire::ReservationList list_reservations() const;
   /// What is better off elsewhere; unless it is a dry run, the next proposals move it.
   wire::Plan rebalance(const wire::Rebalance& asked);
   /// Whether the node is here now.
@@ -190,6 +192,17 @@ private:
   void rebalance_when_due(round& r);
   void make_moves(round& r);
 
+  // room_reserving.cpp
+  std::optional<decision> place(const request& wanted);
+  void heed_reservation(const std::string& name);
+  void settle_reservations(round& r);
+  std::vector<std::string> places_for(const wire::Reservation& x) const;
+  void hold_reserved_room();
+  void draw(const std::string& key, const wire::WorkloadRecord* record, const wire::WorkloadSpec& spec,
+            const std::string& node);
+  wire::ReservationView view(const wire::Reservation& x) const;
+  amount open_capacity(const std::string& node, const request& wanted) const;
+
   // room_keeping.cpp
   std::optional<std::string> overdue(const round& r) const;
   void give_room_back();
@@ -256,6 +269,13 @@ private:
   std::set<std::string> hopeless_;
   std::string kept_for_;
   names kept_on_;
+  /// Room that is kept by order. Nodes came or went, or one was ordered: places may have to be found; and when time
+  /// alone changes something.
+  reservations reserved_;
+  bool places_due_ = true;
+  std::optional<instant> next_reservation_;
+  /// When it last decided.
+  std::int64_t now_ms_ = 0;
   /// Who is on the way out for the sake of an instance. Its room is held in the cluster meanwhile, so that nobody else
   /// takes what they leave.
   std::map<std::string, names> making_room_;

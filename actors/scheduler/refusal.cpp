@@ -40,6 +40,8 @@ std::string in_words(const std::string& cause, const std::string& label) {
     return "full for its spread";
   if (cause == "port")
     return "with the port taken";
+  if (cause == "reserved")
+    return "with the room reserved";
   return "lack " + cause;
 }
 
@@ -110,30 +112,57 @@ std::optional<node_refusal> cluster::refuse_by_neighbours(const search& s, slot 
   return std::nullopt;
 }
 
+/// What is kept on a node, and for which reservations.
+std::pair<amount, std::string> cluster::reserved_at(slot at) const {
+  auto sum = amount{};
+  auto names = std::vector<std::string>{};
+  if (reserved_ == 0 || !held_.room_at[at])
+    return {};
+  for (const auto* held : held_.room_at[at]->holds) {
+    if (held->what.reservation.empty())
+      continue;
+    sum.cpu_milli += held->what.need.cpu_milli;
+    sum.memory_bytes += held->what.need.memory_bytes;
+    sum.disk_bytes += held->what.need.disk_bytes;
+    sum.gpu_milli += held->what.need.gpu_milli;
+    for (const auto& [name, count] : held->what.need.extra)
+      sum.extra[name] += count;
+    names.push_back(held->what.reservation);
+  }
+  std::ranges::sort(names);
+  names.erase(std::ranges::unique(names).begin(), names.end());
+  return {sum, join(names)};
+}
+
 node_refusal cluster::refuse(const search& s, slot at) const {
   if (auto by_rules = refuse_by_rules(s, at))
     return *by_rules;
   const auto& need = s.what.need;
-  const auto lacks = [&](std::string cause, std::int64_t wanted, std::int64_t free) {
+  const auto [kept, whose] = reserved_at(at);
+  const auto lacks = [&](std::string cause, std::int64_t wanted, std::int64_t free, std::int64_t reserved) {
+    if (reserved > 0 && free + reserved >= wanted)
+      return node_refusal{shapes_[at].name, "reserved",
+                          fmt::format("wants {} of {}, {} free, {} kept for {}", wanted, cause, free, reserved, whose)};
     return node_refusal{shapes_[at].name, std::move(cause), fmt::format("wants {}, {} free", wanted, free)};
   };
   if (cpu_free_[at] < need.cpu_milli)
-    return lacks("cpu", need.cpu_milli, cpu_free_[at]);
+    return lacks("cpu", need.cpu_milli, cpu_free_[at], kept.cpu_milli);
   if (memory_free_[at] < need.memory_bytes)
-    return lacks("memory", need.memory_bytes, memory_free_[at]);
+    return lacks("memory", need.memory_bytes, memory_free_[at], kept.memory_bytes);
   if (disk_free_[at] < need.disk_bytes)
-    return lacks("disk", need.disk_bytes, disk_free_[at]);
+    return lacks("disk", need.disk_bytes, disk_free_[at], kept.disk_bytes);
   if (need.gpu_milli > 0 && !one_of_models(need.gpu_model, shapes_[at].capacity.gpu_model))
     return node_refusal{shapes_[at].name, "gpu",
                         "wants a " + need.gpu_model + ", has " +
                             (shapes_[at].capacity.gpu_model.empty() ? "none" : shapes_[at].capacity.gpu_model)};
   if (need.gpu_milli > 0 && !choose_gpus(at, need))
-    return lacks("gpu", need.gpu_milli, need.gpu_milli < 1000 ? gpu_share_[at] : gpu_whole_[at] * 1000);
+    return lacks("gpu", need.gpu_milli, need.gpu_milli < 1000 ? gpu_share_[at] : gpu_whole_[at] * 1000, kept.gpu_milli);
   const auto left = free_on(shapes_[at].name);
   for (const auto& [name, count] : need.extra) {
     const auto free = left.extra.find(name);
+    const auto own = kept.extra.find(name);
     if (free == left.extra.end() || free->second < count)
-      return lacks(name, count, free == left.extra.end() ? 0 : free->second);
+      return lacks(name, count, free == left.extra.end() ? 0 : free->second, own == kept.extra.end() ? 0 : own->second);
   }
   return {};
 }

@@ -16,16 +16,6 @@ std::string place_key(std::size_t number) {
   return "kept/" + std::to_string(number);
 }
 
-/// Whether `need` fits when nobody else is there.
-bool fits_empty(const amount& capacity, const amount& need) {
-  return capacity.cpu_milli >= need.cpu_milli && capacity.memory_bytes >= need.memory_bytes &&
-         capacity.disk_bytes >= need.disk_bytes && capacity.gpu_milli >= need.gpu_milli &&
-         std::ranges::all_of(need.extra, [&](const auto& x) {
-           const auto found = capacity.extra.find(x.first);
-           return found != capacity.extra.end() && found->second >= x.second;
-         });
-}
-
 /// The part of the capacity that would still have to become free.
 double lacking(const amount& capacity, const amount& free, const amount& need) {
   const auto part = [](std::int64_t has, std::int64_t wants, std::int64_t all) {
@@ -84,7 +74,7 @@ void reconciler::keep_room(const std::string& workload, std::size_t places) {
   places = std::min(places, places_max);
   const auto stands = [&](const std::string& node) {
     const auto* shape = cluster_.find_node(node);
-    return shape && shape->state == node_state::ready && fits_empty(shape->capacity, wanted.need);
+    return shape && shape->state == node_state::ready && fits_empty(open_capacity(node, wanted), wanted.need);
   };
   if (kept_for_ != workload || kept_on_.size() != places || !std::ranges::all_of(kept_on_, stands)) {
     kept_for_ = workload;
@@ -118,7 +108,7 @@ std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::si
   if (!wanted.claims.empty())
     alone_over.emplace_back("node");
   for (const auto& node : cluster_.open_to(wanted)) {
-    const auto& capacity = cluster_.find_node(node)->capacity;
+    const auto capacity = open_capacity(node, wanted);
     if (fits_empty(capacity, wanted.need))
       options.push_back({0, node, capacity, cluster_.free_on(node)});
   }
@@ -129,21 +119,13 @@ std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::si
     return found != one.end() && other.contains(over) && other.at(over) == found->second;
   };
   auto chosen = std::vector<std::string>{};
-  const auto less = [](amount& x, const amount& by) {
-    x.cpu_milli -= by.cpu_milli;
-    x.memory_bytes -= by.memory_bytes;
-    x.disk_bytes -= by.disk_bytes;
-    x.gpu_milli -= by.gpu_milli;
-    for (const auto& [name, count] : by.extra)
-      x.extra[name] -= count;
-  };
   while (chosen.size() < places && !options.empty()) {
     for (auto& each : options)
       each.lacks = lacking(cluster_.find_node(each.node)->capacity, each.free, wanted.need);
     const auto best = std::ranges::min_element(options, {}, &option::lacks);
     chosen.push_back(best->node);
-    less(best->left, wanted.need);
-    less(best->free, wanted.need);
+    change(best->left, wanted.need, -1);
+    change(best->free, wanted.need, -1);
     const auto node = best->node;
     if (!fits_empty(best->left, wanted.need))
       options.erase(best);

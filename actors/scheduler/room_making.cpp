@@ -43,6 +43,8 @@ void reconciler::heed_setting(const std::string& key) {
     capacity_ = true;
   } else if (key.starts_with("policy/")) {
     heed_policy(name);
+  } else if (key.starts_with("reservation/")) {
+    heed_reservation(name);
   } else if (key == settings_key) {
     cluster_.use_policy(default_policy());
     next_rebalance_.reset();
@@ -209,7 +211,8 @@ std::string reconciler::make_room(round& r, const wire::WorkloadRecord& record, 
   const auto find = [&](const std::string& key) -> std::optional<displaceable> {
     const auto* x = truth_.find_instance(key);
     const auto* owner = x && !r.shifted.contains(x->workload()) && !r.wrote("instance/" + key) ? settled(*x) : nullptr;
-    if (!owner)
+    // Room that is kept would be kept again as soon as it left.
+    if (!owner || reserved_.draws(key))
       return std::nullopt;
     return displaceable{wanted_for(owner->spec(), key), owner->spec().priority()};
   };
@@ -243,7 +246,9 @@ std::vector<planned_move> reconciler::find_moves(std::size_t moves_max, const st
   for (const auto& [name, kept] : truth_.instances) {
     const auto* record = settled(kept.value);
     // A batch instance would lose what it has done so far.
-    if (!record || record->spec().kind() == wire::WORKLOAD_KIND_BATCH || !available(record->spec(), kept.value))
+    // And room that is kept for one is a good place.
+    if (!record || record->spec().kind() == wire::WORKLOAD_KIND_BATCH || !available(record->spec(), kept.value) ||
+        reserved_.draws(name))
       continue;
     all.push_back({name, wanted_for(record->spec(), name), record->spec().replicas() > 1});
   }

@@ -621,6 +621,14 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
     },
     [=](const wire::Rebalance& x) { return rebalance(self, x); },
     [=](const wire::ScaleFunction& x) { return follow_order(self, x, order_scale); },
+    [=](const wire::SetReservation& x) -> caf::result<wire::Done> {
+      return follow_order<wire::SetReservation>(
+        self, x, [=](const auto& y) { return order_reservation(self->state.book->facts(), y, now_ms(self)); });
+    },
+    [=](const wire::ReservationListRequest&) -> caf::result<wire::ReservationList> {
+      return tell<wire::ReservationList>(
+        self, [=]() -> caf::expected<wire::ReservationList> { return self->state.book->list_reservations(); });
+    },
     [=](const wire::NodeArrived& x) {
       self->state.book->arrive(x.facts(), self->clock().now());
       advance(self);

@@ -44,6 +44,7 @@ std::string template_of(const wire::WorkloadSpec& spec) {
   fixed.mutable_placement()->clear_policy();
   fixed.mutable_placement()->clear_prefer();
   fixed.mutable_placement()->clear_gang();
+  fixed.mutable_placement()->clear_reservation();
   auto text = std::string{};
   {
     auto out = google::protobuf::io::StringOutputStream{&text};
@@ -80,6 +81,10 @@ void truth::write(const wire::LedgerEntry& entry) {
     auto& at = policies[name];
     at.revision = entry.revision();
     at.value.ParseFromString(entry.value());
+  } else if (kind == "reservation") {
+    auto& at = reservations[name];
+    at.revision = entry.revision();
+    at.value.ParseFromString(entry.value());
   } else if (entry.key() == settings_key) {
     settings.revision = entry.revision();
     settings.value.ParseFromString(entry.value());
@@ -106,6 +111,8 @@ void truth::remove(const std::string& key) {
     quotas.erase(name);
   } else if (kind == "policy") {
     policies.erase(name);
+  } else if (kind == "reservation") {
+    reservations.erase(name);
   } else if (key == settings_key) {
     settings = {};
   } else if (kind == "generation") {
@@ -163,6 +170,8 @@ std::uint64_t truth::revision_of(const std::string& key) const {
     return look(quotas);
   if (kind == "policy")
     return look(policies);
+  if (kind == "reservation")
+    return look(reservations);
   return key == settings_key ? settings.revision : look(nodes);
 }
 

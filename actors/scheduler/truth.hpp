@@ -34,6 +34,8 @@ public:
   std::map<std::string, kept<wire::Quota>> quotas;
   /// Policies that were written down.
   std::map<std::string, kept<wire::Policy>> policies;
+  /// Room that is kept, or will be.
+  std::map<std::string, kept<wire::Reservation>> reservations;
   kept<wire::SchedulerSettings> settings;
   /// Specs of former generations that instances still have, by "web/3".
   std::map<std::string, wire::WorkloadSpec> generations;

@@ -159,7 +159,9 @@ std::optional<wire::Explanation> reconciler::explain(const std::string& name) co
     auto without = cluster_;
     for (const auto* copy : {"", "/leaving", "/next"})
       without.release(instance + copy);
-    const auto why = without.explain(wanted_for(record->spec(), instance));
+    const auto wanted = wanted_for(record->spec(), instance);
+    lift_reserved(without, reserved_, reserved_.open_to(wanted));
+    const auto why = without.explain(wanted);
     x.set_summary(why.summary);
     if (const auto waiting = waiting_.find(instance); waiting != waiting_.end())
       x.set_summary(waiting->second);
@@ -192,6 +194,16 @@ wire::Plan reconciler::plan(const wire::WorkloadSpec& asked) const {
     spec.set_replicas(within(spec.function(), known->spec().replicas()));
   auto plan = wire::Plan{};
   auto cluster = cluster_;
+  auto kept = reserved_;
+  const auto settle = [&] {
+    for (const auto& node : kept.take_changed())
+      hold_reserved(cluster, kept, node);
+  };
+  const auto leave = [&](const std::string& instance) {
+    cluster.release(instance);
+    kept.undraw(instance);
+    settle();
+  };
   auto counts = std::map<std::string, int>{};
   auto why = std::string{};
   const auto add = [&](const std::string& instance, const char* action, const std::string& node,
@@ -212,7 +224,7 @@ wire::Plan reconciler::plan(const wire::WorkloadSpec& asked) const {
     const auto& x = *truth_.find_instance(name);
     if (ordinal >= desired && !ended_for_good(x.outcome()) && !x.node().empty()) {
       add(name, "stop", "", x.node(), 0, "more than desired");
-      cluster.release(name);
+      leave(name);
     }
   }
   for (auto ordinal = 0u; ordinal < desired; ++ordinal) {
@@ -224,17 +236,19 @@ wire::Plan reconciler::plan(const wire::WorkloadSpec& asked) const {
       add(name, "keep", x->node(), "", 0, "");
       continue;
     }
-    cluster.release(name);
+    leave(name);
     auto wanted = wanted_for(spec, name);
     if (placed)
       wanted.home = x->node();
-    const auto where = cluster.place(wanted);
+    const auto where = place_reserved(cluster, kept, wanted);
     if (!where) {
       why = cluster.why_not(wanted);
       add(name, "pending", "", placed ? x->node() : "", 0, why);
       continue;
     }
     cluster.take(name, to_hold(spec, where->node, where->gpus));
+    kept.draw(name, where->node, wanted);
+    settle();
     if (placed)
       add(name, "move", where->node, x->node(), where->score,
           where->node == x->node() ? "starts anew on its node" : "finds its place elsewhere");

@@ -13,6 +13,7 @@ constexpr auto noun_words = std::array{
     std::pair{"instance", "the copies of a workload, each on one node"},
     std::pair{"policy", "what counts when a place is chosen"},
     std::pair{"quota", "what each tenant may have"},
+    std::pair{"reservation", "room that is kept for some workloads"},
     std::pair{"image", "what containers are made from"},
     std::pair{"actor", "the actors inside the nodes"},
     std::pair{"ledger", "the replicated truth"},

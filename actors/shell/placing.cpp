@@ -51,6 +51,24 @@ double number_of(const std::string& text, const char* what) {
   return x;
 }
 
+/// What a flag called like a resource says: thousandths or bytes.
+std::uint64_t amount_of(const invocation& what, const std::string& resource) {
+  const auto bytes = resource == "memory" || resource == "disk";
+  const auto x = bytes ? parse_bytes(what.get(resource)) : parse_milli(what.get(resource));
+  if (!x)
+    throw failure{exit_code::usage, fmt::format("--{} is '{}', but must be {}", resource, what.get(resource),
+                                                bytes ? bytes_wanted : milli_wanted)};
+  return *x;
+}
+
+std::string resources_in_words(const v1::Resources& x) {
+  auto named = std::map<std::string, std::uint64_t>{
+      {"cpu", x.cpu_milli()}, {"memory", x.memory_bytes()}, {"disk", x.disk_bytes()}, {"gpu", x.gpu_milli()}};
+  named.insert(x.extra().begin(), x.extra().end());
+  std::erase_if(named, [](const auto& each) { return each.second == 0; });
+  return amounts_in_words(named);
+}
+
 /// "room=1,spread=2".
 json weights_of(const std::string& text) {
   auto found = json::object();
@@ -189,22 +207,9 @@ int quota_set(const invocation& what, session& with) {
   auto quota = v1::Quota{};
   quota.set_tenant(what.argument(0));
   auto& limits = *quota.mutable_limits();
-  for (const auto* name : {"cpu", "gpu"})
-    if (what.has(name)) {
-      const auto x = parse_milli(what.get(name));
-      if (!x)
-        throw failure{exit_code::usage,
-                      fmt::format("--{} is '{}', but must be {}", name, what.get(name), milli_wanted)};
-      limits[name] = *x;
-    }
-  for (const auto* name : {"memory", "disk"})
-    if (what.has(name)) {
-      const auto x = parse_bytes(what.get(name));
-      if (!x)
-        throw failure{exit_code::usage,
-                      fmt::format("--{} is '{}', but must be {}", name, what.get(name), bytes_wanted)};
-      limits[name] = *x;
-    }
+  for (const auto* name : {"cpu", "gpu", "memory", "disk"})
+    if (what.has(name))
+      limits[name] = amount_of(what, name);
   if (what.has("weight"))
     quota.set_weight(number_of(what.get("weight"), "--weight"));
   return order(
@@ -215,6 +220,63 @@ int quota_set(const invocation& what, session& with) {
 int quota_delete(const invocation& what, session& with) {
   return order(with, "DELETE", below("quotas", what.argument(0)), {},
                fmt::format("{} has no limit any more", what.argument(0)));
+}
+
+// room that is kept
+
+int reservation_list(const invocation&, session& with) {
+  return list<v1::ReservationList>(with, "/v1/reservations", [](const auto& x) {
+    auto out = table{
+        .columns =
+            {{"NAME"}, {"STATE"}, {"PLACES", false, true}, {"EACH"}, {"TAKEN"}, {"TENANT"}, {"UNTIL"}, {"REASON"}},
+        .rows = {},
+        .noun = "reservation"};
+    for (const auto& r : x.reservations()) {
+      const auto& kept = r.reservation();
+      out.rows.push_back({kept.name(), r.state(), std::to_string(kept.places()), resources_in_words(kept.resources()),
+                          resources_in_words(r.taken()), kept.tenant(),
+                          kept.until_ms() > 0 ? print_time(kept.until_ms()) : "", r.reason()});
+    }
+    return out;
+  });
+}
+
+int reservation_create(const invocation& what, session& with) {
+  auto wanted = v1::ReservationOrder{};
+  auto& each = *wanted.mutable_resources();
+  if (what.has("cpu"))
+    each.set_cpu_milli(amount_of(what, "cpu"));
+  if (what.has("memory"))
+    each.set_memory_bytes(amount_of(what, "memory"));
+  if (what.has("disk"))
+    each.set_disk_bytes(amount_of(what, "disk"));
+  if (what.has("gpu"))
+    each.set_gpu_milli(amount_of(what, "gpu"));
+  each.set_gpu_model(what.get("gpu-model"));
+  const auto places = parse_number(what.get("places", "1")).value_or(0);
+  if (places < 1 || places > 1000)
+    throw failure{exit_code::usage, fmt::format("--places is {}, but must be from 1 to 1000", what.get("places"))};
+  wanted.set_places(static_cast<std::uint32_t>(places));
+  wanted.set_tenant(what.get("tenant"));
+  const auto labels = what.get("require");
+  for (auto rest = std::string_view{labels}; !rest.empty();) {
+    const auto part = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+    const auto sign = part.find('=');
+    if (sign == part.npos || sign == 0)
+      throw failure{exit_code::usage, fmt::format("--require holds '{}', but must be KEY=VALUE,...", part)};
+    (*wanted.mutable_require())[std::string{part.substr(0, sign)}] = part.substr(sign + 1);
+  }
+  wanted.set_begins_in_ms(parse_duration(what.get("begins-in", "0")).value_or(0));
+  wanted.set_lasts_ms(parse_duration(what.get("for", "0")).value_or(0));
+  return order(with, "PUT", below("reservations", what.argument(0)), json::parse(json_of(wanted)),
+               fmt::format("{} keeps {} at {} place{}; `novacron reservation list` says where it stands",
+                           what.argument(0), resources_in_words(each), places, places == 1 ? "" : "s"));
+}
+
+int reservation_delete(const invocation& what, session& with) {
+  return order(with, "DELETE", below("reservations", what.argument(0)), {},
+               fmt::format("{} keeps no room any more", what.argument(0)));
 }
 
 // taints

@@ -1,6 +1,6 @@
 #pragma once
 
-/// Commands about how workloads are placed: policies, quotas, taints, moves to better places.
+/// Commands about how workloads are placed: policies, quotas, room that is kept, taints, moves to better places.
 
 #include "actors/shell/session.hpp"
 
@@ -13,6 +13,9 @@ int policy_delete(const invocation& what, session& with);
 int quota_list(const invocation& what, session& with);
 int quota_set(const invocation& what, session& with);
 int quota_delete(const invocation& what, session& with);
+int reservation_list(const invocation& what, session& with);
+int reservation_create(const invocation& what, session& with);
+int reservation_delete(const invocation& what, session& with);
 int node_taint(const invocation& what, session& with);
 int node_untaint(const invocation& what, session& with);
 int rebalance(const invocation& what, session& with);

@@ -175,7 +175,8 @@ private:
                {"where", [&](auto at) { from.tables(at, [&](auto& s, auto p) { label(s, p, *x.add_where()); }); }},
                {"tolerate",
                 [&](auto at) { from.tables(at, [&](auto& s, auto p) { toleration(s, p, *x.add_tolerate()); }); }},
-               {"gang", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_gang(v); }); }}});
+               {"gang", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_gang(v); }); }},
+               {"reservation", [&](auto at) { from.text(at, [&](auto v) { x.set_reservation(std::move(v)); }); }}});
   }
 
   void neighbour(const toml::table& t, const std::string& where, v1::Neighbour& x) {
