@@ -176,6 +176,7 @@ figures packing_bench(const shell::invocation& flags) {
   options.pods = flags.get("pods");
   options.nodes = flags.get("nodes");
   options.out = flags.get("out");
+  options.plot = flags.get("plot");
   options.demand = fraction(flags, "demand", options.demand);
   options.seeds = static_cast<std::uint32_t>(flags.number("seeds", options.seeds));
   options.policy = flags.get("policy", options.policy);

@@ -20,6 +20,8 @@ struct packing_options {
   std::string nodes;
   /// Where every decision is written; empty for nowhere.
   std::string out;
+  /// Where a picture is drawn of how full it gets while more is asked for; empty for nowhere.
+  std::string plot;
   /// GPU demand over GPU capacity.
   double demand = 1.3;
   std::uint32_t seeds = 10;
@@ -59,6 +61,10 @@ std::uint64_t packing_violations(std::span<const trace_pod> pods, std::span<cons
 /// Allocated GPU thousandths over those there are, in percent; of a trace in which nobody wants a GPU, cores likewise.
 double packing_allocation(std::span<const trace_pod> pods, std::span<const trace_node> nodes,
                           std::span<const packed_pod> decisions);
+
+/// For each percent of the capacity that was asked for, from none on, the percentage that was allocated by then.
+std::vector<double> packing_curve(std::span<const trace_pod> pods, std::span<const trace_node> nodes,
+                                  std::span<const packed_pod> decisions);
 
 /// A line of headings and one line per decision: seed, arrival from 0, pod, node or nothing, devices separated by `|`.
 std::string packing_text(std::span<const trace_pod> pods, std::span<const trace_node> nodes,

@@ -1,4 +1,5 @@
 #include "actors/scheduler/packing.hpp"
+#include "actors/scheduler/packing_plot.hpp"
 
 #include "spec/skip.hpp"
 
@@ -159,6 +160,28 @@ SCENARIO("another program finds nothing wrong with what is written of a run") {
       CHECK(wrong_with(packing_text(pods, nodes, run.decisions, seed), nodes, pods) == "");
       CHECK(packing_violations(pods, nodes, run.decisions) == 0);
     }
+}
+
+SCENARIO("how full it is follows what is asked for until something does not fit, and a picture shows it") {
+  const auto nodes = parse_trace_nodes("h\nn,9000,100,2,G1\n");
+  const auto pods = parse_trace_pods("h\none,1000,1,1,1000\nhalf,1000,1,1,500\n");
+  // One device, half of the other, one that does not fit, and the other half.
+  const auto curve = packing_curve(pods, nodes, std::vector<packed_pod>{{0, 0, {0}}, {1, 0, {1}}, {0, -1, {}}, {1, 0, {1}}});
+  REQUIRE(curve.size() == 151);
+  CHECK(curve[0] == 0);
+  CHECK(curve[50] == doctest::Approx(50));
+  CHECK(curve[75] == doctest::Approx(75));
+  CHECK(curve[125] == doctest::Approx(75));
+  CHECK(curve[150] == doctest::Approx(100));
+  const auto picture = plot_packing({"pods <of> may", {{"mine", curve}, {"other", curve}}, {{"theirs", 93.5}, {"nobody", 10}}});
+  CHECK(picture.starts_with("<svg "));
+  CHECK(picture.ends_with("</svg>\n"));
+  CHECK(picture.find("pods &lt;of&gt; may") != std::string::npos);
+  CHECK(picture.find("mine: 100.00 %") != std::string::npos);
+  CHECK(picture.find("theirs: 93.50 %") != std::string::npos);
+  // What lies outside is left out.
+  CHECK(picture.find("nobody") == std::string::npos);
+  CHECK(plot_packing({}).ends_with("</svg>\n"));
 }
 
 SCENARIO("a decision that breaks a rule is counted") {
