@@ -24,6 +24,8 @@ void reconciler::converge(round& r, const std::string& workload) {
   for (auto at = waiting_.lower_bound(prefix); at != waiting_.end() && at->first.starts_with(prefix);)
     waited_.insert(waiting_.extract(at++));
   waiting_workloads_.erase(workload);
+  plain_waits_.erase(workload);
+  nowhere_.reset();
   calm_.erase(workload);
   const auto since = roomless_since_.extract(workload);
   was_roomless_ = since ? std::optional{since.mapped()} : std::nullopt;
@@ -68,6 +70,20 @@ void reconciler::wait(const std::string& instance, std::string reason) {
     tell("instance", instance, "waiting", reason);
   waiting_workloads_.insert(instance.substr(0, instance.rfind('.')));
   waiting_[instance] = std::move(reason);
+}
+
+/// Remembers what would help one that finds no room, where that is nothing but room.
+void reconciler::note_wait(const wire::WorkloadSpec& spec, const request& wanted, const std::string& instance) {
+  const auto plain = wanted.near.empty() && wanted.apart.empty() && wanted.spread.empty() && wanted.claims.empty() &&
+                     reserved_.open_to(wanted).empty();
+  if (plain)
+    plain_waits_[spec.name()] = {wanted.need, instance, may_preempt(spec)};
+}
+
+const std::string& reconciler::why_nowhere(const request& wanted) {
+  if (!nowhere_)
+    nowhere_ = cluster_.why_not(wanted);
+  return *nowhere_;
 }
 
 request reconciler::wanted_for(const wire::WorkloadSpec& spec, const std::string& instance) const {
@@ -330,7 +346,7 @@ std::optional<wire::Instance> reconciler::place_one(round& r, const wire::Worklo
     where = find(own);
   if (!where)
     return std::nullopt;
-  capacity_ = !forget_made_room(name).empty() || capacity_;
+  free_on(forget_made_room(name));
   auto x = placed(r, record, ordinal, *where);
   hold_as(x);
   return x;
@@ -380,9 +396,10 @@ void reconciler::place_missing(round& r, const wire::WorkloadRecord& record,
       roomless_since_.emplace(record.spec().name(), was_roomless_.value_or(r.now));
       roomless_[record.spec().name()] = gang ? missing.size() : 1;
       why = make_room(r, record, wanted, name);
+      note_wait(record.spec(), wanted, name);
     }
     if (why.empty())
-      why = cluster_.why_not(wanted);
+      why = why_nowhere(wanted);
     if (record.spec().placement().gang()) {
       why = fmt::format("only {} of {} find a place at once; {}", found.size(), missing.size(), why);
       for (const auto& tentative : std::exchange(found, {}))

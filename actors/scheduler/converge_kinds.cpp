@@ -103,7 +103,7 @@ bool reconciler::move_off(round& r, const wire::WorkloadRecord& record, const wi
   const auto wanted = wanted_for(record.spec(), x.name());
   const auto where = find_place(x, wanted);
   if (!where) {
-    wait(x.name(), "cannot leave " + x.node() + " yet; " + cluster_.why_not(wanted));
+    wait(x.name(), "cannot leave " + x.node() + " yet; " + why_nowhere(wanted));
     return false;
   }
   shift(r, record, x, *where, why_leave(record.spec(), x), make_before_break);
@@ -120,7 +120,7 @@ bool reconciler::update(round& r, const wire::WorkloadRecord& record, const wire
   }
   const auto where = find_place(x, wanted);
   if (!where) {
-    wait(x.name(), "its new spec finds no place; " + cluster_.why_not(wanted));
+    wait(x.name(), "its new spec finds no place; " + why_nowhere(wanted));
     return false;
   }
   if (where->node == x.node()) {

@@ -100,6 +100,7 @@ cluster::slot cluster::slot_for(const std::string& name) {
     for (auto& [name, free] : extra_free_)
       free.resize(size);
     guests_.resize(size);
+    least_.resize(size, nobody);
     version_.resize(size);
     gpu_free_.resize(size);
     images_.resize(size);
@@ -152,6 +153,7 @@ void cluster::fill(slot at, const node_shape& shape) {
   scan_.gpu_unit[at] = unit(all.gpu_milli);
   gpu_free_[at].assign(static_cast<std::size_t>(all.gpu_milli / 1000), 1000);
   guests_[at] = 0;
+  least_[at] = nobody;
   for (auto& [name, free] : extra_free_)
     free[at] = 0;
   for (const auto& [name, count] : all.extra)
@@ -294,11 +296,11 @@ bool cluster::release(const std::string& key) {
   const auto& held = found->second;
   reserved_ -= held.what.reservation.empty() ? 0 : 1;
   auto& there = *held.where;
-  if (there.at)
-    account(*there.at, held.what, -1);
   there.holds[held.position] = there.holds.back();
   there.holds[held.position]->position = held.position;
   there.holds.pop_back();
+  if (there.at)
+    account(*there.at, held.what, -1);
   if (there.holds.empty() && !there.at)
     held_.rooms.erase(held.what.node);
   held_.holds.erase(found);
@@ -352,12 +354,25 @@ std::vector<std::string> cluster::held_on(const std::string& node) const {
   return keys;
 }
 
-std::optional<std::int32_t> cluster::least_priority_on(const std::string& node) const {
-  auto least = std::optional<std::int32_t>{};
-  if (const auto found = held_.rooms.find(node); found != held_.rooms.end())
-    for (const auto* held : found->second.holds)
-      least = std::min(least.value_or(held->what.priority), held->what.priority);
-  return least;
+/// Of what is only kept for others nothing can move.
+void cluster::refresh_least(slot at) {
+  least_[at] = nobody;
+  for (const auto* held : held_.room_at[at]->holds)
+    if (held->what.reservation.empty())
+      least_[at] = std::min(least_[at], held->what.priority);
+}
+
+bool cluster::has_free(const std::string& node, const amount& need) const {
+  const auto found = slots_.find(node);
+  if (found == slots_.end())
+    return false;
+  const auto at = found->second;
+  return cpu_free_[at] >= need.cpu_milli && memory_free_[at] >= need.memory_bytes &&
+         disk_free_[at] >= need.disk_bytes && gpu_sum_[at] >= need.gpu_milli &&
+         std::ranges::all_of(need.extra, [&](const auto& x) {
+           const auto column = extra_free_.find(x.first);
+           return column != extra_free_.end() && column->second[at] >= x.second;
+         });
 }
 
 void cluster::account(slot at, const hold& x, int sign) {
@@ -365,6 +380,10 @@ void cluster::account(slot at, const hold& x, int sign) {
   memory_free_[at] -= sign * x.need.memory_bytes;
   disk_free_[at] -= sign * x.need.disk_bytes;
   guests_[at] += static_cast<std::uint32_t>(sign);
+  if (sign < 0 && x.priority == least_[at])
+    refresh_least(at);
+  else if (sign > 0 && x.reservation.empty())
+    least_[at] = std::min(least_[at], x.priority);
   const auto share = x.need.gpu_milli < 1000 ? x.need.gpu_milli : 1000;
   for (const auto device : x.gpus)
     if (device < gpu_free_[at].size())

@@ -211,8 +211,13 @@ public:
   const hold* find_hold(const std::string& key) const;
   /// The keys of what is held on a node, sorted.
   std::vector<std::string> held_on(const std::string& node) const;
-  /// The lowest priority of what is held on a node; none when nothing is.
-  std::optional<std::int32_t> least_priority_on(const std::string& node) const;
+  /// Of the nodes that no rule forbids to an instance and where something of a lower priority is held, those first
+  /// where the least important is: `count` of them, the first `from` left out.
+  std::vector<std::string> yielding(const request& x, std::int32_t priority, std::size_t from, std::size_t count) const;
+  /// Whether a node has that much free, whatever the rules say.
+  bool has_free(const std::string& node, const amount& need) const;
+  /// Whether somebody has ever refused to share a node or more with somebody.
+  bool refuses_any() const { return !apart_over_.empty(); }
   /// The nodes that no rule forbids to an instance, whether they have room or not, by name.
   std::vector<std::string> open_to(const request& x) const;
 
@@ -222,8 +227,8 @@ public:
   std::optional<double> score_on(const request& x, const std::string& node) const;
   /// Scores and refusals of all nodes.
   explanation explain(const request& x) const;
-  /// The summary alone.
-  std::string why_not(const request& x) const { return explain(x).summary; }
+  /// The summary alone, for a fraction of the effort.
+  std::string why_not(const request& x) const;
 
   std::size_t size() const { return slots_.size(); }
   const node_shape* find_node(const std::string& name) const;
@@ -234,6 +239,8 @@ public:
 
 private:
   using slot = std::uint32_t;
+  /// The least priority where nothing is held that could move.
+  static constexpr auto nobody = std::numeric_limits<std::int32_t>::max();
   using mask = std::vector<std::uint64_t>;
   /// How many there are per slot, ascending and without gaps in memory: the scan walks along it.
   class presence {
@@ -281,6 +288,7 @@ private:
   void mark(slot at, const node_shape& shape, bool on);
   void fill(slot at, const node_shape& shape);
   void refresh_gpus(slot at);
+  void refresh_least(slot at);
   std::vector<std::int64_t>& extra_column(const std::string& name);
   void refresh_scan(slot at);
   const mask& ready_for(const std::string& kind) const;
@@ -320,7 +328,18 @@ private:
   free_parts parts_lost(const search& s, slot at) const;
   void make_room_for_row() const;
   node_refusal refuse(const search& s, slot at) const;
-  std::pair<amount, std::string> reserved_at(slot at) const;
+  /// What a node has too little of.
+  struct lack {
+    std::string_view cause;
+    std::int64_t wanted = 0;
+    std::int64_t free = 0;
+    /// Of the devices none is of a model that is wanted.
+    bool wrong_model = false;
+  };
+  std::optional<lack> find_lack(const request& x, slot at) const;
+  bool lacks_reserved(const lack& x, slot at) const;
+  class tally;
+  std::pair<std::int64_t, std::string> reserved_at(slot at, std::string_view resource) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_neighbours(const search& s, slot at) const;
   void rank_names() const;
@@ -333,8 +352,9 @@ private:
   // Columns.
   std::vector<node_shape> shapes_;
   std::vector<std::int64_t> cpu_free_, memory_free_, disk_free_;
-  /// How many hold room.
+  /// How many hold room, and the lowest priority among them.
   std::vector<std::uint32_t> guests_;
+  std::vector<std::int32_t> least_;
   /// The same for the scan (scan.hpp): unit, free, crowd.
   struct scan_columns {
     std::vector<float> cpu_unit, memory_unit, gpu_unit, cpu, memory, disk, crowd, share, whole, gpus;

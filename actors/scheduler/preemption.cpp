@@ -120,24 +120,25 @@ std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t p
   // Extensible resources may be what has to be freed.
   auto anywhere = x;
   anywhere.need.extra.clear();
-  auto nodes = std::vector<std::pair<std::int32_t, std::string>>{};
-  for (auto& node : all.open_to(anywhere))
-    if (const auto least = all.least_priority_on(node); least && *least < priority)
-      nodes.emplace_back(*least, std::move(node));
-  // First where the least important have to move. Of all others there is nothing to be known.
-  std::ranges::stable_sort(nodes, {}, &std::pair<std::int32_t, std::string>::first);
   auto best = std::optional<preemption>{};
   auto trials = std::size_t{0};
-  for (auto at = nodes.begin(); at != nodes.end() && trials < settings.nodes_max; ++at) {
-    const auto here = look_at(all, at->second, priority, find);
-    if (!here)
-      continue;
-    ++trials;
-    auto found = attempt(all, x, *here, settings.victims_max);
-    if (found && (!best || found->victims.size() < best->victims.size()))
-      best = std::move(found);
-    if (best && best->victims.size() == 1)
+  const auto enough = [&] { return trials == settings.nodes_max || (best && best->victims.size() == 1); };
+  // First where the least important have to move. Of all others there is nothing to be known, and most are not needed.
+  auto from = std::size_t{0};
+  for (auto count = settings.nodes_max; !enough(); count *= 8) {
+    const auto nodes = all.yielding(anywhere, priority, from, count);
+    for (auto at = nodes.begin(); at != nodes.end() && !enough(); ++at) {
+      const auto here = look_at(all, *at, priority, find);
+      if (!here)
+        continue;
+      ++trials;
+      auto found = attempt(all, x, *here, settings.victims_max);
+      if (found && (!best || found->victims.size() < best->victims.size()))
+        best = std::move(found);
+    }
+    if (nodes.size() < count)
       break;
+    from += count;
   }
   return best;
 }

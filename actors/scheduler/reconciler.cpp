@@ -142,6 +142,7 @@ void reconciler::removed(const std::string& key) {
   if (key.starts_with("workload/")) {
     tell("workload", name, "forgotten");
     waiting_workloads_.erase(name);
+    plain_waits_.erase(name);
     roomless_since_.erase(name);
     roomless_.erase(name);
     if (const auto* gone = truth_.find_workload(name))
@@ -156,7 +157,7 @@ void reconciler::removed(const std::string& key) {
     not_before_.erase(name);
     avoid_.erase(name);
     waiting_.erase(name);
-    capacity_ = !forget_made_room(name).empty() || capacity_;
+    free_on(forget_made_room(name));
   } else if (key.starts_with("node/")) {
     tell("node", name, "forgotten");
     touch_node(name);
@@ -220,16 +221,15 @@ void reconciler::hold_as(const wire::Instance& x) {
         next.priority = record->spec().priority();
       const auto* before = cluster_.find_hold(key);
       // Room becomes free also where an instance leaves a node or needs less than before.
-      capacity_ = capacity_ || (before && (before->node != node || takes_less(next.need, before->need)));
-      if (before && before->node != node)
-        reserved_.heed(before->node);
+      if (before && (before->node != node || takes_less(next.need, before->need)))
+        free_on(before->node);
       cluster_.take(key, std::move(next));
       draw(key, record, *spec, node);
     } else {
       if (const auto* before = cluster_.find_hold(key))
-        reserved_.heed(before->node);
+        free_on(before->node);
       reserved_.undraw(key);
-      capacity_ = cluster_.release(key) || capacity_;
+      cluster_.release(key);
     }
   };
   hold(x.name(), x.node(), x.generation(), x.gpus());
@@ -247,9 +247,9 @@ void reconciler::sync_hold(const std::string& instance) {
   uncount(instance);
   for (const auto* copy : {"", "/leaving", "/next"}) {
     if (const auto* before = cluster_.find_hold(instance + copy))
-      reserved_.heed(before->node);
+      free_on(before->node);
     reserved_.undraw(instance + copy);
-    capacity_ = cluster_.release(instance + copy) || capacity_;
+    cluster_.release(instance + copy);
   }
   hold_reserved_room();
 }
@@ -437,8 +437,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   settle_reservations(r);
   rebalance_when_due(r);
   make_moves(r);
-  if (std::exchange(capacity_, false))
-    dirty_.insert(waiting_workloads_.begin(), waiting_workloads_.end());
+  touch_waiting();
   sum_up_capacity();
   // The most important first; among equals the tenant that has least of what is meant for it, and who came first.
   auto order = std::vector<std::tuple<std::int64_t, double, std::int64_t, std::string>>{};
@@ -472,6 +471,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   if (!first_served && !r.full(settings_))
     serve_first();
   forget_idle_rooms();
+  more_ = r.ops.empty() && !dirty_.empty();
   for (const auto& op : r.ops)
     proposed_.push_back(op.key());
   return std::move(r.ops);
@@ -588,7 +588,7 @@ void reconciler::undelivered(const std::string& node) {
 std::optional<instant> reconciler::wake() const {
   if (!leads_)
     return std::nullopt;
-  auto first = sight_.next();
+  auto first = more_ ? std::optional{instant{}} : sight_.next();
   if (!timers_.empty() && (!first || timers_.begin()->first < *first))
     first = timers_.begin()->first;
   for (const auto& due : {next_rebalance_, next_reservation_})

@@ -117,6 +117,9 @@ private:
   void touch_for(const wire::Instance& x, const sighting& news);
   void touch_instance(const std::string& node, const std::string& name);
   void touch_node(const std::string& node);
+  void free_on(const std::string& node);
+  void touch_waiting();
+  bool may_help(const std::string& workload) const;
   void refresh_node(const std::string& node);
   void sync_hold(const std::string& instance);
   void hold_as(const wire::Instance& x);
@@ -167,6 +170,8 @@ private:
   bool update(round& r, const wire::WorkloadRecord& record, const wire::Instance& x);
   bool available(const wire::WorkloadSpec& spec, const wire::Instance& x) const;
   void wait(const std::string& instance, std::string reason);
+  void note_wait(const wire::WorkloadSpec& spec, const request& wanted, const std::string& instance);
+  const std::string& why_nowhere(const request& wanted);
   void write(round& r, const wire::Instance& x);
   void remove(round& r, const std::string& key);
   void finish(round& r, const wire::WorkloadRecord& record, wire::Phase outcome, std::string reason);
@@ -184,6 +189,7 @@ private:
   void shift(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, const decision& where,
              const std::string& reason, bool make_before_break);
   bool room_is_coming(const std::string& instance) const;
+  bool may_preempt(const wire::WorkloadSpec& spec) const;
   std::string forget_made_room(const std::string& instance);
   void forget_idle_rooms();
   std::string make_room(round& r, const wire::WorkloadRecord& record, const request& wanted,
@@ -225,8 +231,20 @@ private:
   };
   std::map<std::string, policy_trial> policy_trials_;
   bool leads_ = false;
-  /// Room was freed or a node came: who waits may have a place now.
+  /// Something changed for all of them: who waits may have a place now. Or only on these nodes something became free.
   bool capacity_ = false;
+  std::set<std::string> freed_;
+  /// For whom nothing counts but how much is free on a node: what an instance needs, and which one waits.
+  struct plain_wait {
+    amount need;
+    std::string instance;
+    bool preempts = false;
+  };
+  std::map<std::string, plain_wait> plain_waits_;
+  /// Somebody's turn is still to come, though nothing was written.
+  bool more_ = false;
+  /// Why the spec that is looked at fits nowhere: the same for all of its instances.
+  std::optional<std::string> nowhere_;
   std::set<std::string> dirty_;
   /// Services of which all is where it shall be and as new as it shall be: from what starts there, nothing follows.
   std::set<std::string> calm_;

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 #include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace novacron::scheduler {
 namespace {
@@ -112,87 +115,156 @@ std::optional<node_refusal> cluster::refuse_by_neighbours(const search& s, slot 
   return std::nullopt;
 }
 
-/// What is kept on a node, and for which reservations.
-std::pair<amount, std::string> cluster::reserved_at(slot at) const {
-  auto sum = amount{};
+/// How much of something is kept on a node, and for which reservations.
+std::pair<std::int64_t, std::string> cluster::reserved_at(slot at, std::string_view resource) const {
+  auto sum = std::int64_t{0};
   auto names = std::vector<std::string>{};
-  if (reserved_ == 0 || !held_.room_at[at])
-    return {};
   for (const auto* held : held_.room_at[at]->holds) {
     if (held->what.reservation.empty())
       continue;
-    sum.cpu_milli += held->what.need.cpu_milli;
-    sum.memory_bytes += held->what.need.memory_bytes;
-    sum.disk_bytes += held->what.need.disk_bytes;
-    sum.gpu_milli += held->what.need.gpu_milli;
-    for (const auto& [name, count] : held->what.need.extra)
-      sum.extra[name] += count;
-    names.push_back(held->what.reservation);
+    const auto& need = held->what.need;
+    const auto further = need.extra.find(std::string{resource});
+    const auto part = resource == "cpu"             ? need.cpu_milli
+                      : resource == "memory"        ? need.memory_bytes
+                      : resource == "disk"          ? need.disk_bytes
+                      : resource == "gpu"           ? need.gpu_milli
+                      : further == need.extra.end() ? 0
+                                                    : further->second;
+    if (part > 0)
+      names.push_back(held->what.reservation);
+    sum += part;
   }
   std::ranges::sort(names);
   names.erase(std::ranges::unique(names).begin(), names.end());
   return {sum, join(names)};
 }
 
+std::optional<cluster::lack> cluster::find_lack(const request& x, slot at) const {
+  const auto& need = x.need;
+  if (cpu_free_[at] < need.cpu_milli)
+    return lack{"cpu", need.cpu_milli, cpu_free_[at]};
+  if (memory_free_[at] < need.memory_bytes)
+    return lack{"memory", need.memory_bytes, memory_free_[at]};
+  if (disk_free_[at] < need.disk_bytes)
+    return lack{"disk", need.disk_bytes, disk_free_[at]};
+  if (need.gpu_milli > 0 && !one_of_models(need.gpu_model, shapes_[at].capacity.gpu_model))
+    return lack{"gpu", need.gpu_milli, 0, true};
+  if (need.gpu_milli > 0 && !choose_gpus(at, need))
+    return lack{"gpu", need.gpu_milli, need.gpu_milli < 1000 ? gpu_share_[at] : gpu_whole_[at] * 1000};
+  for (const auto& [name, count] : need.extra) {
+    const auto column = extra_free_.find(name);
+    const auto free = column == extra_free_.end() ? 0 : column->second[at];
+    if (free < count)
+      return lack{name, count, free};
+  }
+  return std::nullopt;
+}
+
+/// Whether a node would have enough if nothing were kept there.
+bool cluster::lacks_reserved(const lack& x, slot at) const {
+  const auto kept = reserved_ > 0 && !x.wrong_model ? reserved_at(at, x.cause).first : 0;
+  return kept > 0 && x.free + kept >= x.wanted;
+}
+
 node_refusal cluster::refuse(const search& s, slot at) const {
   if (auto by_rules = refuse_by_rules(s, at))
     return *by_rules;
-  const auto& need = s.what.need;
-  const auto [kept, whose] = reserved_at(at);
-  const auto lacks = [&](std::string cause, std::int64_t wanted, std::int64_t free, std::int64_t reserved) {
-    if (reserved > 0 && free + reserved >= wanted)
-      return node_refusal{shapes_[at].name, "reserved",
-                          fmt::format("wants {} of {}, {} free, {} kept for {}", wanted, cause, free, reserved, whose)};
-    return node_refusal{shapes_[at].name, std::move(cause), fmt::format("wants {}, {} free", wanted, free)};
-  };
-  if (cpu_free_[at] < need.cpu_milli)
-    return lacks("cpu", need.cpu_milli, cpu_free_[at], kept.cpu_milli);
-  if (memory_free_[at] < need.memory_bytes)
-    return lacks("memory", need.memory_bytes, memory_free_[at], kept.memory_bytes);
-  if (disk_free_[at] < need.disk_bytes)
-    return lacks("disk", need.disk_bytes, disk_free_[at], kept.disk_bytes);
-  if (need.gpu_milli > 0 && !one_of_models(need.gpu_model, shapes_[at].capacity.gpu_model))
-    return node_refusal{shapes_[at].name, "gpu",
-                        "wants a " + need.gpu_model + ", has " +
-                            (shapes_[at].capacity.gpu_model.empty() ? "none" : shapes_[at].capacity.gpu_model)};
-  if (need.gpu_milli > 0 && !choose_gpus(at, need))
-    return lacks("gpu", need.gpu_milli, need.gpu_milli < 1000 ? gpu_share_[at] : gpu_whole_[at] * 1000, kept.gpu_milli);
-  const auto left = free_on(shapes_[at].name);
-  for (const auto& [name, count] : need.extra) {
-    const auto free = left.extra.find(name);
-    const auto own = kept.extra.find(name);
-    if (free == left.extra.end() || free->second < count)
-      return lacks(name, count, free == left.extra.end() ? 0 : free->second, own == kept.extra.end() ? 0 : own->second);
+  const auto found = find_lack(s.what, at);
+  const auto& name = shapes_[at].name;
+  if (!found)
+    return {};
+  if (found->wrong_model) {
+    const auto& model = shapes_[at].capacity.gpu_model;
+    return {name, "gpu", "wants a " + s.what.need.gpu_model + ", has " + (model.empty() ? "none" : model)};
   }
-  return {};
+  if (lacks_reserved(*found, at)) {
+    const auto [kept, whose] = reserved_at(at, found->cause);
+    return {
+        name, "reserved",
+        fmt::format("wants {} of {}, {} free, {} kept for {}", found->wanted, found->cause, found->free, kept, whose)};
+  }
+  return {name, std::string{found->cause}, fmt::format("wants {}, {} free", found->wanted, found->free)};
+}
+
+/// How many nodes are refused for what, in words.
+class cluster::tally {
+public:
+  void fits() { ++fit_; }
+  void add(std::string_view cause, std::string_view label) {
+    const auto found =
+        std::ranges::find_if(counts_, [&](const auto& x) { return x.cause == cause && x.label == label; });
+    ++(found == counts_.end() ? counts_.emplace_back(std::string{cause}, std::string{label}) : *found).count;
+  }
+
+  std::string summary(std::size_t nodes) {
+    for (auto& x : counts_)
+      x.cause = in_words(x.cause, x.label);
+    std::ranges::sort(counts_, [](const auto& a, const auto& b) {
+      return std::tuple{b.count, a.cause} < std::tuple{a.count, b.cause};
+    });
+    auto parts = std::vector<std::string>{};
+    if (fit_ > 0)
+      parts.push_back(fmt::format("{} fit", fit_));
+    for (const auto& x : counts_)
+      parts.push_back(fmt::format("{} {}", x.count, x.cause));
+    return fmt::format("{} node{}{}{}", nodes, nodes == 1 ? "" : "s", parts.empty() ? "" : ": ", join(parts));
+  }
+
+private:
+  struct entry {
+    entry(std::string why, std::string over) : cause{std::move(why)}, label{std::move(over)} {}
+    std::string cause;
+    /// The label that is wrong.
+    std::string label;
+    std::size_t count = 0;
+  };
+  std::size_t fit_ = 0;
+  std::vector<entry> counts_;
+};
+
+std::string cluster::why_not(const request& x) const {
+  auto s = prepare(x);
+  auto counts = tally{};
+  for (const auto& [name, at] : slots_) {
+    const auto open = has_bit(s.open, at);
+    if (open && cluster::fits(s, at)) {
+      counts.fits();
+      continue;
+    }
+    // What no rule forbids lacks something, and that is told without a word.
+    if (!open)
+      if (const auto by_rules = refuse_by_rules(s, at)) {
+        const auto label = by_rules->cause == "label" ? by_rules->detail.substr(0, by_rules->detail.find(':')) : "";
+        counts.add(by_rules->cause, label);
+        continue;
+      }
+    if (const auto found = find_lack(x, at))
+      counts.add(lacks_reserved(*found, at) ? "reserved" : found->cause, "");
+    else
+      counts.add("", "");
+  }
+  return counts.summary(slots_.size());
 }
 
 explanation cluster::explain(const request& x) const {
   auto s = prepare(x);
   adjust_single_nodes(s);
   auto result = explanation{};
-  auto counts = std::map<std::string, std::size_t>{};
+  auto counts = tally{};
   for (const auto& [name, at] : slots_) {
     if (has_bit(s.open, at) && fits(s, at)) {
       result.scores.push_back({name, total(s, at), look(s, at)});
+      counts.fits();
       continue;
     }
     auto refusal = refuse(s, at);
-    ++counts[in_words(refusal.cause, refusal.detail.substr(0, refusal.detail.find(':')))];
+    counts.add(refusal.cause, refusal.cause == "label" ? refusal.detail.substr(0, refusal.detail.find(':')) : "");
     result.refusals.push_back(std::move(refusal));
   }
   for (const auto at : s.adjusted)
     adjust_[at] = 0;
   std::ranges::stable_sort(result.scores, std::greater{}, &node_score::score);
-  auto sorted = std::vector<std::pair<std::string, std::size_t>>(counts.begin(), counts.end());
-  std::ranges::stable_sort(sorted, std::greater{}, &std::pair<std::string, std::size_t>::second);
-  auto parts = std::vector<std::string>{};
-  if (!result.scores.empty())
-    parts.push_back(fmt::format("{} fit", result.scores.size()));
-  for (const auto& [words, count] : sorted)
-    parts.push_back(fmt::format("{} {}", count, words));
-  result.summary = fmt::format("{} node{}{}{}", slots_.size(), slots_.size() == 1 ? "" : "s", parts.empty() ? "" : ": ",
-                               join(parts));
+  result.summary = counts.summary(slots_.size());
   return result;
 }
 

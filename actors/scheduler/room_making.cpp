@@ -191,7 +191,12 @@ void reconciler::forget_idle_rooms() {
     if (!waiting_.contains(instance))
       idle.push_back(instance);
   for (const auto& instance : idle)
-    capacity_ = !forget_made_room(instance).empty() || capacity_;
+    free_on(forget_made_room(instance));
+}
+
+bool reconciler::may_preempt(const wire::WorkloadSpec& spec) const {
+  return spec.preempts() != wire::PREEMPTS_NEVER && !spec.placement().gang() && !priorities_.empty() &&
+         priorities_.begin()->first < spec.priority();
 }
 
 /// Moves what is less important out of the way of an instance that fits nowhere; what is to be waited for then, in
@@ -203,10 +208,12 @@ std::string reconciler::make_room(round& r, const wire::WorkloadRecord& record, 
   if (room_is_coming(instance))
     return waits(making_room_.at(instance));
   forget_made_room(instance);
-  const auto may = spec.preempts() != wire::PREEMPTS_NEVER && !spec.placement().gang() && !priorities_.empty() &&
-                   priorities_.begin()->first < spec.priority();
-  if (!may || r.preemptions >= settings_.preemptions_max)
+  if (!may_preempt(spec))
     return {};
+  if (r.preemptions >= settings_.preemptions_max) {
+    touch(spec.name());
+    return "waits for its turn to have room made";
+  }
   ++r.preemptions;
   const auto find = [&](const std::string& key) -> std::optional<displaceable> {
     const auto* x = truth_.find_instance(key);

@@ -10,6 +10,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <tuple>
 
 namespace novacron::scheduler {
 
@@ -586,6 +587,24 @@ std::vector<std::string> cluster::open_to(const request& x) const {
   for (const auto& [name, at] : slots_)
     if (has_bit(s.open, at))
       names.push_back(name);
+  return names;
+}
+
+std::vector<std::string> cluster::yielding(const request& x, std::int32_t priority, std::size_t from,
+                                           std::size_t count) const {
+  rank_names();
+  const auto s = prepare(x);
+  auto found = std::vector<std::tuple<std::int32_t, std::uint32_t, slot>>{};
+  for (auto i = std::size_t{0}; i < s.open.size(); ++i)
+    for (auto word = s.open[i]; word != 0; word &= word - 1)
+      if (const auto at = static_cast<slot>(i * 64 + static_cast<std::size_t>(std::countr_zero(word)));
+          least_[at] < priority)
+        found.emplace_back(least_[at], rank_[at], at);
+  const auto end = std::min(found.size(), from + count);
+  std::ranges::partial_sort(found, found.begin() + static_cast<std::ptrdiff_t>(end));
+  auto names = std::vector<std::string>{};
+  for (auto i = from; i < end; ++i)
+    names.push_back(shapes_[std::get<2>(found[i])].name);
   return names;
 }
 

@@ -307,6 +307,35 @@ SCENARIO("wishes make places better and forbid none") {
   CHECK(c.place(even));
 }
 
+SCENARIO("nodes where something less important is come in the order of the least") {
+  auto c = cluster{};
+  for (const auto* name : {"n1", "n2", "n3", "n4"})
+    c.set_node(shape(name, "a", 4000, 4000));
+  const auto put_at = [&](const std::string& key, const std::string& node, std::int32_t priority) {
+    auto x = hold{node, key, {}, {}, {}, {}};
+    x.need.cpu_milli = 100;
+    x.priority = priority;
+    c.take(key, x);
+  };
+  put_at("a", "n1", 5);
+  put_at("b", "n2", 3);
+  put_at("c", "n2", 7);
+  put_at("d", "n3", 9);
+  const auto x = request{};
+  using names = std::vector<std::string>;
+  CHECK(c.yielding(x, 9, 0, 8) == names{"n2", "n1"});
+  CHECK(c.yielding(x, 10, 1, 1) == names{"n1"});
+  CHECK(c.yielding(x, 10, 3, 9).empty());
+  CHECK(c.yielding(x, 3, 0, 8).empty());
+  c.release("b");
+  CHECK(c.yielding(x, 9, 0, 8) == names{"n1", "n2"});
+  put_at("d", "n4", 1);
+  CHECK(c.yielding(x, 10, 0, 8) == names{"n4", "n1", "n2"});
+  CHECK(c.has_free("n1", {3900}));
+  CHECK_FALSE(c.has_free("n1", {3901}));
+  CHECK_FALSE(c.has_free("n9", {}));
+}
+
 SCENARIO("every decision is one that a plain reference allows, and the best of them") {
   for (auto seed = 1u; seed <= 40; ++seed) {
     CAPTURE(seed);
@@ -331,6 +360,7 @@ SCENARIO("every decision is one that a plain reference allows, and the best of t
       const auto open = plain.open_to(x);
       const auto found = c.place(x);
       const auto why = c.explain(x);
+      REQUIRE(c.why_not(x) == why.summary);
       REQUIRE(found.has_value() == !open.empty());
       REQUIRE(why.scores.size() == open.size());
       REQUIRE(why.scores.size() + why.refusals.size() == plain.nodes.size());
