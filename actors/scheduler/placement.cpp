@@ -123,8 +123,7 @@ bool cluster::set_node(const node_shape& shape) {
     return false;
   if (known) {
     mark(at, shapes_[at], false);
-    for (auto& [who, where] : present_)
-      where.erase(at);
+    leave(at);
   }
   fill(at, full);
   mark(at, full, true);
@@ -207,10 +206,9 @@ void cluster::remove_node(const std::string& node) {
     return;
   const auto at = found->second;
   set_images(node, {});
-  held_.room_at[at] = nullptr;
   mark(at, shapes_[at], false);
-  for (auto& [who, where] : present_)
-    where.erase(at);
+  leave(at);
+  held_.room_at[at] = nullptr;
   if (const auto there = held_.rooms.find(node); there->second.holds.empty())
     held_.rooms.erase(there);
   else
@@ -375,6 +373,12 @@ bool cluster::has_free(const std::string& node, const amount& need) const {
          });
 }
 
+/// Nobody who holds room there is there any more, by name or label: the node goes, or is filled anew.
+void cluster::leave(slot at) {
+  for (const auto* held : held_.room_at[at]->holds)
+    count_present(at, held->what, -1);
+}
+
 void cluster::account(slot at, const hold& x, int sign) {
   cpu_free_[at] -= sign * x.need.cpu_milli;
   memory_free_[at] -= sign * x.need.memory_bytes;
@@ -392,7 +396,17 @@ void cluster::account(slot at, const hold& x, int sign) {
     refresh_gpus(at);
   for (const auto& [name, count] : x.need.extra)
     extra_column(name)[at] -= sign * count;
-  const auto count = [&](const std::string& who) { present_[who].add(at, sign); };
+  count_present(at, x, sign);
+  note_change(at);
+}
+
+void cluster::count_present(slot at, const hold& x, int sign) {
+  const auto count = [&](const std::string& who) {
+    const auto found = present_.try_emplace(who).first;
+    found->second.add(at, sign);
+    if (found->second.empty())
+      present_.erase(found);
+  };
   count(x.workload);
   for (const auto& label : x.labels)
     count(presence_of(label));
@@ -403,7 +417,6 @@ void cluster::account(slot at, const hold& x, int sign) {
       apart_over_.insert(other.over);
       count(refusal_of(other.who, other.over));
     }
-  note_change(at);
 }
 
 void cluster::presence::add(slot at, int sign) {
@@ -413,10 +426,6 @@ void cluster::presence::add(slot at, int sign) {
   // Unsigned on purpose: adding -1 wraps around to taking one away.
   else if ((found->second += static_cast<std::uint32_t>(sign)) == 0)
     counts_.erase(found);
-}
-
-void cluster::presence::erase(slot at) {
-  std::erase_if(counts_, [&](const auto& x) { return x.first == at; });
 }
 
 std::uint32_t cluster::presence::count(slot at) const {

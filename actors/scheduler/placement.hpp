@@ -246,7 +246,6 @@ private:
   class presence {
   public:
     void add(slot at, int sign);
-    void erase(slot at);
     std::uint32_t count(slot at) const;
     bool empty() const { return counts_.empty(); }
     auto begin() const { return counts_.begin(); }
@@ -284,6 +283,8 @@ private:
 
   slot slot_for(const std::string& name);
   void account(slot at, const hold& x, int sign);
+  void count_present(slot at, const hold& x, int sign);
+  void leave(slot at);
   void reorder();
   void mark(slot at, const node_shape& shape, bool on);
   void fill(slot at, const node_shape& shape);

@@ -356,6 +356,14 @@ SCENARIO("every decision is one that a plain reference allows, and the best of t
         c.release(gone);
         continue;
       }
+      if (chance() % 8 == 0) {
+        auto& changed = plain.nodes[chance() % plain.nodes.size()];
+        changed.state = chance() % 3 ? node_state::ready : node_state::lost;
+        // What is held there stays held, whether it changes or goes for a moment.
+        if (chance() % 2)
+          c.remove_node(changed.name);
+        c.set_node(changed);
+      }
       const auto x = random_request(chance);
       const auto open = plain.open_to(x);
       const auto found = c.place(x);
