@@ -81,6 +81,17 @@ SCENARIO("a learned model is sent with what it was judged by, and a list says wh
   CHECK(fabric.asked().size() == count);
 }
 
+SCENARIO("room that is kept is listed with what is taken of it") {
+  auto fabric = fake_fabric{[&](const auto&) {
+    return answer(R"({"reservations":[{"reservation":{"name":"demo","places":2,"tenant":"a","until_ms":"1000",)"
+                  R"("resources":{"cpu_milli":"1500","memory_bytes":"1073741824"}},"state":"short",)"
+                  R"("reason":"others still have some of the room on n1","taken":{"cpu_milli":"500"}}]})");
+  }};
+  const auto list = run_on(fabric, {"reservation", "list", "--no-headers"}).out;
+  for (const auto* part : {"demo", "short", "cpu=1.5 memory=1GiB", "cpu=0.5", "1970-01-01T00:00:01", "on n1"})
+    CHECK_MESSAGE(list.find(part) != std::string::npos, list);
+}
+
 SCENARIO("a problem becomes an exit code and a sentence") {
   const auto code_of = [](int status) {
     auto fabric = fake_fabric{
@@ -296,6 +307,18 @@ SCENARIO("orders go where they should") {
   CHECK(says({"log-level", "debug", "--actor=scheduler"}) == "POST /v1/log");
   CHECK(says({"certificate", "revoke", "4F"}) == "POST /v1/certificates:revoke");
   CHECK(says({"token", "create", "--name=edge-7", "--role=edge"}) == "POST /v1/tokens");
+  CHECK(says({"reservation", "create", "demo", "--cpu=8", "--places=3", "--for=2d",
+              "--require=zone=paris,disk=nvme"}) == "PUT /v1/reservations/demo");
+  const auto kept = fabric.asked().back().body;
+  CHECK(kept.find(R"("cpu_milli":"8000")") != std::string::npos);
+  CHECK(kept.find(R"("places":3)") != std::string::npos);
+  CHECK(kept.find(R"("lasts_ms":"172800000")") != std::string::npos);
+  CHECK(kept.find(R"("zone":"paris")") != std::string::npos);
+  CHECK(kept.find(R"("disk":"nvme")") != std::string::npos);
+  CHECK(says({"reservation", "delete", "demo"}) == "DELETE /v1/reservations/demo");
+  CHECK(run_on(fabric, {"reservation", "create", "demo", "--cpu=much"}).code == 2);
+  CHECK(run_on(fabric, {"reservation", "create", "demo", "--cpu=1", "--places=0"}).code == 2);
+  CHECK(run_on(fabric, {"reservation", "create", "demo", "--cpu=1", "--require=zone"}).code == 2);
   CHECK(run_on(fabric, {"token", "create", "--role=edge"}).code == 2);
   CHECK(run_on(fabric, {"instance", "resize", "web.0"}).code == 2);
 }
