@@ -333,6 +333,8 @@ std::optional<wire::Instance> reconciler::place_one(round& r, const wire::Worklo
   if (!beyond_quota(record.spec(), name).empty())
     return std::nullopt;
   const auto own = avoid_.contains(name) ? wanted_for(record.spec(), name) : wanted;
+  if (!prior && !waited_.contains(name))
+    note_asked(own);
   const auto find = [&](const request& x) { return prior ? find_place(*prior, x) : place(x); };
   auto where = std::optional<decision>{};
   // While its room is being made, another place would do as well.

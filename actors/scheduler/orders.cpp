@@ -333,6 +333,11 @@ order order_policy(const truth& now, const wire::SetPolicy& asked) {
       put(x, now, key, policy);
   } else if (!own && known == now.policies.end()) {
     return refuse(fault::not_found, "there is no policy called " + policy.name());
+  } else if (!own && !known->second.value.fallback().empty()) {
+    // Whoever asks for it again gives it another chance.
+    auto again = known->second.value;
+    again.clear_fallback();
+    put(x, now, key, again);
   }
   if (!asked.only_define() && now.settings.value.policy() != policy.name()) {
     auto settings = now.settings.value;

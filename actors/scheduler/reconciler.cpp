@@ -435,6 +435,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   }
   record_nodes(r);
   settle_reservations(r);
+  judge_policy(r);
   rebalance_when_due(r);
   make_moves(r);
   touch_waiting();

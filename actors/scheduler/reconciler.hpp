@@ -10,6 +10,7 @@
 #include "actors/scheduler/rebalance.hpp"
 #include "actors/scheduler/reservation.hpp"
 #include "actors/scheduler/sight.hpp"
+#include "actors/scheduler/trace.hpp"
 #include "actors/scheduler/truth.hpp"
 
 #include <cstddef>
@@ -50,6 +51,10 @@ struct reconcile_config {
   /// Who found no room for this long has what becomes free on one node kept for it (for a gang, on as many as it
   /// needs) from those that are no more important: it waits until what ran there then has ended, and no longer.
   duration overdue_after = std::chrono::minutes{5};
+  /// After so many requests, and not more often than this, a policy that was learned and is the cluster's is judged by
+  /// them: some ten milliseconds.
+  std::size_t judge_after = 500;
+  duration judge_every = std::chrono::minutes{10};
 };
 
 /// All that a node shall run, or what changed in it.
@@ -198,6 +203,10 @@ private:
   void rebalance_when_due(round& r);
   void make_moves(round& r);
 
+  // policy_judging.cpp
+  void note_asked(const request& wanted);
+  void judge_policy(round& r);
+
   // room_reserving.cpp
   std::optional<decision> place(const request& wanted);
   void heed_reservation(const std::string& name);
@@ -230,6 +239,11 @@ private:
     std::string wrong;
   };
   std::map<std::string, policy_trial> policy_trials_;
+  /// What was asked for lately, oldest first from `asked_at_` on, and how much of it since the policy was judged.
+  std::vector<trace_pod> asked_;
+  std::size_t asked_at_ = 0;
+  std::size_t asked_since_ = 0;
+  std::optional<instant> judged_at_;
   bool leads_ = false;
   /// Something changed for all of them: who waits may have a place now. Or only on these nodes something became free.
   bool capacity_ = false;

@@ -51,7 +51,8 @@ void reconciler::heed_setting(const std::string& key) {
   }
 }
 
-/// One that does not stand its trial is as if it were not there: then "balance" is used in its place.
+/// One that does not stand its trial, or was found wanting in use, is as if it were not there: then "balance" is used
+/// in its place.
 void reconciler::heed_policy(const std::string& name) {
   const auto found = truth_.policies.find(name);
   if (found == truth_.policies.end()) {
@@ -61,7 +62,8 @@ void reconciler::heed_policy(const std::string& name) {
   }
   auto& trial = policy_trials_[name];
   if (const auto record = found->second.value.SerializeAsString(); trial.record != record)
-    trial = {record, wrong_policy_record(found->second.value)};
+    trial = {record, found->second.value.fallback().empty() ? wrong_policy_record(found->second.value)
+                                                            : found->second.value.fallback()};
   cluster_.define_policy(name, trial.wrong.empty() ? std::optional{to_features(found->second.value)} : std::nullopt);
 }
 

@@ -19,6 +19,8 @@ namespace {
 
 /// Chosen: what a policy may fall behind "balance" on a cluster that it was not learned for.
 constexpr auto behind_most = 0.5;
+/// How much more is asked for than there is.
+constexpr auto overload = 1.3;
 
 std::vector<trace_node> trial_nodes(bool gpus) {
   auto nodes = std::vector<trace_node>{};
@@ -54,8 +56,32 @@ double replay(const features& weights, bool gpus) {
   static const auto pods = std::array{trial_pods(false), trial_pods(true)};
   auto how = packing_options{};
   how.weights = weights;
-  const auto run = run_packing(pods[gpus], nodes[gpus], trace_arrivals(pods[gpus], nodes[gpus], 1.3, 1), how);
+  const auto run = run_packing(pods[gpus], nodes[gpus], trace_arrivals(pods[gpus], nodes[gpus], overload, 1), how);
   return packing_allocation(pods[gpus], nodes[gpus], run.decisions);
+}
+
+/// As many of the nodes as some hundred requests more than fill.
+std::vector<trace_node> some_of(std::span<const trace_node> nodes, std::span<const trace_pod> pods) {
+  constexpr auto requests_max = 800.0;
+  constexpr auto nodes_max = std::size_t{64};
+  const auto gpus = std::ranges::any_of(pods, [](const auto& x) { return x.gpu_total() > 0; });
+  const auto part = [&](auto of, const auto& all) {
+    auto sum = 0.0;
+    for (const auto& x : all)
+      sum += static_cast<double>(of(x));
+    return sum / static_cast<double>(all.size());
+  };
+  const auto need = part([&](const trace_pod& x) { return gpus ? x.gpu_total() : x.cpu_milli; }, pods);
+  const auto has = part([&](const trace_node& x) { return gpus ? x.gpus * 1000 : x.cpu_milli; }, nodes);
+  if (!(need > 0 && has > 0))
+    return {};
+  const auto count =
+      std::clamp(static_cast<std::size_t>(requests_max * need / has / overload), std::size_t{4}, nodes_max);
+  auto some = std::vector<trace_node>{};
+  const auto stride = std::max(1.0, static_cast<double>(nodes.size()) / static_cast<double>(count));
+  for (auto at = 0.0; at < static_cast<double>(nodes.size()) && some.size() < count; at += stride)
+    some.push_back(nodes[static_cast<std::size_t>(at)]);
+  return some;
 }
 
 std::string wrong_training(const v1::Training& x) {
@@ -71,6 +97,29 @@ std::string wrong_training(const v1::Training& x) {
 }
 
 } // namespace
+
+std::string wrong_in_use(const features& weights, std::span<const trace_node> nodes, std::span<const trace_pod> pods) {
+  const auto some = nodes.empty() || pods.empty() ? std::vector<trace_node>{} : some_of(nodes, pods);
+  if (some.empty())
+    return {};
+  auto how = packing_options{};
+  auto sums = std::array<double, 2>{};
+  constexpr auto orders = 2u;
+  for (auto seed = 1u; seed <= orders; ++seed) {
+    const auto arrivals = trace_arrivals(pods, some, overload, seed);
+    auto filled = std::array<double, 2>{};
+    for (const auto ours : {0, 1}) {
+      how.weights = ours ? weights : *policy_weights("balance");
+      filled[ours] = packing_allocation(pods, some, run_packing(pods, some, arrivals, how).decisions);
+      sums[ours] += filled[ours] / orders;
+    }
+    // Beyond chance: in every order.
+    if (filled[1] >= filled[0] - behind_most)
+      return {};
+  }
+  return fmt::format("in use, of the last {} requests it would have filled {:.1f} % where balance fills {:.1f} %",
+                     pods.size(), sums[1], sums[0]);
+}
 
 trial_score trial_of(const features& weights) {
   return {replay(weights, true), replay(weights, false)};

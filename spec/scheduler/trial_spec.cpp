@@ -2,13 +2,16 @@
 
 #include "actors/scheduler/demand.hpp"
 #include "actors/scheduler/orders.hpp"
+#include "spec/scheduler/play.hpp"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <limits>
+#include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 using namespace novacron;
 using namespace novacron::scheduler;
@@ -40,6 +43,24 @@ features with(feature which, float weight) {
   auto weights = good();
   weights[which] = weight;
   return weights;
+}
+
+/// Stands its trial, but leaves cores without memory where both are asked for in all proportions.
+features lopsided() {
+  auto weights = *policy_weights("balance");
+  weights[room] = -0.1f;
+  weights[evenness] = -0.2f;
+  return weights;
+}
+
+std::vector<trace_pod> all_proportions(std::size_t count) {
+  auto chance = std::mt19937_64{3};
+  auto pods = std::vector<trace_pod>(count);
+  for (auto& x : pods) {
+    x.cpu_milli = 1000 * static_cast<std::int64_t>(1 + chance() % 8);
+    x.memory_mib = 1024 * static_cast<std::int64_t>(1 + chance() % 32);
+  }
+  return pods;
 }
 
 /// A ledger that takes every order.
@@ -174,4 +195,64 @@ SCENARIO("a policy that was written down by hand keeps its name") {
   REQUIRE_FALSE(x.set(learned(good())).refused);
   CHECK(x.in_use() == "learned-2");
   CHECK(x.now.policies.at("learned-1").value.version() == 0);
+}
+
+SCENARIO("what stood its trial is judged again by what is really asked for") {
+  REQUIRE(wrong_policy_record(learned(lopsided())) == "");
+  const auto nodes = std::vector<trace_node>(40, {"", 16'000, 65'536, 0, ""});
+  const auto pods = all_proportions(300);
+  CHECK(wrong_in_use(lopsided(), nodes, pods).find("in use, of the last 300 requests it would have filled 9") == 0);
+  CHECK(wrong_in_use(good(), nodes, pods) == "");
+  CHECK(wrong_in_use(*policy_weights("balance"), nodes, pods) == "");
+  // Of what cannot be replayed nothing is said.
+  CHECK(wrong_in_use(lopsided(), {}, pods) == "");
+  CHECK(wrong_in_use(lopsided(), nodes, {}) == "");
+  CHECK(wrong_in_use(lopsided(), nodes, std::vector<trace_pod>(9)) == "");
+  auto devices = pods;
+  devices.front().gpus = 1;
+  devices.front().gpu_milli = 1000;
+  CHECK(wrong_in_use(lopsided(), nodes, devices) == "");
+}
+
+SCENARIO(
+    "a learned policy that falls behind in use is set aside, for every controller, until somebody asks for it again") {
+  auto settings = scheduler_config{};
+  settings.reconcile.judge_after = 300;
+  auto x = novacron::spec::play{{"cloud-1", "cloud-2"}, settings};
+  for (auto i = 0; i < 40; ++i)
+    x.add_node("n" + std::to_string(i), "a", 16'000, std::uint64_t{64} << 30);
+  const auto set = [&](const wire::Policy& policy) {
+    auto order = wire::SetPolicy{};
+    *order.mutable_policy() = policy;
+    return x.stage.ask<wire::Done>(x.boss(), order);
+  };
+  const auto shown = [&] {
+    const auto all = x.stage.ask<wire::PolicyList>(x.boss(), wire::PolicyListRequest{});
+    for (const auto& each : all->policies())
+      if (each.name() == "learned-1")
+        return each;
+    return wire::Policy{};
+  };
+  REQUIRE(set(learned(lopsided())));
+  auto number = 0;
+  const auto ask_for = [&](std::size_t count) {
+    for (const auto& pod : all_proportions(count)) {
+      auto spec = novacron::spec::play::service("w" + std::to_string(number++));
+      spec.mutable_resources()->set_cpu_milli(static_cast<std::uint64_t>(pod.cpu_milli));
+      spec.mutable_resources()->set_memory_bytes(static_cast<std::uint64_t>(pod.memory_mib) << 20);
+      REQUIRE(x.submit(spec));
+    }
+    x.pass(2);
+  };
+  ask_for(299);
+  CHECK(shown().fallback() == "");
+  ask_for(1);
+  CHECK(shown().fallback().find("in use, of the last 300 requests") == 0);
+  x.book.lead("cloud-2");
+  x.stage.settle();
+  CHECK(shown().fallback().find("in use, of the last 300 requests") == 0);
+  auto again = wire::Policy{};
+  again.set_name("learned-1");
+  REQUIRE(set(again));
+  CHECK(shown().fallback() == "");
 }
