@@ -111,6 +111,9 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     const auto& now = *truth_.find_instance(name);
     tell_instance(before, now);
     sync_hold(name);
+    // Somebody may wait to be near it.
+    if (before.node() != now.node() && waiting_workloads_.size() > plain_waits_.size())
+      capacity_ = true;
     touch(now.workload());
     for (const auto& node : {before.node(), before.leaving().node(), now.node(), now.leaving().node()})
       touch_instance(node, name);
@@ -223,6 +226,9 @@ void reconciler::hold_as(const wire::Instance& x) {
       // Room becomes free also where an instance leaves a node or needs less than before.
       if (before && (before->node != node || takes_less(next.need, before->need)))
         free_on(before->node);
+      // Whom it refused, or who refused it, may come now.
+      capacity_ = capacity_ || (before && (before->apart != next.apart || before->labels != next.labels ||
+                                           before->claims != next.claims));
       cluster_.take(key, std::move(next));
       draw(key, record, *spec, node);
     } else {

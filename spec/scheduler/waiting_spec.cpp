@@ -94,6 +94,35 @@ SCENARIO("whose turn to have room made is still to come does not wait for someth
     CHECK(why(book, name) == "1 node: 1 lack cpu");
 }
 
+SCENARIO("who wants to be near somebody goes there as soon as it is there") {
+  auto x = play{};
+  x.add_node("n1");
+  x.add_node("n2");
+  auto spec = play::service("web");
+  spec.mutable_placement()->add_near("db");
+  REQUIRE(x.submit(spec));
+  x.pass(3);
+  CHECK(x.running("web") == 0);
+  REQUIRE(x.submit(play::service("db")));
+  x.pass(3);
+  CHECK(x.running("web") == 1);
+}
+
+SCENARIO("who was refused goes there as soon as nobody refuses it any more") {
+  auto x = play{};
+  x.add_node("n1");
+  auto spec = play::service("web");
+  spec.mutable_placement()->add_apart("db");
+  REQUIRE(x.submit(spec));
+  x.pass(3);
+  REQUIRE(x.submit(play::service("db")));
+  x.pass(3);
+  CHECK(x.running("db") == 0);
+  REQUIRE(x.submit(play::service("web")));
+  x.pass(3);
+  CHECK(x.running("db") == 1);
+}
+
 SCENARIO("nobody waits for room that is there, whatever comes and goes") {
   for (auto seed = std::uint64_t{1}; seed <= 60; ++seed) {
     CAPTURE(seed);
