@@ -145,11 +145,15 @@ figures workload_bench(const shell::invocation& flags, const std::string&) {
   if (!container && !function && kind != "sandbox" && kind != "vm")
     throw std::runtime_error{"there is no bench of workloads of kind '" + kind +
                              "'; there are container, function, sandbox and vm"};
+  if (flags.has("density") && kind != "sandbox")
+    throw std::runtime_error{"--density is measured of sandboxes: --kind=sandbox --density --count=50"};
   auto found = figures{};
   const auto run = [&] {
+    if (flags.has("density"))
+      return workload::bench_density(options);
     return container  ? workload::bench_container(options)
            : function ? workload::bench_function(options, flags.has("cold"))
-                      : workload::bench_machine(options, kind == "vm");
+                      : workload::bench_machine(options, kind == "vm", flags.has("template"));
   };
   for (const auto& [name, x] : run())
     found.push_back({name, x.value, x.unit, x.peer, x.peer_value, x.ratio});

@@ -165,6 +165,7 @@ private:
             read_.boolean(x.workloads)(value, key);
           }},
          {"masquerade", read_.boolean(x.masquerade)},
+         {"templates", read_.bytes(x.templates, 0)},
          {"mounts", [&](const written& value, const std::string& key) {
             x.mounts.clear();
             read_.list(value, key, "must be a list of absolute paths", [&](const written& item, const std::string&) {
@@ -392,6 +393,7 @@ private:
     put("resources.gpu", r.gpu_milli ? fmt::format("{}", static_cast<double>(*r.gpu_milli) / 1000) : "(detected)");
     put("data_dir", x.data_dir.string());
     put("workloads", x.workloads ? "true" : "false");
+    put("templates", x.templates ? print_size(*x.templates) : "(an eighth of the memory)");
   }
 
   resolved finish() {

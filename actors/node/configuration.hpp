@@ -96,6 +96,9 @@ struct node_settings {
   std::vector<std::filesystem::path> mounts;
   /// Whether its containers and machines reach beyond it, under its address.
   bool masquerade = true;
+  /// What the templates of its machines may take on its disk, and in its memory; 0 for none. Unless said, an eighth of
+  /// its memory, a GiB at most.
+  std::optional<std::uint64_t> templates;
 
   bool is_controller() const { return role == "cloud" || role == "hybrid"; }
 };

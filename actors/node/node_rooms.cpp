@@ -36,6 +36,13 @@ std::int64_t wall_ms() {
 /// Bringing an image from another node may take as long as the network wants.
 constexpr auto pull_patience = std::chrono::minutes{30};
 
+/// Templates are kept in memory too while machines begin from them, so a small host has few.
+std::uint64_t template_bytes_max(const room_surroundings& around) {
+  constexpr auto most = std::uint64_t{1} << 30;
+  constexpr auto part = 8;
+  return around.self.templates.value_or(std::min(most, around.facts.capacity().memory_bytes() / part));
+}
+
 } // namespace
 
 node_rooms::node_rooms(room_surroundings around) : around_{std::move(around)} {
@@ -51,9 +58,12 @@ node_rooms::node_rooms(room_surroundings around) : around_{std::move(around)} {
     wanted.monitor = workload::make_qemu_monitor();
     wanted.networks = containers->networks();
     wanted.accelerated = [] { return is_usable(try_kvm()); };
+    wanted.templates = templates_ =
+        workload::make_machine_templates(around_.self.data_dir, wanted.monitor, template_bytes_max(around_));
     auto lacks = containers->abilities().missing;
     std::ranges::copy(workload::machine_lacks(wanted), std::back_inserter(lacks));
-    driver_ = workload::make_driver_by_kind(containers, workload::make_machine_driver(wanted));
+    machines_ = workload::make_machine_driver(wanted);
+    driver_ = workload::make_driver_by_kind(containers, machines_);
     for (const auto& lack : lacks)
       host::log_warn("agent", "{}", lack);
   }

@@ -2,15 +2,15 @@
 
 /// Which actors a role is made of, and how each is started.
 
+#include "actors/host/certificate.hpp"
 #include "actors/host/loop.hpp"
 #include "actors/host/metrics.hpp"
-#include "actors/host/certificate.hpp"
 #include "actors/node/configuration.hpp"
 #include "actors/node/supervisor_actor.hpp"
 #include "actors/workload/agent_actor.hpp"
 #include "actors/workload/container_driver.hpp"
 #include "actors/workload/image_store.hpp"
-
+#include "actors/workload/machine_driver.hpp"
 
 namespace novacron::node {
 
@@ -62,6 +62,8 @@ private:
 
   room_surroundings around_;
   std::shared_ptr<workload::image_store> store_;
+  std::shared_ptr<workload::machine_templates> templates_;
+  std::shared_ptr<workload::machine_driver> machines_;
   std::shared_ptr<workload::driver> driver_;
   /// Tells the incarnations of an actor apart for the ledger.
   std::uint64_t starts_ = 0;

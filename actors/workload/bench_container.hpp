@@ -36,8 +36,14 @@ std::map<std::string, bench_figure> bench_container(const bench_options& options
 /// the host.
 std::map<std::string, bench_figure> bench_function(const bench_options& options, bool cold);
 
-/// `start_p50`, `start_p95`, `overhead_p50` of a sandbox or (`whole`) a virtual machine that boots anew, each beside the
-/// same program with the same disks started by hand, interleaved. Throws std::runtime_error when this host cannot run them.
-std::map<std::string, bench_figure> bench_machine(const bench_options& options, bool whole);
+/// `start_p50`, `start_p95`, `overhead_p50` of a sandbox or (`whole`) a virtual machine that boots anew or (`cloned`)
+/// begins from a template that is there, each beside the same program with the same disks started by hand, interleaved.
+/// Throws std::runtime_error when this host cannot run them.
+std::map<std::string, bench_figure> bench_machine(const bench_options& options, bool whole, bool cloned);
+
+/// As many sandboxes as there are rounds, started at once from a template: `pss`, the memory that each takes when it is
+/// idle, and `start_all`, until the last has said something; beside the same clones started by hand. Throws
+/// std::runtime_error when one of them fails.
+std::map<std::string, bench_figure> bench_density(const bench_options& options);
 
 } // namespace novacron::workload

@@ -68,15 +68,47 @@ wire::Assign bench_node::order() {
   return x;
 }
 
-void bench_node::want(const wire::WorkloadSpec& spec) {
+void bench_node::want(const wire::WorkloadSpec& spec, int count) {
   auto wanted = order();
-  auto& one = *wanted.add_instances();
-  one.set_name("start.0");
-  one.set_workload("start");
-  one.set_epoch(revision_);
-  one.set_node("bench");
-  *one.mutable_spec() = spec;
+  for (auto i = 0; i < count; ++i) {
+    auto& one = *wanted.add_instances();
+    one.set_name(name_of(i));
+    one.set_workload("start");
+    one.set_epoch(revision_);
+    one.set_node("bench");
+    *one.mutable_spec() = spec;
+  }
   caf::anon_send(agent_, wanted);
+}
+
+double bench_node::start_many(const wire::WorkloadSpec& spec, int count, const std::string& greeting) {
+  auto self = caf::scoped_actor{*system_};
+  const auto begin = clock::now();
+  want(spec, count);
+  for (auto i = 0; i < count; ++i)
+    await_output(self, i, greeting);
+  const auto took = std::chrono::duration<double>{clock::now() - begin}.count();
+  const auto report = ask<wire::NodeReport>(self, agent_, limits_.answer, wire::ReportRequest{});
+  for (const auto& each : report.instances())
+    if (each.restarts() > 0)
+      throw std::runtime_error{each.name() + " had to be started again: " + each.reason()};
+  return took;
+}
+
+void bench_node::await_output(caf::scoped_actor& self, int ordinal, const std::string& greeting) {
+  auto output = wire::LogRequest{};
+  output.set_instance(name_of(ordinal));
+  output.set_wait_ms(static_cast<std::uint64_t>(std::chrono::milliseconds{limits_.output}.count()));
+  auto said = std::string{};
+  while (said.find(greeting) == said.npos) {
+    const auto chunk = ask<wire::LogChunk>(self, agent_, limits_.answer, output);
+    if (chunk.data().empty()) {
+      const auto report = ask<wire::NodeReport>(self, agent_, limits_.answer, wire::ReportRequest{});
+      throw std::runtime_error{"the instance did not say what it should: " + report.ShortDebugString()};
+    }
+    said += chunk.data();
+    output.set_offset(chunk.next_offset());
+  }
 }
 
 void bench_node::clear() {
@@ -126,20 +158,9 @@ double bench_node::start_function(const wire::WorkloadSpec& spec) {
 double bench_node::start(const wire::WorkloadSpec& spec, const std::string& greeting,
                          const std::function<void()>& keep) {
   auto self = caf::scoped_actor{*system_};
-  auto output = wire::LogRequest{};
-  output.set_instance("start.0");
-  output.set_wait_ms(static_cast<std::uint64_t>(std::chrono::milliseconds{limits_.output}.count()));
-  const auto report = [&] { return ask<wire::NodeReport>(self, agent_, limits_.answer, wire::ReportRequest{}); };
   const auto begin = clock::now();
   want(spec);
-  auto said = std::string{};
-  while (said.find(greeting) == said.npos) {
-    const auto chunk = ask<wire::LogChunk>(self, agent_, limits_.answer, output);
-    if (chunk.data().empty())
-      throw std::runtime_error{"the instance did not say what it should: " + report().ShortDebugString()};
-    said += chunk.data();
-    output.set_offset(chunk.next_offset());
-  }
+  await_output(self, 0, greeting);
   const auto took = std::chrono::duration<double>{clock::now() - begin}.count();
   keep();
   clear();

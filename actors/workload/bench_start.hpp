@@ -8,6 +8,7 @@
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
 
 #include <array>
 #include <chrono>
@@ -52,12 +53,16 @@ public:
   double start_function(const wire::WorkloadSpec& spec);
   /// The seconds from a call of it to the answer, which must be `greeting`.
   double call(const std::string& greeting);
+  /// The seconds from the order for `count` instances at once until the last of them has said `greeting`. They stay.
+  double start_many(const wire::WorkloadSpec& spec, int count, const std::string& greeting);
+  [[nodiscard]] static std::string name_of(int ordinal) { return "start." + std::to_string(ordinal); }
   /// Removes what runs.
   void clear();
 
 private:
   wire::Assign order();
-  void want(const wire::WorkloadSpec& spec);
+  void want(const wire::WorkloadSpec& spec, int count = 1);
+  void await_output(caf::scoped_actor& self, int ordinal, const std::string& greeting);
 
   std::filesystem::path top_;
   const patience limits_;

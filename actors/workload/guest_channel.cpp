@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <random>
@@ -187,6 +188,10 @@ void channel::ready(std::uint32_t events) {
 void channel::hear(const std::vector<std::string>& words, std::vector<std::function<void()>>& then) {
   if (words[0] == "hello" && words.size() > 1 && words[1] == nonce_) {
     up_ = true;
+    // As late as possible: what was sent before waited for the guest to come up.
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    to_send_ += guest_line({"time", std::to_string(std::chrono::nanoseconds{now}.count())});
+    flush();
     if (tell_up_)
       then.push_back(std::exchange(tell_up_, nullptr));
   } else if (up_ && words.size() > 1) {

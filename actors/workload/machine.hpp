@@ -48,6 +48,8 @@ struct machine_network {
     bridged,
     /// Without any right on the host: connections of the guest are made by the machine's process.
     relayed,
+    /// A device that leads nowhere.
+    unplugged,
   };
   kind how = kind::none;
   std::string hardware_address;
@@ -55,9 +57,21 @@ struct machine_network {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ports;
 };
 
+enum class machine_beginning {
+  /// As a computer that is switched on.
+  boot,
+  /// The same, for others to be cloned from it. Its memory is what it is given.
+  template_boot,
+  /// As such a machine was at the moment at which it was saved. It is given that one's memory and state.
+  clone,
+};
+
 /// Files are named relative to the machine's directory, in which its process runs.
 struct machine_plan {
   std::string name;
+  machine_beginning beginning = machine_beginning::boot;
+  /// Others have the memory that a clone is given: what it writes stays its own. Else it is given one of its own.
+  bool shares_memory = false;
   /// Only what a sandbox needs, and fast to start; else a whole computer, with room for devices that come later.
   bool small = false;
   /// By the processor itself; else every instruction is translated.
@@ -78,17 +92,24 @@ struct machine_plan {
 /// The descriptors with which the machine's process is started.
 constexpr auto machine_log_descriptor = 3;
 constexpr auto machine_link_descriptor = 4;
+/// A file that is read from its beginning.
+constexpr auto machine_state_descriptor = 5;
+constexpr auto machine_memory_descriptor = 6;
 
 /// What the machine's process is started with.
 struct machine_command {
   std::vector<std::string> words;
+  /// What it reads in its directory: (name, content).
+  std::vector<std::pair<std::string, std::string>> files;
+  /// Names in its directory to which it writes what nobody needs.
+  std::vector<std::string> sinks;
   /// A socket of the machine's directory, and the bytes that ask the machine to end when they are written to it: for who
   /// knows nothing else of the machine.
   std::string end_socket;
   std::string end_words;
 };
 
-/// A machine that runs. Answers come on the loop's thread, at the latest after five seconds.
+/// A machine that runs. Answers come on the loop's thread, at the latest after five seconds (a minute for `save`).
 class machine_control {
 public:
   virtual ~machine_control() = default;
@@ -97,6 +118,8 @@ public:
   virtual void press_power(then<> done) = 0;
   /// How much of its memory the guest may use.
   virtual void give_memory(std::uint64_t bytes, then<> done) = 0;
+  /// Stops a template for good, and answers with all that a clone needs of it besides its memory.
+  virtual void save(then<std::string> done) = 0;
 };
 
 /// What runs machines.
@@ -105,6 +128,9 @@ public:
   virtual ~machine_monitor() = default;
   /// Why it cannot be used here, in words; empty if it can. Looks for its programs without running them.
   [[nodiscard]] virtual std::string lack() const = 0;
+  /// Which one it is: only the very monitor that ran a template can clone it. Empty when it cannot clone any.
+  /// May block for as long as its program takes to say so.
+  [[nodiscard]] virtual std::string edition() const = 0;
   /// Pure: depends on the plan alone.
   [[nodiscard]] virtual machine_command command(const machine_plan& plan) const = 0;
   /// Connects to a machine whose process was started in `directory`, in this life or in an earlier one.

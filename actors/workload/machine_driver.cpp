@@ -13,6 +13,7 @@
 #include "actors/workload/shim_runs.hpp"
 
 #include <signal.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,20 @@ using namespace std::chrono_literals;
 /// Between attempts to reach a monitor that does not listen yet.
 constexpr auto retry_delay = 10ms;
 constexpr auto files_max = std::uint64_t{65'536};
+/// Of chance for a guest: what its kernel draws from.
+constexpr auto chance_bytes = std::size_t{64};
+constexpr auto no_kernel = "there is no kernel for guests here (share/guest/prepare makes one)";
+/// A clone that does not come up in a part of the time that a boot may take boots in the rest.
+constexpr auto clone_part = 3;
+
+guest_birth birth_now() {
+  auto x = guest_birth{.chance = std::string(chance_bytes, '\0')};
+  if (::getrandom(x.chance.data(), x.chance.size(), 0) != static_cast<ssize_t>(x.chance.size()))
+    throw std::system_error{errno, std::system_category(), "there is no chance to be had for a guest"};
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  x.now_ns = std::chrono::nanoseconds{now}.count();
+  return x;
+}
 
 /// What is known of a machine that this driver has in its hands.
 struct held : held_instance {
@@ -46,6 +61,10 @@ struct held : held_instance {
   bool resumes = false;
   /// Why it was killed before it came up; empty unless it was.
   std::string late;
+  /// What it was cloned from, until it has come up.
+  machine_templates::found origin;
+  /// Somebody wants its end, before it has come up.
+  bool unwanted = false;
   std::shared_ptr<machine_control> control;
   std::shared_ptr<guest_channel> channel;
 };
@@ -57,12 +76,15 @@ machine_settings on_disk(machine_settings settings) {
   return settings;
 }
 
-class machines final : public driver {
+class machines final : public machine_driver {
 public:
   explicit machines(machine_settings settings)
       : settings_{on_disk(std::move(settings))}, images_{settings_.data, settings_.guest} {}
 
   ~machines() override {
+    // Who waits for one would begin a run.
+    if (settings_.templates)
+      settings_.templates->end();
     // Monitors and guests wait for callbacks that may want the guard, so they go once it is free.
     auto closed = std::map<std::string, held>{};
     {
@@ -77,7 +99,7 @@ public:
     runs_.answer<nothing>(std::move(done), [=, this] { return lay_out(what, image); });
   }
   void start(const std::string& name, then<running> done, over end) override {
-    runs_.give([=, this] { launch(name, done, end); });
+    runs_.give([=, this] { begin(name, done, end); });
   }
   void adopt(const std::string& name, then<running> done, over end) override {
     runs_.give([=, this] { take_over(name, done, end); });
@@ -108,12 +130,25 @@ public:
     runs_.answer<nothing>(std::move(done), [=, this] { return remove(name); });
   }
 
+  void make_template(const wire::WorkloadSpec& spec, then<template_facts> done) override {
+    auto what = wire::Instance{};
+    *what.mutable_spec() = spec;
+    runs_.give([=, this] {
+      find_template(what, [done](const outcome<machine_templates::found>& x) {
+        done(x ? outcome<template_facts>{(*x)->facts} : outcome<template_facts>{x.why()});
+      });
+    });
+  }
+
 private:
   outcome<> lay_out(const wire::Instance& what, const image_root& image);
   machine_link link_for(held& x, shim_order& order);
   void write_orders(const held& x, const machine_link& link);
   void make_group(const wire::WorkloadSpec& spec, const std::string& name);
-  void launch(const std::string& name, const then<running>& done, const over& end);
+  void find_template(const wire::Instance& what, const then<machine_templates::found>& done);
+  void begin(const std::string& name, const then<running>& done, const over& end);
+  void launch(const std::string& name, const machine_templates::found& origin, const then<running>& done,
+              const over& end);
   void take_over(const std::string& name, const then<running>& done, const over& end);
   void connect(const std::string& name);
   void reach_monitor(const std::string& name, std::uint64_t run);
@@ -173,7 +208,7 @@ outcome<> machines::lay_out(const wire::Instance& what, const image_root& image)
   if (const auto refusal = refuse_machine(spec, process, kind, {}); !refusal.empty())
     return trouble{fault::bad_request, refusal};
   if (!whole && !images_.has_kernel())
-    return trouble{fault::unsupported, "there is no kernel for guests here (share/guest/prepare makes one)"};
+    return trouble{fault::unsupported, no_kernel};
   const auto user = whole ? process_user{} : user_in(image.root, process.user).value_or(process_user{});
   const auto place = directory(name);
   place.lay_out();
@@ -213,10 +248,12 @@ machine_link machines::link_for(held& x, shim_order& order) {
 void machines::write_orders(const held& x, const machine_link& link) {
   const auto place = directory(x.what.name()).path();
   const auto& facts = host_facts();
-  const auto plan = plan_machine(x.what, facts, x.image, link);
+  auto plan = plan_machine(x.what, facts, x.image, link);
+  if (x.origin)
+    plan = plan_clone(std::move(plan));
   if (!x.image.whole_disk)
     host::replace_file(place / machine_box_file,
-                       box_content(x.what, x.process, x.user, facts, link, x.stop_signal, files_max));
+                       box_content(x.what, x.process, x.user, facts, link, birth_now(), x.stop_signal, files_max));
   for (const auto& disk : plan.disks)
     if (disk.file == machine_seed_file)
       make_seed(seed_files(x.what, link), place / machine_seed_file);
@@ -226,6 +263,12 @@ void machines::write_orders(const held& x, const machine_link& link) {
     words += each + '\0';
   host::replace_file(place / "machine", words);
   host::replace_file(place / "end", command.end_words);
+  for (const auto& [file, content] : command.files)
+    host::replace_file(place / file, content);
+  for (const auto& sink : command.sinks) {
+    ::unlink((place / sink).c_str());
+    fs::create_symlink("/dev/null", place / sink);
+  }
   for (const auto* old : {machine_outcome_file, machine_control_socket, "monitor.sock", "end.sock"})
     ::unlink((place / old).c_str());
 }
@@ -240,20 +283,70 @@ void machines::make_group(const wire::WorkloadSpec& spec, const std::string& nam
     made.limit(spec.resources().cpu_milli(), 0);
 }
 
-void machines::launch(const std::string& name, const then<running>& done, const over& end) {
+/// Answers as machine_templates::want does.
+void machines::find_template(const wire::Instance& what, const then<machine_templates::found>& done) {
+  const auto kind = what.spec().kind();
+  if (!settings_.templates)
+    return done(trouble{fault::unsupported, "this node makes no templates"});
+  if (kind != wire::WORKLOAD_KIND_SANDBOX && kind != wire::WORKLOAD_KIND_VM)
+    return done(trouble{fault::bad_request, "only sandboxes and virtual machines begin from a template"});
+  if (!images_.has_kernel())
+    return done(trouble{fault::unsupported, no_kernel});
+  try {
+    const auto& facts = host_facts();
+    // Of its network the template knows only whether there is one.
+    const auto link = what.spec().network().mode() == "none" ? machine_link{} : relayed_link();
+    settings_.templates->want(plan_machine(what, facts, {}, link), what.spec().tenant(), {facts.guest, facts.stamp_khz},
+                              done);
+  } catch (const std::exception& problem) {
+    done(trouble{fault::unspecified, problem.what()});
+  }
+}
+
+/// Finds out what it begins from, which may take as long as a boot; without a template it boots.
+void machines::begin(const std::string& name, const then<running>& done, const over& end) {
+  auto what = wire::Instance{};
+  auto boots = false;
+  {
+    const auto lock = std::lock_guard{guard_};
+    auto& x = held_[name];
+    x.unwanted = false;
+    what = x.what;
+    boots = x.image.whole_disk;
+  }
+  if (boots)
+    return launch(name, nullptr, done, end);
+  find_template(what, [=, this](const outcome<machine_templates::found>& x) {
+    runs_.give([=, this] { launch(name, x ? *x : nullptr, done, end); });
+  });
+}
+
+void machines::launch(const std::string& name, const machine_templates::found& origin, const then<running>& done,
+                      const over& end) {
   // Its network is there for as long as somebody has the descriptor: until the shim has it, that is this.
   auto now = held{};
+  auto state = descriptor{};
   const auto fill = [&](shim_order& order) {
     order.machine = "machine";
     {
       const auto lock = std::lock_guard{guard_};
       auto& x = held_.at(name);
+      if (std::exchange(x.unwanted, false))
+        throw std::runtime_error{"was ended before it had begun"};
       now.what = x.what;
       now.image = x.image;
       now.process = x.process;
       now.user = x.user;
       now.stop_signal = x.stop_signal;
       now.address = x.address;
+      now.origin = origin;
+    }
+    if (origin) {
+      state = open_state(*origin);
+      order.state = state.get();
+      order.memory = origin->memory.get();
+      // What a whole computer gives back to the host must be its own.
+      order.owns_memory = !origin->facts.small;
     }
     const auto link = link_for(now, order);
     write_orders(now, link);
@@ -264,6 +357,7 @@ void machines::launch(const std::string& name, const then<running>& done, const 
     x.address = now.address;
     x.expect(done, end);
     x.late.clear();
+    x.origin = origin;
     ++x.run;
   };
   runs_.begin(name, done, fill, [=, this] { connect(name); });
@@ -272,18 +366,21 @@ void machines::launch(const std::string& name, const then<running>& done, const 
 /// Its process is there: reaches for its monitor and for the agent in its guest.
 void machines::connect(const std::string& name) {
   auto run = std::uint64_t{0};
+  auto patience = settings_.up_patience;
   {
     const auto lock = std::lock_guard{guard_};
     const auto found = held_.find(name);
     if (closing_ || found == held_.end() || found->second.control || found->second.channel)
       return;
     run = found->second.run;
+    if (found->second.origin)
+      patience /= clone_part;
     if (!found->second.image.whole_disk)
       found->second.channel = open_guest_channel(runs_.loop(), directory(name).path(), machine_control_socket,
                                                  [=, this] { came_up(name, run); });
   }
   reach_monitor(name, run);
-  runs_.loop().after(settings_.up_patience, [=, this] { give_up(name, run); });
+  runs_.loop().after(patience, [=, this] { give_up(name, run); });
 }
 
 void machines::reach_monitor(const std::string& name, std::uint64_t run) {
@@ -318,6 +415,7 @@ void machines::came_up(const std::string& name, std::uint64_t run) {
     if (found == held_.end() || found->second.run != run)
       return;
     answer = found->second.begun(process ? process->pid : -1);
+    found->second.origin = nullptr;
   }
   answer();
 }
@@ -350,6 +448,14 @@ void machines::conclude(const std::string& name, ended how) {
     over_now.channel = std::exchange(x.channel, nullptr);
     over_now.network = std::move(x.network);
     over_now.late = std::exchange(x.late, {});
+    over_now.origin = std::exchange(x.origin, nullptr);
+    over_now.unwanted = x.unwanted;
+  }
+  if (over_now.origin && over_now.started && !over_now.unwanted && !how.lease_over &&
+      !parse_outcome(host::read_file(directory(name).path() / machine_outcome_file).value_or(""))) {
+    // Nobody in its guest has said why: it may be its template, so it begins without one.
+    settings_.templates->spoiled(*over_now.origin);
+    return runs_.give([=, this, done = over_now.started, end = *over_now.end] { launch(name, nullptr, done, end); });
   }
   if (!over_now.late.empty())
     how = ended{.code = 125, .reason = over_now.late, .cpu_usec = how.cpu_usec};
@@ -365,6 +471,11 @@ void machines::conclude(const std::string& name, ended how) {
 
 void machines::signal(const std::string& name, int number, then<> done) {
   const auto process = directory(name).container();
+  if (number == SIGKILL || number == SIGTERM) {
+    const auto lock = std::lock_guard{guard_};
+    if (const auto found = held_.find(name); found != held_.end())
+      found->second.unwanted = true;
+  }
   if (!process)
     return done(trouble{fault::not_found, name + " does not run"});
   const auto channel = channel_of(name);
@@ -476,7 +587,7 @@ void machines::take_over(const std::string& name, const then<running>& done, con
 
 } // namespace
 
-std::shared_ptr<driver> make_machine_driver(machine_settings settings) {
+std::shared_ptr<machine_driver> make_machine_driver(machine_settings settings) {
   return std::make_shared<machines>(std::move(settings));
 }
 

@@ -5,6 +5,7 @@
 #include "actors/host/networks.hpp"
 #include "actors/workload/driver.hpp"
 #include "actors/workload/machine.hpp"
+#include "actors/workload/machine_templates.hpp"
 #include "messages/vocabulary.hpp"
 
 #include <functional>
@@ -22,6 +23,7 @@ namespace novacron::workload {
 ///     end          what to tell to end.sock so that it ends
 ///     how          how it ended, by the agent in the guest
 ///     complaints   what its process complained about
+///     orders.*     what its process is told when it begins as a clone
 ///     *.sock       its monitor and the ports of its guest, while it runs
 struct machine_settings {
   /// The node's data directory.
@@ -39,10 +41,18 @@ struct machine_settings {
   /// How long a guest may take to come up. Measured without an accelerator: 1.5 s on a quiet machine, 18 s (a system with
   /// all its services: 44 s) at ten times the load, 64 s at the lowest priority beside six builds.
   duration up_patience = std::chrono::seconds{180};
+  /// From which machines begin as clones; null has each boot.
+  std::shared_ptr<machine_templates> templates = nullptr;
+};
+
+class machine_driver : public driver {
+public:
+  /// Makes the template from which machines of such a workload begin, if there is none.
+  virtual void make_template(const wire::WorkloadSpec& spec, then<template_facts> done) = 0;
 };
 
 /// Throws std::system_error when the data directory cannot be used.
-std::shared_ptr<driver> make_machine_driver(machine_settings settings);
+std::shared_ptr<machine_driver> make_machine_driver(machine_settings settings);
 
 /// What does not work here and why, in words; empty when everything does.
 std::vector<std::string> machine_lacks(const machine_settings& settings);

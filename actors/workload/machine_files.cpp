@@ -50,13 +50,20 @@ void pad(std::string& x) {
   x.resize((x.size() + 3) / 4 * 4);
 }
 
-void add_modules(std::vector<std::pair<std::string, std::string>>& files, const fs::path& from, const std::string& to) {
-  files.emplace_back(to + "/", "");
+/// Of the names of modules in the order to load them in, those that are for disks, or those that are not.
+std::vector<fs::path> modules_in(const fs::path& from, bool for_disks) {
   auto names = std::vector<fs::path>{};
   for (const auto& each : fs::directory_iterator{from})
-    names.push_back(each.path());
+    if (each.path().filename().string().ends_with("virtio_blk.ko") == for_disks)
+      names.push_back(each.path());
   std::ranges::sort(names);
-  for (const auto& each : names)
+  return names;
+}
+
+void add_modules(std::vector<std::pair<std::string, std::string>>& files, const std::vector<fs::path>& from,
+                 const std::string& to) {
+  files.emplace_back(to + "/", "");
+  for (const auto& each : from)
     files.emplace_back(to + "/" + each.filename().string(), host::read_file(each).value_or(""));
 }
 
@@ -110,8 +117,10 @@ std::string initial_archive(const std::vector<std::pair<std::string, std::string
 std::string initial_files(const guest_kernel& kernel, bool small) {
   auto files = std::vector<std::pair<std::string, std::string>>{{"dev/", ""},
                                                                 {"init", {novacron_guest_begin, novacron_guest_end}}};
-  add_modules(files, kernel.directory / "modules" / (small ? "mmio" : "pci"), "modules");
-  add_modules(files, kernel.directory / "modules" / "network", "modules/network");
+  const auto own = kernel.directory / "modules" / (small ? "mmio" : "pci");
+  add_modules(files, modules_in(own, false), "modules");
+  add_modules(files, modules_in(own, true), "modules/disk");
+  add_modules(files, modules_in(kernel.directory / "modules" / "network", false), "modules/network");
   return initial_archive(files);
 }
 

@@ -23,7 +23,8 @@ std::optional<guest_kernel> find_guest_kernel(const std::filesystem::path& wante
 /// An archive that a kernel unpacks before anything runs: directories (empty content, name with '/' at the end) and
 /// files that may be executed.
 std::string initial_archive(const std::vector<std::pair<std::string, std::string>>& files);
-/// The same with the agent as its first program and the modules of a kind of machine.
+/// The same with the agent as its first program and the modules of a kind of machine: what the agent needs to be spoken
+/// to in `modules`, what it needs for disks and for a network each in a directory below.
 std::string initial_files(const guest_kernel& kernel, bool small);
 
 /// The disk inside an image of which a machine boots as it is: the one file in its directory `disk`.

@@ -1,6 +1,7 @@
 #include "actors/workload/machine_images.hpp"
 
 #include "actors/host/files.hpp"
+#include "actors/workload/image_digest.hpp"
 #include "actors/workload/machine_driver.hpp"
 
 #include <time.h>
@@ -9,6 +10,8 @@
 #include <algorithm>
 #include <thread>
 #include <utility>
+
+#include <fmt/format.h>
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -71,8 +74,15 @@ machine_host machine_images::facts() {
   found.kernel = kernel_->directory / "kernel";
   found.small_files = directory_ / "small.cpio";
   found.whole_files = directory_ / "whole.cpio";
-  host::replace_file(found.small_files, initial_files(*kernel_, true));
-  host::replace_file(found.whole_files, initial_files(*kernel_, false));
+  auto all = digester{};
+  const auto add = [&](const std::string& bytes) { all.add(bytes.data(), bytes.size()); };
+  for (const auto small : {true, false}) {
+    const auto files = initial_files(*kernel_, small);
+    host::replace_file(small ? found.small_files : found.whole_files, files);
+    add(files);
+  }
+  add(fmt::format("{} {}", kernel_->version, fs::file_size(found.kernel)));
+  found.guest = all.finish();
   return found;
 }
 

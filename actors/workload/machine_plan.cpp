@@ -127,7 +127,8 @@ machine_plan plan_machine(const wire::Instance& what, const machine_host& host, 
 }
 
 std::string box_content(const wire::Instance& what, const process_arguments& process, const process_user& user,
-                        const machine_host& host, const machine_link& link, int stop_signal, std::uint64_t files_max) {
+                        const machine_host& host, const machine_link& link, const guest_birth& birth, int stop_signal,
+                        std::uint64_t files_max) {
   const auto& spec = what.spec();
   auto text = std::string{};
   const auto say = [&](std::initializer_list<std::string> words) { text += guest_line({words.begin(), words.end()}); };
@@ -149,7 +150,8 @@ std::string box_content(const wire::Instance& what, const process_arguments& pro
       ids.push_back(std::to_string(group));
   text += guest_line({ids.begin(), ids.end()});
   if (link.how != machine_network::kind::none)
-    say({"network", to_string(link.address), std::to_string(link.address.prefix), to_string(link.gateway)});
+    say({"network", to_string(link.address), std::to_string(link.address.prefix), to_string(link.gateway),
+         hardware_address(link.address)});
   // That of a virtual machine is its own affair: it stays what its users made of it.
   if (!machine)
     say({"file", "/etc/hosts",
@@ -162,6 +164,11 @@ std::string box_content(const wire::Instance& what, const process_arguments& pro
   say({"processes", std::to_string(host.processes_max)});
   say({"memory", std::to_string(spec.resources().memory_bytes())});
   say({"capabilities", fmt::format("{:x}", capabilities_kept)});
+  auto digits = std::string{};
+  for (const unsigned char byte : birth.chance)
+    digits += fmt::format("{:02x}", byte);
+  say({"chance", digits});
+  say({"time", std::to_string(birth.now_ns)});
   say({"end"});
   constexpr auto sector = std::size_t{512};
   text.resize((text.size() + sector - 1) / sector * sector);

@@ -36,7 +36,17 @@ struct machine_host {
   /// The first files of a small machine, and of a whole computer.
   std::string small_files;
   std::string whole_files;
+  /// Kernel and first files, by their content.
+  std::string guest;
   std::uint32_t processes_max = 4096;
+};
+
+/// What a guest is told at its start and at no other, so that it is no other's twin.
+struct guest_birth {
+  /// Bytes that nobody else was given.
+  std::string chance;
+  /// The time, in nanoseconds since 1970.
+  std::int64_t now_ns = 0;
 };
 
 /// What a machine boots from.
@@ -69,7 +79,8 @@ machine_plan plan_machine(const wire::Instance& what, const machine_host& host, 
 
 /// What the agent in the guest reads from the box disk: whole sectors, zeros at the end.
 std::string box_content(const wire::Instance& what, const process_arguments& process, const process_user& user,
-                        const machine_host& host, const machine_link& link, int stop_signal, std::uint64_t files_max);
+                        const machine_host& host, const machine_link& link, const guest_birth& birth, int stop_signal,
+                        std::uint64_t files_max);
 
 /// The files of a NoCloud disk for cloud-init: (name, content).
 std::vector<std::pair<std::string, std::string>> seed_files(const wire::Instance& what, const machine_link& link);

@@ -25,16 +25,23 @@ std::string device(const machine_plan& x, const std::string& kind) {
   return kind + (x.small ? "-device" : "-pci");
 }
 
+/// Shared, so that the memory of a machine that runs can be read from outside. That of a clone is its template's, or
+/// one of its own with the same content.
+std::string memory(const machine_plan& x) {
+  const auto size = x.memory_bytes >> 20;
+  if (x.beginning == machine_beginning::boot)
+    return fmt::format("memory-backend-memfd,id=memory,size={}M,share=on", size);
+  return fmt::format("memory-backend-file,id=memory,size={}M,mem-path=/proc/self/fd/{},share={}", size,
+                     machine_memory_descriptor, x.shares_memory ? "off" : "on");
+}
+
 void add_board(words& all, const machine_plan& x) {
   const auto* board = x.small ? "microvm,acpi=on,pit=off,pic=off,isa-serial=off,rtc=on" : "q35,vmport=off,smm=off";
   add(all, {"-M", fmt::format("{},memory-backend=memory", board)});
   // A larger buffer for translated code costs memory of the host, a smaller one 60 ms at the start.
   add(all, {"-accel", x.accelerated ? "kvm" : fmt::format("tcg,thread=multi,tb-size={}", x.small ? 64 : 128)});
   add(all, {"-cpu", x.accelerated ? "host" : "max", "-smp", std::to_string(x.cpus)});
-  const auto memory = x.memory_bytes >> 20;
-  // Shared, so that the memory of a machine that runs can be read from outside.
-  add(all, {"-m", fmt::format("{}M", memory), "-object",
-            fmt::format("memory-backend-memfd,id=memory,size={}M,share=on", memory)});
+  add(all, {"-m", fmt::format("{}M", x.memory_bytes >> 20), "-object", memory(x)});
   // Without a word about it some distributions' QEMU takes SeaBIOS for a small machine with ACPI: it lays the tables
   // where QEMU has the first files end, and what the last page of these does not leave free is overwritten.
   if (x.small)
@@ -80,6 +87,8 @@ void add_ports(words& all, const machine_plan& x) {
 void add_network(words& all, const machine_plan& x) {
   if (x.network.how == machine_network::kind::none)
     return;
+  if (x.network.how == machine_network::kind::unplugged)
+    return add(all, {"-device", fmt::format("{},mac={}", device(x, "virtio-net"), x.network.hardware_address)});
   auto link = fmt::format("tap,id=link,fd={}", machine_link_descriptor);
   if (x.network.how == machine_network::kind::relayed) {
     link = "user,id=link";
@@ -88,6 +97,24 @@ void add_network(words& all, const machine_plan& x) {
   }
   add(all, {"-netdev", link, "-device",
             fmt::format("{},netdev=link,mac={}", device(x, "virtio-net"), x.network.hardware_address)});
+}
+
+/// Orders that QEMU finds when it starts, so that a clone needs nobody to begin: its state is read from a descriptor.
+/// It goes on by itself then, as its template did.
+void add_cloning(machine_command& made, const machine_plan& x) {
+  if (x.beginning != machine_beginning::clone)
+    return;
+  add(made.words, {"-incoming", "defer", "-chardev", fmt::format("pipe,id=orders,path={}", qemu_orders), "-mon",
+                   "chardev=orders,mode=control"});
+  // The memory is there already, and not part of the state.
+  made.files.emplace_back(
+      fmt::format("{}.in", qemu_orders),
+      fmt::format("{{\"execute\":\"qmp_capabilities\"}}\n"
+                  "{{\"execute\":\"migrate-set-capabilities\",\"arguments\":{{\"capabilities\":[{{\"capability\":"
+                  "\"x-ignore-shared\",\"state\":true}}]}}}}\n"
+                  "{{\"execute\":\"migrate-incoming\",\"arguments\":{{\"uri\":\"fd:{}\"}}}}\n",
+                  machine_state_descriptor));
+  made.sinks.push_back(fmt::format("{}.out", qemu_orders));
 }
 
 /// What a whole computer has besides: places for devices that come later, chance, and memory that can be taken back.
@@ -120,6 +147,7 @@ machine_command qemu_command(const std::string& program, const machine_plan& x) 
   add_ports(all, x);
   add_network(all, x);
   add_rest(all, x);
+  add_cloning(made, x);
   add(all, {"-qmp", fmt::format("unix:{},server=on,wait=off", qemu_monitor_socket)});
   made.end_socket = qemu_end_socket;
   // Where the agent listens for the end, that is its port; else the second monitor stands in for the power button.

@@ -1,14 +1,18 @@
 #include "actors/workload/qemu_monitor.hpp"
 
+#include "actors/host/process.hpp"
 #include "actors/workload/qemu_command.hpp"
+#include "actors/workload/qemu_saving.hpp"
 #include "actors/workload/qmp.hpp"
 
 #include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -32,13 +36,15 @@ bool is_on_path(const std::string& program) {
 
 class qemu_control final : public machine_control {
 public:
-  explicit qemu_control(std::shared_ptr<qmp_client> client) : client_{std::move(client)} {}
+  qemu_control(host::loop& loop, std::filesystem::path directory, std::shared_ptr<qmp_client> client)
+      : loop_{loop}, directory_{std::move(directory)}, client_{std::move(client)} {}
 
   void pause(bool paused, then<> done) override { ask(paused ? "stop" : "cont", {}, std::move(done)); }
   void press_power(then<> done) override { ask("system_powerdown", {}, std::move(done)); }
   void give_memory(std::uint64_t bytes, then<> done) override {
     ask("balloon", fmt::format("{{\"value\":{}}}", bytes), std::move(done));
   }
+  void save(then<std::string> done) override { save_state(loop_, directory_, client_, std::move(done)); }
 
 private:
   void ask(const std::string& command, const std::string& arguments, then<> done) {
@@ -47,6 +53,8 @@ private:
     });
   }
 
+  host::loop& loop_;
+  const std::filesystem::path directory_;
   std::shared_ptr<qmp_client> client_;
 };
 
@@ -62,6 +70,18 @@ public:
     return {};
   }
 
+  std::string edition() const override {
+    std::call_once(asked_, [this] {
+      try {
+        const auto said = host::run({.argv = {program_, "--version"}});
+        edition_ = said.how.code == 0 ? said.out.substr(0, said.out.find('\n')) : "";
+      } catch (const std::system_error&) {
+        edition_.clear();
+      }
+    });
+    return edition_;
+  }
+
   machine_command command(const machine_plan& plan) const override { return qemu_command(program_, plan); }
 
   void open(host::loop& loop, const std::filesystem::path& directory,
@@ -70,15 +90,18 @@ public:
     if (fd < 0)
       return done(trouble{fault::unreachable, "the machine's monitor does not listen"});
     auto client = qmp_client::open(loop, fd, nullptr);
-    client->ask("query-status", {}, patience, [client, done = std::move(done)](outcome<std::string> x) {
-      if (!x)
-        return done(x.why());
-      done(std::shared_ptr<machine_control>{std::make_shared<qemu_control>(client)});
-    });
+    client->ask("query-status", {}, patience,
+                [&loop, directory, client, done = std::move(done)](outcome<std::string> x) {
+                  if (!x)
+                    return done(x.why());
+                  done(std::shared_ptr<machine_control>{std::make_shared<qemu_control>(loop, directory, client)});
+                });
   }
 
 private:
   std::string program_;
+  mutable std::once_flag asked_;
+  mutable std::string edition_;
 };
 
 } // namespace

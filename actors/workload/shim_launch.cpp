@@ -45,10 +45,17 @@ host::child shim_launch::start(const shim_order& order) const {
     what.inherit.push_back(order.network);
     what.argv.emplace_back("net=4");
   }
-  if (order.link >= 0) {
-    what.argv.push_back("link=" + std::to_string(3 + what.inherit.size()));
-    what.inherit.push_back(order.link);
-  }
+  const auto give = [&](const char* word, int fd) {
+    if (fd < 0)
+      return;
+    what.argv.push_back(word + std::to_string(3 + what.inherit.size()));
+    what.inherit.push_back(fd);
+  };
+  give("link=", order.link);
+  give("state=", order.state);
+  give("memory=", order.memory);
+  if (order.owns_memory)
+    what.argv.emplace_back("owns=1");
   if (!order.machine.empty())
     for (auto&& word : {"machine=" + order.machine, std::string{order.relays ? "relays=1" : "relays=0"}})
       what.argv.push_back(word);

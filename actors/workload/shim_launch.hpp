@@ -37,6 +37,11 @@ struct shim_order {
   std::string machine;
   /// The descriptor of that machine's network device.
   int link = -1;
+  /// Those of the state and the memory that it begins with; -1 for one that boots.
+  int state = -1;
+  int memory = -1;
+  /// It gets a copy of that memory; else it shares it.
+  bool owns_memory = false;
   /// That machine's process makes connections on the host's network.
   bool relays = false;
 };

@@ -42,6 +42,7 @@ resources = { cpu = 0.5, memory = "2GiB", disk = 1024, gpu = 1, gpu_model = "a10
 data_dir = "/var/tmp/edge-1"
 mounts = ["/srv/media"]
 masquerade = false
+templates = "256MiB"
 )";
 
 node::resolved read(std::string_view text, const std::map<std::string, std::string>& flags = {},
@@ -104,6 +105,7 @@ SCENARIO("a fabric is described in one file") {
   CHECK(edge.data_dir == "/var/tmp/edge-1");
   CHECK(edge.mounts.size() == 1);
   CHECK_FALSE(edge.masquerade);
+  CHECK(edge.templates == std::uint64_t{256} << 20);
   CHECK_FALSE(x.self);
 }
 

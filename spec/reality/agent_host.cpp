@@ -50,6 +50,7 @@ int main(int count, char** arguments) {
   const auto containers = workload::make_container_driver({.data = arguments[1]});
   auto machines = workload::machine_settings{.data = arguments[1], .monitor = workload::make_qemu_monitor()};
   machines.networks = containers->networks();
+  machines.templates = workload::make_machine_templates(arguments[1], machines.monitor, std::uint64_t{1} << 30);
   const auto driver = workload::make_driver_by_kind(containers, workload::make_machine_driver(machines));
   const auto boss = system.spawn(controller, std::string{arguments[3]}, std::string{arguments[4]});
   auto agent = workload::spawn_agent(system, {.node = "n", .data = arguments[1]}, driver,

@@ -54,10 +54,16 @@ bool can_run_machines() {
 }
 
 std::shared_ptr<workload::driver> with_machines(const fs::path& data,
-                                                const std::shared_ptr<workload::container_driver>& containers) {
+                                                const std::shared_ptr<workload::container_driver>& containers,
+                                                const std::shared_ptr<workload::machine_templates>& templates) {
   auto settings = workload::machine_settings{.data = data, .monitor = workload::make_qemu_monitor()};
+  settings.templates = templates;
   settings.networks = containers->networks();
   return workload::make_driver_by_kind(containers, workload::make_machine_driver(settings));
+}
+
+std::shared_ptr<workload::machine_templates> templates_in(const fs::path& data, std::uint64_t bytes_max) {
+  return workload::make_machine_templates(data, workload::make_qemu_monitor(), bytes_max);
 }
 
 ground::ground(const std::string& size) {
@@ -123,7 +129,7 @@ std::vector<std::string> leftovers(const fs::path& data) {
     const auto line = host::read_file(entry.path() / "cmdline").value_or("");
     auto gone = std::error_code{};
     const auto lives_in = fs::read_symlink(entry.path() / "cwd", gone).string();
-    if (line.find("dir=" + canonical) != line.npos || lives_in.starts_with(canonical + "/machines/"))
+    if (line.find("dir=" + canonical) != line.npos || lives_in.starts_with(canonical + "/machine"))
       found.push_back("process " + name);
   }
   if (host::read_file("/proc/self/mounts").value_or("").find(canonical) != std::string::npos)

@@ -32,7 +32,10 @@ bool can_run_machines();
 
 /// A driver for both, on that data directory and with these containers.
 std::shared_ptr<workload::driver> with_machines(const std::filesystem::path& data,
-                                                const std::shared_ptr<workload::container_driver>& containers);
+                                                const std::shared_ptr<workload::container_driver>& containers,
+                                                const std::shared_ptr<workload::machine_templates>& templates);
+/// The templates that take at most that much.
+std::shared_ptr<workload::machine_templates> templates_in(const std::filesystem::path& data, std::uint64_t bytes_max);
 
 /// A fresh directory with a busybox root in it; with `size` ("16m") on a disk of its own that has no more room.
 struct ground {
@@ -72,6 +75,8 @@ struct site {
 
   workload::container_settings driven;
   bool machines = false;
+  std::uint64_t template_bytes = std::uint64_t{1} << 30;
+  std::shared_ptr<workload::machine_templates> templates;
 
   explicit site(workload::container_settings with = {}, const std::string& disk = {}, bool machines = false)
       : place{disk}, driven{std::move(with)}, machines{machines} {
@@ -83,10 +88,11 @@ struct site {
   void begin() {
     system = std::make_unique<caf::actor_system>(settings);
     driver = workload::make_container_driver(driven);
-    agent =
-        workload::spawn_agent(*system, {.node = "n", .data = place.data(), .report_interval = std::chrono::milliseconds{200}},
-                              machines ? with_machines(place.data(), driver) : driver,
-                              workload::access_to(place.root()), {});
+    if (machines)
+      templates = templates_in(place.data(), template_bytes);
+    agent = workload::spawn_agent(
+        *system, {.node = "n", .data = place.data(), .report_interval = std::chrono::milliseconds{200}},
+        machines ? with_machines(place.data(), driver, templates) : driver, workload::access_to(place.root()), {});
     self = std::make_unique<caf::scoped_actor>(*system);
   }
 
@@ -107,6 +113,7 @@ struct site {
     agent = agent_actor{};
     system.reset();
     driver.reset();
+    templates.reset();
   }
 
   template <class Answer, class Question>

@@ -67,7 +67,8 @@ SCENARIO("the guest reads what novacron wrote for it") {
                                  host::parse_ipv4("10.64.0.7", 22).value(),
                                  host::parse_ipv4("10.64.0.1").value(),
                                  {.servers = {"192.0.2.53"}, .lines = {}}};
-  const auto text = box_content(what, process(), {1000, 1001, {5, 6}, "/root"}, host, link, 2, 1024);
+  const auto text = box_content(what, process(), {1000, 1001, {5, 6}, "/root"}, host, link,
+                                {std::string{"\x01\xfe\x7a", 3}, 1'700'000'000'123'456'789}, 2, 1024);
   CHECK(text.size() % 512 == 0);
   const auto seen = read(text);
   REQUIRE(seen.whole);
@@ -85,6 +86,9 @@ SCENARIO("the guest reads what novacron wrote for it") {
   CHECK(std::string{x.address} == "10.64.0.7");
   CHECK(x.prefix == 22);
   CHECK(std::string{x.gateway} == "10.64.0.1");
+  CHECK(std::string{x.hardware_address} == "52:54:0a:40:00:07");
+  CHECK(std::string{x.chance} == "01fe7a");
+  CHECK(x.time == 1'700'000'000'123'456'789);
   REQUIRE(x.file_count == 2);
   CHECK(std::string{x.files[0].name} == "/etc/hosts");
   CHECK(std::string{x.files[0].text}.ends_with("10.64.0.7\tweb.0\n"));
@@ -99,7 +103,7 @@ SCENARIO("the guest reads what novacron wrote for it") {
 }
 
 SCENARIO("a box that is cut off or bent is refused, and never read beyond its end") {
-  const auto text = box_content(instance(wire::WORKLOAD_KIND_SANDBOX), process(), {}, {}, {}, 15, 0);
+  const auto text = box_content(instance(wire::WORKLOAD_KIND_SANDBOX), process(), {}, {}, {}, {}, 15, 0);
   const auto end = text.find("end\n") + 4;
   for (auto size = std::size_t{0}; size < end; ++size)
     CHECK_FALSE(read(text.substr(0, size)).whole);

@@ -99,3 +99,36 @@ SCENARIO("a comma in a name cannot become an option") {
   CHECK(values(x, "-name") == std::vector<std::string>{"a,,process=evil"});
   CHECK(has(x, "-blockdev", "file.filename=/data,,readonly=off/x"));
 }
+
+SCENARIO(
+    "a clone reads its state from a descriptor, by orders that lie there, and maps its template's memory as its own") {
+  auto plan = sandbox();
+  plan.beginning = machine_beginning::clone;
+  plan.shares_memory = true;
+  const auto x = qemu_command("q", plan);
+  CHECK(has(x, "-object", "memory-backend-file,id=memory,size=192M,mem-path=/proc/self/fd/6,share=off"));
+  CHECK(values(x, "-incoming") == std::vector<std::string>{"defer"});
+  CHECK(has(x, "-chardev", "pipe,id=orders,path=orders"));
+  REQUIRE(x.files.size() == 1);
+  CHECK(x.files[0].first == "orders.in");
+  // Three orders, the last of which starts it.
+  CHECK(std::ranges::count(x.files[0].second, '\n') == 3);
+  CHECK(x.files[0].second.ends_with("{\"execute\":\"migrate-incoming\",\"arguments\":{\"uri\":\"fd:5\"}}\n"));
+  CHECK(x.sinks == std::vector<std::string>{"orders.out"});
+  // A reset boots it as any other.
+  CHECK(values(x, "-append") == std::vector<std::string>{"quiet panic=-1"});
+  plan.shares_memory = false;
+  CHECK(has(qemu_command("q", plan), "-object", "mem-path=/proc/self/fd/6,share=on"));
+}
+
+SCENARIO("a template boots with memory that it is given, and with a network device that leads nowhere") {
+  auto plan = sandbox();
+  plan.beginning = machine_beginning::template_boot;
+  plan.network = {machine_network::kind::unplugged, "52:54:00:00:00:01", {}};
+  const auto x = qemu_command("q", plan);
+  CHECK(has(x, "-object", "mem-path=/proc/self/fd/6,share=on"));
+  CHECK(has(x, "-device", "virtio-net-device,mac=52:54:00:00:00:01"));
+  CHECK(values(x, "-netdev").empty());
+  CHECK(values(x, "-incoming").empty());
+  CHECK(x.files.empty());
+}

@@ -4,12 +4,17 @@
 // a port that leads to the log, and writes how it ended to another, so that nobody outside has to be there. Through the
 // control port novacron asks for further processes in it, signals and the end (see lines.hpp for the form):
 //
-//     to the agent    hello NONCE | signal NUMBER | stop | exec ID TERMINAL ROWS COLUMNS COUNT WORD... NAME=VALUE...
+//     to the agent    hello NONCE | time NANOSECONDS | signal NUMBER | stop |
+//                     exec ID TERMINAL ROWS COLUMNS COUNT WORD... NAME=VALUE...
 //                     in ID BYTES | eof ID | size ID ROWS COLUMNS | kill ID NUMBER | took ID COUNT | close ID
 //     from the agent  hello NONCE | began ID | failed ID WORDS | out ID BYTES | err ID BYTES | took ID COUNT |
 //                     exit ID CODE
 //
 // A box whose first argument is an init (a virtual machine) gets that as process 1, and the agent lives on beside it.
+//
+// A machine that others are cloned from (a template) goes no further than to where it would read what shall run. It
+// says "ready" to whoever listens at its end port and waits until nobody does any more: in a clone, whose ports lead
+// elsewhere, that is at once, and there it goes on.
 
 #include "actors/workload/guest/session.hpp"
 #include "actors/workload/shim/container_end.hpp"
@@ -300,6 +305,12 @@ void obey(char* line, size_t size) {
         close_session(each);
       }
     say("hello", words[1].text, nullptr, 0);
+  } else if (is("time") && count == 2) {
+    // Once: from then on the clock is the affair of the guest.
+    static bool told = false;
+    if (!told)
+      advance_clock(strtoll(words[1].text, nullptr, 10));
+    told = true;
   } else if (is("signal") && count == 2 && main_pid > 0) {
     kill(main_pid, atoi(words[1].text));
   } else if (is("stop")) {
@@ -426,8 +437,10 @@ void take_signals() {
 
 // The beginning -----------------------------------------------------------------------------------------------
 
+/// A port can be opened once only. What is open already gets this process as its owner.
 void open_line(port& x, const char* name) {
-  x.fd = open_port(name);
+  if (x.fd < 0)
+    x.fd = open_port(name);
   if (x.fd < 0)
     return;
   fcntl(x.fd, F_SETOWN, getpid());
@@ -533,16 +546,42 @@ void start_machine() {
   fail(all.arguments[0]);
 }
 
+/// All that is the same for each clone. Disks and network are left alone: those of a clone are others.
+void wait_to_be_cloned() {
+  take_devices(false);
+  for (const char* kind : {"/modules/disk", "/modules/network"})
+    load_modules(kind);
+  open_line(end_port, "nv.end");
+  novacron::shim::write_all(end_port.fd, "ready\n", 6);
+  pollfd gone = {end_port.fd, 0, 0};
+  while ((gone.revents & (POLLHUP | POLLERR | POLLNVAL)) == 0)
+    poll(&gone, 1, -1);
+  take_devices_now();
+}
+
+void take_chance_and_time() {
+  if (all.chance != nullptr)
+    mix_chance(all.chance);
+  advance_clock(all.time);
+}
+
 } // namespace
 
 int main() {
   mount_kernel_files();
   load_modules("/modules");
+  const bool is_cloned = kernel_has_word("nv.template");
+  if (is_cloned)
+    wait_to_be_cloned();
+  else
+    load_modules("/modules/disk");
   read_all_about();
+  take_chance_and_time();
   bring_up("lo");
   if (all.address != nullptr) {
-    load_modules("/modules/network");
-    join_network(all.address, all.prefix, all.gateway);
+    if (!is_cloned)
+      load_modules("/modules/network");
+    join_network(all.hardware_address, all.address, all.prefix, all.gateway);
   }
   mount_root();
   mkdir("/root/etc", 0755);

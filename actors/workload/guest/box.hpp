@@ -39,6 +39,8 @@ struct box {
   const char* address = nullptr;
   int prefix = 0;
   const char* gateway = "";
+  /// Of its network device; empty leaves that as it is.
+  const char* hardware_address = "";
   box_file files[box_files_max] = {};
   int file_count = 0;
   bool read_only = false;
@@ -50,6 +52,10 @@ struct box {
   uint64_t memory_max = 0;
   /// A bit for each capability that the process keeps.
   uint64_t capabilities = 0;
+  /// Hexadecimal digits that nobody else was given. They are read once and wiped.
+  char* chance = nullptr;
+  /// What the time was, in nanoseconds since 1970, when this was written.
+  int64_t time = 0;
 };
 
 inline void take_box_line(box& x, const word* words, int count) {
@@ -70,10 +76,11 @@ inline void take_box_line(box& x, const word* words, int count) {
     x.group = static_cast<uint32_t>(number(2));
     for (int i = 3; i < count && x.group_count < groups_max; ++i)
       x.groups[x.group_count++] = static_cast<uint32_t>(number(i));
-  } else if (is("network") && count == 4) {
+  } else if (is("network") && count >= 4) {
     x.address = words[1].text;
     x.prefix = static_cast<int>(number(2));
     x.gateway = words[3].text;
+    x.hardware_address = count > 4 ? words[4].text : "";
   } else if (is("file") && count == 3 && x.file_count < box_files_max)
     x.files[x.file_count++] = {words[1].text, words[2].text};
   else if (is("root"))
@@ -90,6 +97,10 @@ inline void take_box_line(box& x, const word* words, int count) {
     x.memory_max = number(1);
   else if (is("capabilities"))
     x.capabilities = strtoull(words[1].text, nullptr, 16);
+  else if (is("chance"))
+    x.chance = words[1].text;
+  else if (is("time"))
+    x.time = static_cast<int64_t>(number(1));
 }
 
 /// Reads it out of `text`, which it keeps pointing into. False unless it is whole: its last line is "end".

@@ -2,10 +2,13 @@
 
 /// How a guest comes up before anything runs in it: modules, ports, disks, network; on libc alone.
 
+#include "actors/workload/guest/lines.hpp"
 #include "actors/workload/shim/small_files.hpp"
 
 #include <arpa/inet.h>
+#include <linux/random.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <net/route.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -63,6 +66,68 @@ inline void mount_kernel_files() {
   mount("proc", "/proc", "proc", 0, "");
   mount("sysfs", "/sys", "sysfs", 0, "");
   mount("devtmpfs", "/dev", "devtmpfs", 0, "");
+}
+
+/// Whether `word` is among those that the kernel was started with.
+inline bool kernel_has_word(const char* word) {
+  char words[4096];
+  read_line("/proc/cmdline", words, sizeof words);
+  char* rest = nullptr;
+  for (const char* each = strtok_r(words, " ", &rest); each != nullptr; each = strtok_r(nullptr, " ", &rest))
+    if (strcmp(each, word) == 0)
+      return true;
+  return false;
+}
+
+/// Whether a module that is loaded from now on takes the devices that are there.
+inline void take_devices(bool at_once) {
+  put("/sys/bus/virtio/drivers_autoprobe", at_once ? "1" : "0");
+}
+
+/// Gives each device that nobody has to the module that is loaded for it.
+inline void take_devices_now() {
+  take_devices(true);
+  DIR* devices = opendir("/sys/bus/virtio/devices");
+  while (const dirent* entry = devices != nullptr ? readdir(devices) : nullptr)
+    if (entry->d_name[0] != '.')
+      put("/sys/bus/virtio/drivers_probe", entry->d_name);
+  if (devices != nullptr)
+    closedir(devices);
+}
+
+/// Clones of one machine would draw the same numbers: from here on they do not. Wipes the digits.
+inline void mix_chance(char* digits) {
+  constexpr size_t bytes_max = 64;
+  struct {
+    int bits;
+    int bytes;
+    unsigned char content[bytes_max];
+  } given = {};
+  for (size_t i = 0; i < bytes_max && digits[2 * i] != 0 && digits[2 * i + 1] != 0; ++i) {
+    given.content[i] =
+        static_cast<unsigned char>(value_of_digit(digits[2 * i]) << 4 | value_of_digit(digits[2 * i + 1]));
+    given.bytes = static_cast<int>(i + 1);
+  }
+  given.bits = 8 * given.bytes;
+  const int chance = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+  ioctl(chance, RNDADDENTROPY, &given);
+  // Else the kernel would draw on from what it had, for up to five minutes.
+  ioctl(chance, RNDRESEEDCRNG);
+  close(chance);
+  explicit_bzero(&given, sizeof given);
+  explicit_bzero(digits, strlen(digits));
+}
+
+/// Whoever says what the time is says it before it is heard: it is at least that.
+inline void advance_clock(int64_t nanoseconds) {
+  timespec now = {};
+  clock_gettime(CLOCK_REALTIME, &now);
+  constexpr int64_t second = 1'000'000'000;
+  if (nanoseconds <= now.tv_sec * second + now.tv_nsec)
+    return;
+  now.tv_sec = nanoseconds / second;
+  now.tv_nsec = nanoseconds % second;
+  clock_settime(CLOCK_REALTIME, &now);
 }
 
 inline int find_port(const char* wanted) {
@@ -125,11 +190,22 @@ inline void bring_up(const char* name) {
   close(any);
 }
 
-/// Gives eth0 its address and the route out.
-inline void join_network(const char* address, int prefix, const char* gateway) {
+/// A clone has the address of its template until it is told its own.
+inline void set_hardware_address(int any, ifreq device, const char* text) {
+  unsigned char bytes[6];
+  if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", bytes, bytes + 1, bytes + 2, bytes + 3, bytes + 4, bytes + 5) != 6)
+    return;
+  device.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  memcpy(device.ifr_hwaddr.sa_data, bytes, sizeof bytes);
+  ioctl(any, SIOCSIFHWADDR, &device);
+}
+
+/// Gives eth0 its addresses and the route out.
+inline void join_network(const char* hardware, const char* address, int prefix, const char* gateway) {
   const int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   ifreq device = {};
   strcpy(device.ifr_name, "eth0");
+  set_hardware_address(any, device, hardware);
   in_addr value = {};
   inet_pton(AF_INET, address, &value);
   set_address(any, device, SIOCSIFADDR, value);

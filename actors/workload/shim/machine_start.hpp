@@ -7,9 +7,12 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -24,6 +27,11 @@ struct program {
   const char* file = "";
   /// The descriptor of its network device; it finds that as 4, and its log as 3.
   int link = -1;
+  /// Those of the state and the memory of its template; it finds them as 5 and 6.
+  int state = -1;
+  int memory = -1;
+  /// It gets a copy of that memory; else it shares it.
+  bool owns_memory = false;
   /// It makes connections for its guest, and so has the host's network; else none.
   bool relays = false;
 };
@@ -78,6 +86,24 @@ inline bool drop_rights() {
   return syscall(SYS_capset, &header, none) == 0;
 }
 
+/// Memory with the same content; -1 when there is none to be had. Whoever calls this pays for it: the group of the
+/// machine.
+inline int copy_of_memory(int from) {
+  struct stat facts = {};
+  const int to = memfd_create("novacron-guest-memory", MFD_CLOEXEC);
+  if (to < 0 || fstat(from, &facts) != 0 || ftruncate(to, facts.st_size) != 0)
+    return -1;
+  // Others have the same place in the file: none of them relies on it.
+  for (off_t at = 0; (at = lseek(from, at, SEEK_DATA)) >= 0;) {
+    const off_t end = lseek(from, at, SEEK_HOLE);
+    lseek(to, at, SEEK_SET);
+    while (at < end)
+      if (sendfile(to, from, &at, static_cast<size_t>(end - at)) <= 0)
+        return -1;
+  }
+  return to;
+}
+
 /// The child's half: becomes the program. `report` gets an errno when that fails.
 [[noreturn]] inline void become_program(const program& x, char* const* words, const char* directory,
                                         const char* const* groups, int group_count, int out, int report) {
@@ -89,19 +115,25 @@ inline bool drop_rights() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   join_groups(groups, group_count);
   const int log = fcntl(out, F_DUPFD_CLOEXEC, 64);
-  const int link = x.link >= 0 ? fcntl(x.link, F_DUPFD_CLOEXEC, 64) : -1;
+  const int given[] = {x.link, x.state, x.memory};
+  int kept[] = {-1, -1, -1};
+  for (int i = 0; i < 3; ++i)
+    kept[i] = given[i] >= 0 ? fcntl(given[i], F_DUPFD_CLOEXEC, 64) : -1;
   const int told = fcntl(report, F_DUPFD_CLOEXEC, 64);
+  if (x.owns_memory)
+    kept[2] = fcntl(copy_of_memory(x.memory), F_DUPFD_CLOEXEC, 64);
   const int spaces = CLONE_NEWIPC | (x.relays ? 0 : CLONE_NEWNET);
   const bool confined = unshare(spaces) == 0 && confine_writing(directory) && chdir(directory) == 0;
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   const int complaints = open("complaints", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (confined && complaints >= 0) {
+  if (confined && complaints >= 0 && (x.memory < 0 || kept[2] >= 0)) {
     dup2(null, 0);
     dup2(null, 1);
     dup2(complaints, 2);
     dup2(log, 3);
-    if (link >= 0)
-      dup2(link, 4);
+    for (int i = 0; i < 3; ++i)
+      if (kept[i] >= 0)
+        dup2(kept[i], 4 + i);
     if (drop_rights())
       execvp(words[0], words);
   }

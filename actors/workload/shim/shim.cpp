@@ -321,8 +321,9 @@ int start_machine(int out) {
   if (child == 0)
     become_program(set.machine, words, set.dir, set.cgroups, set.cgroup_count, out, report[1]);
   close(report[1]);
-  if (set.machine.link >= 0)
-    close(set.machine.link);
+  for (const int fd : {set.machine.link, set.machine.state, set.machine.memory})
+    if (fd >= 0)
+      close(fd);
   int problem = 0;
   const bool failed = read(report[0], &problem, sizeof problem) == sizeof problem;
   close(report[0]);
@@ -488,6 +489,12 @@ bool take(const char* argument) {
   else if (is("net")) set.net = atoi(value);
   else if (is("machine")) set.machine.file = value;
   else if (is("link")) set.machine.link = atoi(value);
+  else if (is("state"))
+    set.machine.state = atoi(value);
+  else if (is("memory"))
+    set.machine.memory = atoi(value);
+  else if (is("owns"))
+    set.machine.owns_memory = *value == '1';
   else if (is("relays")) set.machine.relays = *value == '1';
   else if (is("lock")) set.lock = atoi(value);
   else if (is("segment")) output.segment = atol(value);
@@ -511,7 +518,7 @@ int run(int count, char** arguments) {
       dprintf(2, "novacron-shim: what is \"%s\"?\n", arguments[i]);
       return 2;
     }
-  for (const int fd : {set.lock, set.net, set.machine.link})
+  for (const int fd : {set.lock, set.net, set.machine.link, set.machine.state, set.machine.memory})
     if (fd >= 0)
       fcntl(fd, F_SETFD, FD_CLOEXEC);
   char content[64];
