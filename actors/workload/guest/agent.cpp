@@ -571,10 +571,7 @@ int main() {
   mount_kernel_files();
   load_modules("/modules");
   const bool is_cloned = kernel_has_word("nv.template");
-  if (is_cloned)
-    wait_to_be_cloned();
-  else
-    load_modules("/modules/disk");
+  is_cloned ? wait_to_be_cloned() : load_modules("/modules/disk");
   read_all_about();
   take_chance_and_time();
   bring_up("lo");
