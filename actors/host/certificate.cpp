@@ -379,14 +379,16 @@ bool belongs_to(const std::string& key, const std::string& certificate) {
 void deny_list::replace(std::set<std::string> serials) {
   const auto lock = std::lock_guard{mutex_};
   serials_ = std::move(serials);
+  none_.store(serials_.empty(), std::memory_order_release);
 }
 
 void deny_list::add(std::string serial) {
   const auto lock = std::lock_guard{mutex_};
   serials_.insert(std::move(serial));
+  none_.store(false, std::memory_order_release);
 }
 
-bool deny_list::contains(const std::string& serial) const {
+bool deny_list::lists(const std::string& serial) const {
   const auto lock = std::lock_guard{mutex_};
   return serials_.contains(serial);
 }

@@ -35,6 +35,8 @@ public:
   /// From now on nobody uses what was aimed at before.
   void set(caf::strong_actor_ptr target);
   caf::strong_actor_ptr get() const;
+  /// The same where no other thread can change it meanwhile: it is kept alive by nobody.
+  caf::actor_control_block* peek() const { return current_.load(std::memory_order_acquire); }
 
 private:
   /// Alone in its line of the cache: what stands beside it is written.

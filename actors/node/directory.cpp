@@ -152,6 +152,7 @@ void directory::lead(const std::string& node) {
     if (leader_ == node)
       return;
     leader_ = node;
+    leader_news_.fetch_add(1, std::memory_order_release);
     all = leading_;
   }
   for (const auto& [title, address] : all)

@@ -6,6 +6,8 @@
 #include "actors/node/relay.hpp"
 #include "messages/registry.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string_view>
@@ -57,6 +59,8 @@ public:
   /// Tells who leads the ledger; empty while nobody does.
   void lead(const std::string& node);
   std::string leader() const;
+  /// Changes whenever `leader` does; never 0.
+  std::uint64_t leader_news() const { return leader_news_.load(std::memory_order_acquire); }
 
   /// Peers whose links are up, for rooms that were restarted and missed the news.
   void arrived(const wire::NodeFacts& facts);
@@ -73,6 +77,7 @@ private:
   std::map<std::pair<std::string, std::string>, channel_ptr> ways_;
   std::function<void(const channel_ptr&)> tell_;
   std::string leader_;
+  std::atomic<std::uint64_t> leader_news_ = 1;
   std::map<std::string, post_ptr> leading_;
   std::map<std::string, wire::NodeFacts> present_;
 };

@@ -217,8 +217,12 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
       if (!guest || guest->parted)
         return caf::make_error(fault::denied, "not introduced");
       guest->beats->hear(self->clock().now());
-      auto reply = x;
-      reply.set_leader(self->state.around->names->leader());
+      auto reply = wire::Beat{};
+      reply.set_number(x.number());
+      // Read before the name: a change in between is told with the next beat.
+      reply.set_news(self->state.around->names->leader_news());
+      if (reply.news() != x.news())
+        reply.set_leader(self->state.around->names->leader());
       return reply;
     },
     [=](const wire::HealthRequest&) { return self->state.settings.health(); },

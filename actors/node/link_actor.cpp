@@ -32,6 +32,9 @@ struct state {
   /// Of the look at the link that is planned.
   std::uint64_t look = 0;
   std::uint64_t connection = 0;
+  /// Of the last answer to a beat, 0 to be told all; and the directory's own when the peer last said who leads.
+  std::uint64_t news = 0;
+  std::uint64_t heeded = 0;
   instant heard;
   /// When all ways were found connected last.
   instant looked_after{};
@@ -149,19 +152,29 @@ void lose(pointer self, const std::string& why) {
   dial_later(self);
 }
 
+/// A peer is asked for all it knows when somebody else has said otherwise meanwhile.
+void heed_leader(state& st, const wire::Beat& x) {
+  auto& names = *st.around->names;
+  if (st.around->follows && !x.leader().empty()) {
+    names.lead(x.leader());
+    st.heeded = names.leader_news();
+  }
+  st.news = !st.around->follows || st.heeded == names.leader_news() ? x.news() : 0;
+}
+
 void ask_for_beat(pointer self) {
   auto& st = self->state;
   const auto connection = st.connection;
   const auto sent = self->clock().now();
   auto question = wire::Beat{};
   question.set_number(connection);
+  question.set_news(st.news);
   self->request(st.far->door, st.around->pulse.patience, question)
     .then(
       [=](const wire::Beat& x) {
         if (connection != self->state.connection)
           return;
-        if (self->state.around->follows && !x.leader().empty())
-          self->state.around->names->lead(x.leader());
+        heed_leader(self->state, x);
         const auto now = self->clock().now();
         self->state.heard = now;
         self->state.status.set_round_trip_seconds(std::chrono::duration<double>(now - sent).count());
@@ -211,6 +224,7 @@ void gain(pointer self, const acquaintance& peer) {
   const auto first = st.connection == 0;
   st.far = state::far_end{peer.door, peer.system};
   ++st.connection;
+  st.news = 0;
   st.pauses.succeeded();
   st.heard = self->clock().now();
   st.status.set_state("up");

@@ -66,17 +66,31 @@ void relay::retire() {
   cleanup(caf::exit_reason::user_shutdown, nullptr);
 }
 
+caf::actor_control_block* relay::pass(caf::mailbox_element_ptr& what, caf::execution_unit* where) {
+  enqueue(std::move(what), where);
+  return nullptr;
+}
+
 // -- post ------------------------------------------------------------------------------------------------------------
 
 post::post(caf::actor_config& config, std::string title) : relay{config}, title{std::move(title)} {}
 
+bool post::admit(caf::actor_control_block* to, caf::mailbox_element& what, caf::execution_unit* where) {
+  seen.count(what, home_system());
+  if (to == nullptr)
+    answer(what.sender, what.mid, ctrl(), caf::make_error(fault::unavailable, title + " is not running"), where);
+  return to != nullptr;
+}
+
 void post::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
-  seen.count(*what, home_system());
   const auto to = node::aim::use{target_};
-  if (to.get())
+  if (admit(to.get(), *what, where))
     to.get()->enqueue(std::move(what), where);
-  else
-    answer(what->sender, what->mid, ctrl(), caf::make_error(fault::unavailable, title + " is not running"), where);
+}
+
+caf::actor_control_block* post::pass(caf::mailbox_element_ptr& what, caf::execution_unit* where) {
+  auto* const to = target_.peek();
+  return admit(to, *what, where) ? to : nullptr;
 }
 
 void post::describe(condition x) {
@@ -250,21 +264,34 @@ bool channel::connected() const {
 // -- gate ------------------------------------------------------------------------------------------------------------
 
 gate::gate(caf::actor_config& config, caf::actor inside, claim who, refused tell)
-  : relay{config}, who_{std::move(who)}, kind_{sender_of_role(who_.role)}, tell_{std::move(tell)} {
+    : relay{config}, next_{dynamic_cast<relay*>(caf::actor_cast<caf::abstract_actor*>(inside))}, who_{std::move(who)},
+      kind_{sender_of_role(who_.role)}, tell_{std::move(tell)} {
   inside_.set(caf::actor_cast<caf::strong_actor_ptr>(std::move(inside)));
 }
 
-void gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
-  if (!permitted(what->content(), kind_, who_)) {
-    const auto said = name_of(what->content());
+bool gate::admit(caf::actor_control_block* to, caf::mailbox_element& what, caf::execution_unit* where) {
+  if (!permitted(what.content(), kind_, who_)) {
+    const auto said = name_of(what.content());
     tell_(said.empty() ? "a message of no known kind" : said);
-    return answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, said + " is not for this role to say"), where);
+    answer(what.sender, what.mid, ctrl(), caf::make_error(fault::denied, said + " is not for this role to say"), where);
+    return false;
   }
+  if (to == nullptr)
+    answer(what.sender, what.mid, ctrl(), caf::make_error(fault::denied, "this way in was closed"), where);
+  return to != nullptr;
+}
+
+void gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) {
   const auto to = node::aim::use{inside_};
-  if (to.get())
+  if (admit(to.get(), *what, where))
     to.get()->enqueue(std::move(what), where);
-  else
-    answer(what->sender, what->mid, ctrl(), caf::make_error(fault::denied, "this way in was closed"), where);
+}
+
+caf::actor_control_block* gate::pass(caf::mailbox_element_ptr& what, caf::execution_unit* where) {
+  auto* const to = inside_.peek();
+  if (!admit(to, *what, where))
+    return nullptr;
+  return next_ != nullptr ? next_->pass(what, where) : to;
 }
 
 void gate::close() {

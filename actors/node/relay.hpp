@@ -62,6 +62,9 @@ public:
   const char* name() const override { return "relay"; }
   /// The end of a relay is the end of its node's rooms: whoever monitors it is told.
   void retire();
+  /// Does all that `enqueue` does but for the last step, and says who is to have the message; null when it went another
+  /// way. Only where one thread does everything, as in the virtual world.
+  virtual caf::actor_control_block* pass(caf::mailbox_element_ptr& what, caf::execution_unit* where);
 };
 
 /// The address of a local actor across its restarts. While there is none, requests are answered `fault::unavailable`.
@@ -70,6 +73,7 @@ public:
   post(caf::actor_config& config, std::string title);
 
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) override;
+  caf::actor_control_block* pass(caf::mailbox_element_ptr& what, caf::execution_unit* where) override;
 
   /// Waits until nobody is handing on to the actor before.
   void aim(caf::strong_actor_ptr target) { target_.set(std::move(target)); }
@@ -89,6 +93,9 @@ public:
   traffic seen;
 
 private:
+  /// Whether it can go on to `to`; otherwise it was answered.
+  bool admit(caf::actor_control_block* to, caf::mailbox_element& what, caf::execution_unit* where);
+
   node::aim target_;
   mutable std::mutex guard_;
   condition condition_;
@@ -178,12 +185,18 @@ public:
   gate(caf::actor_config& config, caf::actor inside, claim who, refused tell);
 
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* where) override;
+  caf::actor_control_block* pass(caf::mailbox_element_ptr& what, caf::execution_unit* where) override;
 
   /// Lets nothing through any more.
   void close();
 
 private:
+  /// Whether it can go on to `to`; otherwise it was answered.
+  bool admit(caf::actor_control_block* to, caf::mailbox_element& what, caf::execution_unit* where);
+
   node::aim inside_;
+  /// What is inside, if it is a relay itself; it lives as long as the gate is open.
+  relay* const next_;
   const claim who_;
   const sender kind_;
   const refused tell_;

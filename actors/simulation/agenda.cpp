@@ -15,6 +15,20 @@ constexpr auto roomy = std::size_t{64};
 
 } // namespace
 
+event::event(std::function<void()> act, life_number whose)
+    : raw_{.act = new std::function<void()>{std::move(act)}}, whose{whose}, what_{kind::act} {}
+
+void event::drop() noexcept {
+  switch (what_) {
+    case kind::act: delete raw_.act; break;
+    case kind::message: caf::mailbox_element_ptr{raw_.message}.reset(); break;
+    case kind::timeout: delete raw_.timeout; break;
+    case kind::mail: delete raw_.mail; break;
+    case kind::nothing:
+    case kind::request: break;
+  }
+}
+
 agenda::agenda() = default;
 agenda::~agenda() = default;
 
@@ -90,7 +104,7 @@ void agenda::plan(moment when, event what) {
 }
 
 void agenda::plan_timeout(moment when, event what) {
-  const auto type = std::get<event::timeout>(what.what)->type;
+  const auto type = what.timeout().type;
   const auto which = key{what.who->id(), static_cast<std::uint64_t>(type)};
   cancel_timeout(which.actor, type);
   const auto slot = free_.empty() ? static_cast<std::uint32_t>(slots_.size()) : free_.back();
@@ -113,7 +127,7 @@ void agenda::plan_request(moment now, moment wait, life_number whose, caf::stron
   if (found == lanes_.end()) {
     // Waits are few, unless somebody draws them.
     if (lanes_.size() == lanes_max)
-      return plan(now + wait, {request, std::move(who), whose});
+      return plan(now + wait, event{request, std::move(who), whose});
     lanes_.push_back({wait, {}, 0, false});
     found = std::prev(lanes_.end());
   }
@@ -143,7 +157,7 @@ event agenda::take_from(std::uint32_t which) {
   auto due = event{};
   if (x.first < x.waiting.size() && x.waiting[x.first].when <= last_) {
     auto& head = x.waiting[x.first++];
-    due = {head.request, std::move(head.who), head.whose};
+    due = event{head.request, std::move(head.who), head.whose};
     clean(x);
   }
   if (x.first < x.waiting.size()) {
@@ -157,10 +171,10 @@ event agenda::take() {
   const auto slot = pop().slot;
   if (slot >= first_lane)
     return take_from(slot - first_lane);
-  auto what = std::exchange(slots_[slot], event{});
+  auto what = std::move(slots_[slot]);
   free_.push_back(slot);
-  if (const auto* alarm = std::get_if<event::timeout>(&what.what))
-    timeouts_.erase({what.who->id(), static_cast<std::uint64_t>((*alarm)->type)});
+  if (what.what() == event::kind::timeout)
+    timeouts_.erase({what.who->id(), static_cast<std::uint64_t>(what.timeout().type)});
   return what;
 }
 

@@ -16,32 +16,79 @@
 #include <memory>
 #include <unordered_map>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace novacron::simulation {
 
-/// One thing to come. Millions lie about until their time, and half a line of the cache is all that each may take.
-struct event {
+/// One thing to come. Millions lie about until their time, and half a line of the cache is all that each may take. It
+/// is moved by a few instructions: of the code that a step goes through, all should fit into the processor's first
+/// cache.
+class event {
+public:
   /// What an actor asked its clock for by `after`: the timeout's number, and its type.
   struct alarm {
     std::uint64_t number = 0;
     caf::atom_value type{};
   };
-  using act = std::unique_ptr<std::function<void()>>;
-  /// A message that an actor sends later.
-  using message = caf::mailbox_element_ptr;
-  using timeout = std::unique_ptr<alarm>;
-  /// A request that had no answer in time.
-  using request = caf::message_id;
-  using mail = std::unique_ptr<parcel>;
+  /// Nothing, when it was taken back; a message that an actor sends later; a request that had no answer in time.
+  enum class kind : std::uint8_t { nothing, act, message, timeout, request, mail };
 
-  /// Nothing, when it was taken back.
-  std::variant<std::monostate, act, message, timeout, request, mail> what;
+  event() = default;
+  event(std::function<void()> act, life_number whose);
+  event(caf::mailbox_element_ptr message, caf::strong_actor_ptr who, life_number whose)
+      : raw_{.message = message.release()}, who{std::move(who)}, whose{whose}, what_{kind::message} {}
+  event(alarm timeout, caf::strong_actor_ptr who, life_number whose)
+      : raw_{.timeout = new alarm{timeout}}, who{std::move(who)}, whose{whose}, what_{kind::timeout} {}
+  event(caf::message_id request, caf::strong_actor_ptr who, life_number whose)
+      : raw_{.request = request}, who{std::move(who)}, whose{whose}, what_{kind::request} {}
+  explicit event(std::unique_ptr<parcel> mail) : raw_{.mail = mail.release()}, what_{kind::mail} {}
+  event(event&& x) noexcept
+      : raw_{x.raw_}, who{std::move(x.who)}, whose{x.whose}, what_{std::exchange(x.what_, kind::nothing)} {}
+  event& operator=(event&& x) noexcept {
+    std::swap(raw_, x.raw_);
+    std::swap(who, x.who);
+    std::swap(whose, x.whose);
+    std::swap(what_, x.what_);
+    return *this;
+  }
+  ~event() {
+    if (what_ != kind::nothing && what_ != kind::request)
+      drop();
+  }
+
+  kind what() const { return what_; }
+  /// Each only of its kind. Who takes what an event owns leaves nothing in it.
+  const std::function<void()>& act() const { return *raw_.act; }
+  const alarm& timeout() const { return *raw_.timeout; }
+  caf::message_id request() const { return raw_.request; }
+  caf::mailbox_element_ptr take_message() {
+    what_ = kind::nothing;
+    return caf::mailbox_element_ptr{raw_.message};
+  }
+  std::unique_ptr<parcel> take_mail() {
+    what_ = kind::nothing;
+    return std::unique_ptr<parcel>{raw_.mail};
+  }
+
+private:
+  void drop() noexcept;
+
+  union {
+    std::function<void()>* act;
+    caf::mailbox_element* message;
+    alarm* timeout;
+    caf::message_id request;
+    parcel* mail;
+  } raw_{};
+
+public:
   /// To whom it happens, if to an actor.
   caf::strong_actor_ptr who;
   /// Whose it is; it is void when that life is over. 0 for the world's own.
   life_number whose = 0;
+
+private:
+  kind what_ = kind::nothing;
 };
 
 class agenda {

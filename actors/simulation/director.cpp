@@ -56,8 +56,7 @@ public:
   void set_ordinary_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override {
     const auto wait = wait_until(t);
     if (!of_.lives_[of_.playing_].over)
-      of_.agenda_.plan_timeout(of_.now_ + wait,
-                               {std::make_unique<event::alarm>(event::alarm{id, type}), self->ctrl(), of_.playing_});
+      of_.agenda_.plan_timeout(of_.now_ + wait, event{event::alarm{id, type}, self->ctrl(), of_.playing_});
   }
   void set_multi_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override {
     set_ordinary_timeout(t, self, type, id);
@@ -74,7 +73,7 @@ public:
   void cancel_timeouts(caf::abstract_actor*) override {}
   void schedule_message(time_point t, caf::strong_actor_ptr receiver, caf::mailbox_element_ptr content) override {
     if (!of_.lives_[of_.playing_].over)
-      of_.agenda_.plan(of_.now_ + wait_until(t), {std::move(content), std::move(receiver), of_.playing_});
+      of_.agenda_.plan(of_.now_ + wait_until(t), event{std::move(content), std::move(receiver), of_.playing_});
   }
   void schedule_message(time_point, caf::group, caf::strong_actor_ptr, caf::message) override {}
   void cancel_all() override { of_.agenda_.clear(); }
@@ -229,7 +228,7 @@ void director::drift(life_number which, std::int64_t ppm) {
 }
 
 void director::plan(moment delay, life_number whose, std::function<void()> act) {
-  agenda_.plan(now_ + delay, {std::make_unique<std::function<void()>>(std::move(act)), nullptr, whose});
+  agenda_.plan(now_ + delay, event{std::move(act), whose});
 }
 
 // -- running ---------------------------------------------------------------------------------------------------------
@@ -306,17 +305,17 @@ void director::play(job x) {
   run(x.what);
 }
 
-void director::hand_over(const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what) {
+void director::hand_over(caf::actor_control_block* to, caf::mailbox_element_ptr what) {
   const auto id = to->id();
   const auto whose = id < actors_.size() ? actors_[id] : life_number{0};
   if (whose == 0 || !jobs_.empty() || lives_[whose].over || !lives_[whose].prompt(now_))
     return to->enqueue(std::move(what), nullptr);
-  auto* who = static_cast<caf::scheduled_actor*>(caf::actor_cast<caf::abstract_actor*>(to));
+  auto* who = static_cast<caf::scheduled_actor*>(to->get());
   // Closed when it has ended, filled when it has more to do.
   if (who->mailbox().closed() || !who->mailbox().blocked())
     return to->enqueue(std::move(what), nullptr);
   // Nobody else need hold it.
-  const auto held = to;
+  const auto held = caf::strong_actor_ptr{to};
   begin_step(whose);
   if (who->activate(unit_.get(), *what) == caf::scheduled_actor::activation_result::skipped)
     who->push_to_cache(std::move(what));
@@ -339,20 +338,21 @@ bool director::run_job() {
 }
 
 void director::happen(event x) {
-  if (std::holds_alternative<std::monostate>(x.what) || (x.whose != 0 && lives_[x.whose].over))
+  if (x.what() == event::kind::nothing || (x.whose != 0 && lives_[x.whose].over))
     return;
   ++timers_;
   become(x.whose);
-  if (auto* mail = std::get_if<event::mail>(&x.what))
-    deliver(**mail);
-  else if (auto* message = std::get_if<event::message>(&x.what))
-    hand_over(x.who, std::move(*message));
-  else if (auto* act = std::get_if<event::act>(&x.what))
-    (**act)();
-  else if (auto* late = std::get_if<event::request>(&x.what))
-    x.who->get()->eq_impl(*late, x.who, nullptr, caf::sec::request_timeout);
-  else if (auto* alarm = std::get_if<event::timeout>(&x.what))
-    x.who->get()->eq_impl(caf::make_message_id(), x.who, nullptr, caf::timeout_msg{(*alarm)->type, (*alarm)->number});
+  switch (x.what()) {
+    case event::kind::mail: return deliver(*x.take_mail());
+    case event::kind::message: return hand_over(x.who.get(), x.take_message());
+    case event::kind::act: return x.act()();
+    case event::kind::request: return x.who->get()->eq_impl(x.request(), x.who, nullptr, caf::sec::request_timeout);
+    case event::kind::timeout: {
+      const auto [number, type] = x.timeout();
+      return x.who->get()->eq_impl(caf::make_message_id(), x.who, nullptr, caf::timeout_msg{type, number});
+    }
+    case event::kind::nothing: return;
+  }
 }
 
 bool director::run_until(moment end, const std::function<bool()>& enough) {

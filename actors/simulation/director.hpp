@@ -85,7 +85,7 @@ public:
   bool run_until(moment end, const std::function<bool()>& enough = {});
   /// Gives an actor a message. Who has nothing else to do handles it here and now: it would be next anyway, and the way
   /// through mailbox and queue costs as much as the step itself.
-  void hand_over(const caf::strong_actor_ptr& to, caf::mailbox_element_ptr what);
+  void hand_over(caf::actor_control_block* to, caf::mailbox_element_ptr what);
   /// Carries parcels.
   std::function<void(parcel&)> deliver;
   /// Seeds the order of what happens at the same time. Chance 0 keeps the order.

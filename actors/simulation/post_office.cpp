@@ -372,7 +372,7 @@ void post_office::transmit(connection& x, std::size_t way, std::unique_ptr<parce
   if (way_taken.again) {
     auto copy = std::make_unique<parcel>(*what);
     ++counts_.doubled;
-    stage_.plan(stage_.now() + *way_taken.again, event{std::move(copy), nullptr, 0});
+    stage_.plan(stage_.now() + *way_taken.again, event{std::move(copy)});
   }
   if (!way_taken.delay) {
     ++counts_.lost;
@@ -380,7 +380,7 @@ void post_office::transmit(connection& x, std::size_t way, std::unique_ptr<parce
   }
   auto& clear = x.clear[way];
   clear = std::max(clear, stage_.now() + *way_taken.delay);
-  stage_.plan(clear, event{std::move(what), nullptr, 0});
+  stage_.plan(clear, event{std::move(what)});
 }
 
 void post_office::deliver(parcel& what) {
@@ -408,8 +408,10 @@ void post_office::deliver(parcel& what) {
     caf::detail::sync_request_bouncer{caf::exit_reason::remote_link_unreachable}(sender, what.mid);
     return;
   }
-  stage_.hand_over(receiver,
-                   caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content)));
+  auto element = caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content));
+  // What relays do, they do here and now; who is behind them is handed the message.
+  if (auto* to = last.relay == nullptr ? receiver.get() : last.relay->pass(element, nullptr))
+    stage_.hand_over(to, std::move(element));
 }
 
 const caf::strong_actor_ptr& post_office::sender_of(const parcel& what, connection::pair& last) {
@@ -427,8 +429,10 @@ const caf::strong_actor_ptr& post_office::sender_of(const parcel& what, connecti
 const caf::strong_actor_ptr& post_office::receiver_of(const parcel& what, connection::pair& last) {
   // Whoever has ended is in no registry any more.
   if (!last.receiver || last.receiver->id() != what.receiver ||
-      last.receiver->get()->getf(caf::abstract_actor::is_cleaned_up_flag))
+      last.receiver->get()->getf(caf::abstract_actor::is_cleaned_up_flag)) {
     last.receiver = system_.registry().get(what.receiver);
+    last.relay = last.receiver ? dynamic_cast<node::relay*>(last.receiver->get()) : nullptr;
+  }
   return last.receiver;
 }
 

@@ -3,6 +3,7 @@
 /// Carries messages between the lives of virtual hosts as BASP does between processes: one ordered connection per pair,
 /// proxies that die with it and stay dead.
 
+#include "actors/node/relay.hpp"
 #include "actors/simulation/director.hpp"
 #include "actors/simulation/network.hpp"
 #include "actors/simulation/parcel.hpp"
@@ -78,6 +79,8 @@ private:
     struct pair {
       caf::strong_actor_ptr sender;
       caf::strong_actor_ptr receiver;
+      /// The receiver, if it is one.
+      node::relay* relay = nullptr;
       /// Of the receiving registry when the sender's proxy was found there.
       std::uint64_t edition = 0;
     };

@@ -278,6 +278,33 @@ SCENARIO("a gate lets through what the table of trust permits, and nothing else"
   end(actor);
 }
 
+SCENARIO("relays that pass a message on name who is to have it, and judge and count as when it is sent") {
+  auto stage = spec::stage{};
+  const auto actor = stage.system.spawn(healthy);
+  auto refused = 0;
+  const auto post = node::make_relay<node::post>(stage.system, "room");
+  const auto outer = node::make_relay<node::gate>(stage.system, node::handle_of(*post), claim{"edge-1", "edge"},
+                                                  [&](const std::string&) { ++refused; });
+  const auto inner = node::make_relay<node::gate>(stage.system, actor, claim{"edge-1", "edge"}, [](const auto&) {});
+  const auto pass = [&](node::relay& by, auto what) {
+    auto element = caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, std::move(what));
+    return by.pass(element, nullptr);
+  };
+  CHECK(pass(*outer, wire::HealthRequest{}) == nullptr);
+  post->aim(address_of(actor));
+  CHECK(pass(*outer, wire::HealthRequest{}) == address_of(actor).get());
+  CHECK(post->seen.messages() == 2);
+  CHECK(pass(*outer, wire::Assign{}) == nullptr);
+  CHECK(refused == 1);
+  CHECK(post->seen.messages() == 2);
+  CHECK(pass(*inner, wire::HealthRequest{}) == address_of(actor).get());
+  outer->close();
+  CHECK(pass(*outer, wire::HealthRequest{}) == nullptr);
+  inner->close();
+  post->aim(nullptr);
+  end(actor);
+}
+
 SCENARIO("the directory leads to whoever leads") {
   auto stage = spec::stage{};
   auto names = node::directory{stage.system, "cloud-1"};

@@ -204,6 +204,20 @@ SCENARIO("a way to somebody who is not there yet is connected soon after he is")
   CHECK(way->connected());
 }
 
+SCENARIO("with each beat a peer says again who leads, for whoever heard otherwise meanwhile") {
+  auto here = world{{.seed = 14}};
+  furnish(here, 1, 3);
+  auto& names = here.node_of(*here.find("edge-1"))->names();
+  const auto leader = names.leader();
+  REQUIRE_FALSE(leader.empty());
+  for (const auto* other : {"cloud-9", ""}) {
+    names.lead(other);
+    CHECK(names.leader() == other);
+    here.advance(3s);
+    CHECK(names.leader() == leader);
+  }
+}
+
 SCENARIO("three controllers outlive the loss of the one that leads, and forget no order") {
   auto here = world{{.seed = 11}};
   furnish(here, 3, 3);
