@@ -117,9 +117,9 @@ std::pair<std::unique_ptr<channel>, std::unique_ptr<channel>> make_way(std::func
   auto ends = std::array<int, 2>{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
     throw std::runtime_error{"no sockets"};
-  return {std::make_unique<unlucky_channel>(make_socket_channel(ends[0], std::chrono::seconds{1}), std::move(sending),
+  return {std::make_unique<unlucky_channel>(make_socket_channel(ends[0], std::chrono::seconds{3}), std::move(sending),
                                             std::move(forth)),
-          std::make_unique<unlucky_channel>(make_socket_channel(ends[1], std::chrono::seconds{1}), nullptr,
+          std::make_unique<unlucky_channel>(make_socket_channel(ends[1], std::chrono::seconds{3}), nullptr,
                                             std::move(back))};
 }
 
