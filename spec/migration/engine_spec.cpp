@@ -47,7 +47,10 @@ struct journey {
     auto theirs = std::vector<std::unique_ptr<channel>>{};
     for (auto i = std::uint16_t{0}; i < stream_count; ++i) {
       const auto hit = i == unlucky;
-      auto [a, b] = make_way([this, i] { here->write(i); }, hit ? forth : mishap{}, hit ? back : mishap{});
+      auto [a, b] =
+          make_way([this, i] { here->write(i); }, hit ? forth : mishap{}, hit ? back : mishap{},
+                   // With a length that was damaged each end waits for the other.
+                   std::chrono::seconds{forth.what == mishap::kind::flip || back.what == mishap::kind::flip ? 2 : 60});
       ours.push_back(std::move(a));
       theirs.insert(theirs.begin(), std::move(b));
     }
@@ -197,12 +200,17 @@ SCENARIO("a target takes no guest that it does not expect") {
 
 SCENARIO("a cancel is obeyed at once") {
   auto x = journey{.page_count = 20'000};
-  x.forth = {
-      .what = mishap::kind::call, .after = 50'000, .call = [stop = x.cancel_source]() mutable { stop.request_stop(); }};
-  const auto begin = std::chrono::steady_clock::now();
+  auto asked = std::chrono::steady_clock::time_point{};
+  x.forth = {.what = mishap::kind::call, .after = 50'000, .call = [&] {
+               asked = std::chrono::steady_clock::now();
+               x.cancel_source.request_stop();
+             }};
   x.run();
   CHECK(x.sent.guest == whereabouts::kept);
   CHECK(x.sent.reason == "it was cancelled");
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{5});
+#ifndef NOVACRON_SANITIZED
+  // A second is promised, and kept in spec/reality; a host that builds meanwhile gets more.
+  CHECK(std::chrono::steady_clock::now() - asked < std::chrono::seconds{5});
+#endif
   x.check_one_guest();
 }

@@ -2,6 +2,8 @@
 
 #include "kernels/sample.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -112,15 +114,14 @@ void moving_guest::collect(page_set& into) {
       into.insert({page, 1});
 }
 
-std::pair<std::unique_ptr<channel>, std::unique_ptr<channel>> make_way(std::function<void()> sending, mishap forth,
-                                                                       mishap back) {
+std::pair<std::unique_ptr<channel>, std::unique_ptr<channel>>
+make_way(std::function<void()> sending, mishap forth, mishap back, std::chrono::milliseconds patience) {
   auto ends = std::array<int, 2>{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
     throw std::runtime_error{"no sockets"};
-  return {std::make_unique<unlucky_channel>(make_socket_channel(ends[0], std::chrono::seconds{3}), std::move(sending),
-                                            std::move(forth)),
-          std::make_unique<unlucky_channel>(make_socket_channel(ends[1], std::chrono::seconds{3}), nullptr,
-                                            std::move(back))};
+  return {
+      std::make_unique<unlucky_channel>(make_socket_channel(ends[0], patience), std::move(sending), std::move(forth)),
+      std::make_unique<unlucky_channel>(make_socket_channel(ends[1], patience), nullptr, std::move(back))};
 }
 
 } // namespace novacron::spec

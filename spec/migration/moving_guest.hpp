@@ -7,9 +7,7 @@
 #include "actors/migration/guest.hpp"
 #include "actors/migration/page_frame.hpp"
 
-#include <sys/socket.h>
-
-#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <random>
@@ -90,6 +88,7 @@ struct mishap {
 
 /// A stream's two ends. `sending` is called before each send of the first, by its thread.
 std::pair<std::unique_ptr<migration::channel>, std::unique_ptr<migration::channel>>
-make_way(std::function<void()> sending, mishap forth = {}, mishap back = {});
+make_way(std::function<void()> sending, mishap forth = {}, mishap back = {},
+         std::chrono::milliseconds patience = std::chrono::seconds{60});
 
 } // namespace novacron::spec
