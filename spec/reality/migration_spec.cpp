@@ -49,11 +49,22 @@ bool can_move() {
   return why.empty();
 }
 
+/// A directory that goes with its owner, even one that was never whole.
+struct folder {
+  fs::path path = fs::temp_directory_path() / fmt::format("nvm-{:x}", std::random_device{}());
+  folder() { fs::create_directories(path); }
+  ~folder() {
+    auto ignored = std::error_code{};
+    fs::remove_all(path, ignored);
+  }
+  folder(const folder&) = delete;
+  folder& operator=(const folder&) = delete;
+};
+
 /// A guest that dirties memory, and machines for it to be moved to.
 class stage {
 public:
-  stage() : place_{fs::temp_directory_path() / fmt::format("nvm-{:x}", std::random_device{}())} {
-    fs::create_directories(place_);
+  stage() {
     const auto packed = host::run({.argv = {HOUSE_ROOT "/share/guest/workload", place_ / "guest", "--build", BUILD_ROOT,
                                             "--kernel", workload::find_guest_kernel({})->directory, "--files", "4"}});
     if (packed.how.code != 0)
@@ -61,11 +72,6 @@ public:
     here = start(true);
     here->await_counts(5, 180s);
     checksum_ = here->ask_sum(60s).checksum;
-  }
-  ~stage() {
-    here.reset();
-    auto ignored = std::error_code{};
-    fs::remove_all(place_, ignored);
   }
   stage(const stage&) = delete;
   stage& operator=(const stage&) = delete;
@@ -91,12 +97,14 @@ public:
     CHECK(sum.checksum == checksum_);
   }
 
-  std::unique_ptr<bench_machine> here;
-
 private:
-  fs::path place_;
+  folder ground_;
+  const fs::path& place_ = ground_.path;
   std::string checksum_;
   int count_ = 0;
+
+public:
+  std::unique_ptr<bench_machine> here;
 };
 
 struct outcome {
