@@ -76,7 +76,7 @@ SCENARIO("what does not speak as an usher is not listened to any more") {
 }
 
 SCENARIO("an answer may be as long as a call, and no longer") {
-  const auto most = std::string(call_bytes_max, 'y');
+  const auto most = std::string(novacron::call_bytes_max, 'y');
   const auto words = read("answer " + std::to_string(most.size()) + "\n" + most);
   REQUIRE(words.size() == 1);
   CHECK(words.front() == lane_word{answered, most});

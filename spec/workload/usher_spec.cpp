@@ -233,7 +233,7 @@ SCENARIO("a handler of a stream that ends, is late or talks nonsense is followed
 }
 
 SCENARIO("bodies and answers may have half a megabyte, and an answer that has more is none") {
-  const auto most = std::string(call_bytes_max, 'z');
+  const auto most = std::string(novacron::call_bytes_max, 'z');
   auto one = lane{each("cat")};
   CHECK(one.next() == lane_word{ready});
   CHECK(one.call(most) == lane_word{answered, most});
