@@ -39,7 +39,8 @@ struct loop::state {
 
   int wait_ms() {
     const auto lock = std::lock_guard{guard};
-    if (!posted.empty())
+    // Over since it was looked at last: the nudge that said so may be taken already, with an earlier one.
+    if (over || !posted.empty())
       return 0;
     if (timers.empty())
       return -1;
