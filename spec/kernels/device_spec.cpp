@@ -221,6 +221,29 @@ SCENARIO("what the device makes it puts straight into a parcel whose bytes are a
   by->detach(x.bytes);
 }
 
+SCENARIO("pages that lie in a row are copied ahead to where the device looks for them") {
+  const auto by = make_device_codec(fresh_engine(), {.batch_pages = 64, .line_count = 2});
+  auto memory = sample_content(64, 5);
+  by->attach(memory);
+  auto tasks = std::vector<page_task>{};
+  const auto add = [&](std::size_t page) {
+    tasks.push_back({.number = page, .now = memory.data() + page * page_size});
+  };
+  for (const auto page : {63u, 61u, 62u})
+    add(page);
+  for (auto page = std::size_t{0}; page < 40; ++page)
+    add(page);
+  add(50);
+  auto known = page_index{1000};
+  auto x = parcel{};
+  by->pack(tasks, {}, known, x);
+  auto target = bytes(memory.size());
+  REQUIRE(apply(x, *by, target));
+  for (const auto& task : tasks)
+    CHECK(std::equal(task.now, task.now + page_size, target.data() + task.number * page_size));
+  by->detach(memory);
+}
+
 SCENARIO("a device that fails at any call loses no page, and gives everything back") {
   constexpr auto tiny = device_codec_options{.batch_pages = 16, .line_count = 2};
   constexpr auto page_count = std::size_t{20};
