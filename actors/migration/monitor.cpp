@@ -1,11 +1,10 @@
 #include "actors/migration/monitor.hpp"
 
+#include "actors/host/unix_socket.hpp"
 #include "actors/migration/channel.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,22 +27,10 @@ constexpr auto line_bytes_max = std::size_t{1} << 20;
 }
 
 int connect_to(const std::filesystem::path& socket) {
-  const auto place = ::open(std::filesystem::absolute(socket).parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  const auto fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  auto where = sockaddr_un{};
-  where.sun_family = AF_UNIX;
-  // A socket's name has 108 bytes at most; this way the length of the directory's does not count.
-  const auto path = fmt::format("/proc/self/fd/{}/{}", place, socket.filename().string());
-  std::memcpy(where.sun_path, path.data(), std::min(path.size(), sizeof where.sun_path - 1));
-  const auto code = ::connect(fd, reinterpret_cast<sockaddr*>(&where), sizeof where);
-  const auto error = errno;
-  if (place >= 0)
-    ::close(place);
-  if (code == 0)
-    return fd;
-  if (fd >= 0)
-    ::close(fd);
-  throw migration_error{fmt::format("nobody listens at the monitor {}: {}", socket.string(), std::strerror(error))};
+  const auto fd = host::connect_in(std::filesystem::absolute(socket).parent_path(), socket.filename());
+  if (fd < 0)
+    throw migration_error{fmt::format("nobody listens at the monitor {}: {}", socket.string(), std::strerror(errno))};
+  return fd;
 }
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "actors/scheduler/packing_plot.hpp"
 
+#include "actors/host/xml.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -37,7 +39,7 @@ public:
 <text x="{2}" y="26" font-size="18" font-weight="bold">{3}</text>
 <text x="{2}" y="44" fill="#555555">percent allocated over percent asked for, both of the capacity</text>
 )",
-        width, height, left, escaped(x_.title));
+        width, height, left, host::xml_escaped(x_.title));
     draw_grid();
     line(across(least), down(least), across(100), down(100), "#aaaaaa", R"( stroke-dasharray="4 3")");
     auto number = std::size_t{0};
@@ -48,13 +50,6 @@ public:
   }
 
 private:
-  static std::string escaped(std::string_view text) {
-    auto out = std::string{};
-    for (const auto c : text)
-      out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string{c};
-    return out;
-  }
-
   double across(double asked) const { return left + (asked - least) / (most_ - least) * (width - left - right); }
   static double down(double allocated) {
     return height - bottom - (allocated - least) / (100 - least) * (height - top - bottom);
@@ -68,7 +63,7 @@ private:
   void text(double x, double y, std::string_view anchor, std::string_view color, std::string_view words) {
     out_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="{}" fill="{}">{}</text>)"
                         "\n",
-                        x, y, anchor, color, escaped(words));
+                        x, y, anchor, color, host::xml_escaped(words));
   }
 
   void draw_grid() {

@@ -122,9 +122,6 @@ private:
   void touch_for(const wire::Instance& x, const sighting& news);
   void touch_instance(const std::string& node, const std::string& name);
   void touch_node(const std::string& node);
-  void free_on(const std::string& node);
-  void touch_waiting();
-  bool may_help(const std::string& workload) const;
   void refresh_node(const std::string& node);
   void sync_hold(const std::string& instance);
   void hold_as(const wire::Instance& x);
@@ -135,14 +132,16 @@ private:
   void removed(const std::string& key);
   void tell(std::string noun, std::string name, std::string verb, std::string reason = {}, std::string node = {});
   void tell_instance(const wire::Instance& before, const wire::Instance& now);
+  template <class Report>
+  void heed(const Report& report, const std::vector<sighting>& changes, bool was_present);
+  void record_nodes(round& r);
+
+  // assigning.cpp
   wire::Assign whole_assignment(const std::string& node) const;
   wire::AssignChange assignment_change(const std::string& node, std::uint64_t base,
                                        const std::set<std::string>& of) const;
   template <class Assignment>
   bool add_copies(Assignment& to, const wire::Instance& x, const std::string& node) const;
-  template <class Report>
-  void heed(const Report& report, const std::vector<sighting>& changes, bool was_present);
-  void record_nodes(round& r);
 
   // converge.cpp
   void converge(round& r, const std::string& workload);
@@ -202,6 +201,11 @@ private:
   std::vector<planned_move> find_moves(std::size_t moves_max, const std::string& policy) const;
   void rebalance_when_due(round& r);
   void make_moves(round& r);
+
+  // room_freeing.cpp
+  void free_on(const std::string& node);
+  void touch_waiting();
+  bool may_help(const std::string& workload) const;
 
   // policy_judging.cpp
   void note_asked(const request& wanted);

@@ -1,83 +1,14 @@
 #include "actors/scheduler/scheduler_actor.hpp"
 
-#include "actors/scheduler/event_ring.hpp"
-#include "actors/scheduler/numbers.hpp"
 #include "actors/scheduler/orders.hpp"
-#include "actors/scheduler/outbox.hpp"
+#include "actors/scheduler/scheduler_assigning_actor.hpp"
 
-#include <caf/all.hpp>
 #include <fmt/format.h>
-
-#include <deque>
-#include <random>
-
-namespace novacron::scheduler {
-
-/// Reminders of the scheduler to itself. They never leave the process.
-struct look {};
-struct commit_again {};
-struct watch_again {};
-struct assign_again {
-  std::string node;
-};
-
-} // namespace novacron::scheduler
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::look)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::commit_again)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::watch_again)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::scheduler::assign_again)
 
 namespace novacron::scheduler {
 namespace {
 
-using self_actor = scheduler_actor::extend<caf::reacts_to<look>, caf::reacts_to<commit_again>,
-                                           caf::reacts_to<watch_again>, caf::reacts_to<assign_again>>;
-
-struct reader {
-  caf::typed_response_promise<wire::Events> promise;
-  std::uint64_t after = 0;
-  std::uint32_t limit = 0;
-  instant until;
-};
-
-struct state {
-  static inline const char* name = "scheduler";
-  scheduler_config settings;
-  ledger_actor ledger;
-  agent_lookup agent_of;
-  std::mt19937_64 chance;
-  std::optional<reconciler> book;
-  event_ring events;
-  instant start;
-
-  // Leadership.
-  std::string leader;
-  std::uint64_t term = 0;
-  bool leads = false;
-  /// It leads and has read all that was committed before.
-  bool ready = false;
-  std::uint64_t reigns = 0;
-  std::deque<std::function<void(const caf::error&)>> deferred;
-
-  // The one change of the ledger that is under way.
-  std::string client;
-  std::uint64_t sequence = 0;
-  std::optional<wire::LedgerCommand> command;
-  std::uint64_t awaited = 0;
-  unsigned attempts = 0;
-
-  outbox deliveries;
-  std::multimap<std::uint64_t, std::function<void()>> until_index;
-  std::map<std::pair<std::string, std::uint64_t>, wire::Submitted> answered;
-  std::deque<std::pair<std::string, std::uint64_t>> answered_order;
-  std::uint64_t orders = 0;
-  std::vector<reader> readers;
-  std::optional<instant> armed;
-  numbers seen;
-};
-
-using pointer = self_actor::stateful_pointer<state>;
+using pointer = scheduler_self;
 
 /// Chosen: a client that repeats an order does so within the next thousand.
 constexpr std::size_t answered_max = 1024;
@@ -91,17 +22,6 @@ std::int64_t now_ms(pointer self) {
   const auto& x = self->state;
   return x.settings.wall_ms +
          std::chrono::duration_cast<std::chrono::milliseconds>(self->clock().now() - x.start).count();
-}
-
-duration backoff(pointer self, unsigned attempts) {
-  const auto& x = self->state.settings;
-  auto delay = x.retry_delay;
-  for (auto i = 1u; i < attempts && delay < x.retry_delay_max; ++i)
-    delay *= 2;
-  delay = std::min(delay, x.retry_delay_max);
-  // Full jitter above the half, so that nodes that came back together are not asked together.
-  return delay / 2 + duration{static_cast<duration::rep>(self->state.chance() %
-                                                         static_cast<std::uint64_t>(delay.count() / 2 + 1))};
 }
 
 template <class Promise, class Value>
@@ -131,7 +51,7 @@ void when_ready(pointer self, Promise promise, std::function<void()> run) {
 void serve_readers(pointer self) {
   auto& x = self->state;
   const auto now = self->clock().now();
-  std::erase_if(x.readers, [&](reader& each) {
+  std::erase_if(x.readers, [&](event_reader& each) {
     auto found = x.events.read(each.after, each.limit);
     if (found.events_size() == 0 && now < each.until)
       return false;
@@ -149,77 +69,6 @@ void publish(pointer self) {
     x.events.add(std::move(event), x.book->facts().index, now_ms(self));
   }
   serve_readers(self);
-}
-
-// -- assignments -------------------------------------------------------------------------------
-
-void assign(pointer self);
-void deliver(pointer self, const std::string& node);
-
-void delivered(pointer self, const std::string& node, const outbox::verdict& now) {
-  if (now.more)
-    deliver(self, node);
-  if (!now.delivered)
-    return;
-  self->state.book->delivered(node, *now.delivered);
-  assign(self);
-}
-
-void after_pause(pointer self, const std::string& node, unsigned attempts) {
-  if (attempts > 0)
-    self->delayed_send(self, backoff(self, attempts), assign_again{node});
-}
-
-void assign_anew(pointer self, const std::string& node) {
-  self->state.book->undelivered(node);
-  assign(self);
-}
-
-void not_delivered(pointer self, const std::string& node, std::uint64_t number, bool change,
-                   const caf::error& problem) {
-  auto& x = self->state;
-  if (!change || explain(problem).kind != fault::conflict)
-    return after_pause(self, node, x.deliveries.failed(node, number));
-  // What it was to change is not what the node has.
-  if (x.deliveries.astray(node, number))
-    assign_anew(self, node);
-}
-
-void deliver(pointer self, const std::string& node) {
-  auto& x = self->state;
-  if (!x.book->present(node)) {
-    if (x.deliveries.drop(node))
-      x.book->undelivered(node);
-    return;
-  }
-  const auto agent = x.agent_of(node);
-  if (!agent)
-    return after_pause(self, node, x.deliveries.postpone(node));
-  auto next = x.deliveries.take(node);
-  if (!next)
-    return;
-  const auto number = next->number;
-  const auto change = std::holds_alternative<wire::AssignChange>(next->what);
-  const auto send = [&](auto& what) {
-    self->request(agent, x.settings.answer_max, std::move(what))
-      .then([=](const wire::Done&) { delivered(self, node, self->state.deliveries.done(node, number)); },
-            [=](caf::error& problem) { not_delivered(self, node, number, change, problem); });
-  };
-  std::visit(send, next->what);
-}
-
-void assign(pointer self) {
-  auto& x = self->state;
-  for (auto again = true; std::exchange(again, false);)
-    for (auto& what : x.book->assign()) {
-      const auto node = std::visit([](const auto& each) { return each.node(); }, what);
-      if (x.deliveries.put(std::move(what))) {
-        deliver(self, node);
-      } else {
-        x.book->undelivered(node);
-        again = true;
-      }
-    }
 }
 
 // -- the ledger --------------------------------------------------------------------------------
@@ -422,7 +271,7 @@ wire::Done done_at(const order&, std::uint64_t index) {
   return answer;
 }
 
-void remember(state& x, const std::pair<std::string, std::uint64_t>& identity, const wire::Submitted& words) {
+void remember(scheduler_state& x, const std::pair<std::string, std::uint64_t>& identity, const wire::Submitted& words) {
   if (identity.first.empty() || !x.answered.emplace(identity, words).second)
     return;
   x.answered_order.push_back(identity);
@@ -532,8 +381,8 @@ void changed(pointer self, const wire::LedgerChanged& x) {
   advance(self);
 }
 
-self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledger_actor ledger,
-                                   agent_lookup agent_of, std::uint64_t seed) {
+scheduler_extended::behavior_type behavior(pointer self, scheduler_config settings, ledger_actor ledger,
+                                           agent_lookup agent_of, std::uint64_t seed) {
   auto& here = self->state;
   here.settings = settings;
   here.ledger = std::move(ledger);
@@ -665,6 +514,18 @@ self_actor::behavior_type behavior(pointer self, scheduler_config settings, ledg
 }
 
 } // namespace
+
+duration backoff(scheduler_self self, unsigned attempts) {
+  const auto& x = self->state.settings;
+  auto delay = x.retry_delay;
+  for (auto i = 1u; i < attempts && delay < x.retry_delay_max; ++i)
+    delay *= 2;
+  delay = std::min(delay, x.retry_delay_max);
+  // Full jitter above the half, so that nodes that came back together are not asked together.
+  return delay / 2 +
+         duration{static_cast<duration::rep>(self->state.chance() % static_cast<std::uint64_t>(delay.count() / 2 + 1))};
+}
+
 } // namespace novacron::scheduler
 
 namespace novacron {

@@ -1,6 +1,7 @@
 #include "actors/simulation/plot.hpp"
 
 #include "actors/host/secure_file.hpp"
+#include "actors/host/xml.hpp"
 
 #include <fmt/format.h>
 
@@ -34,16 +35,6 @@ struct panel {
   bool share = false;
   std::vector<curve> curves;
 };
-
-std::string escaped(const std::string& text) {
-  auto out = std::string{};
-  for (const auto c : text)
-    out += c == '<'   ? std::string{"&lt;"}
-           : c == '>' ? std::string{"&gt;"}
-           : c == '&' ? std::string{"&amp;"}
-                      : std::string{c};
-  return out;
-}
 
 const std::vector<panel>& panels() {
   static const auto field = [](double sample::*what) {
@@ -127,7 +118,7 @@ public:
 <text x="{2}" y="26" font-size="18" font-weight="bold">{3}, seed {4}</text>
 <text x="{2}" y="46" fill="#555555">{5} virtual, {6} events, {7} messages, {8} violations, hash {9:016x}</text>
 )",
-        width, height, left, escaped(x_.scenario), x_.seed, time_text(end_), x_.events, x_.messages.delivered,
+        width, height, left, host::xml_escaped(x_.scenario), x_.seed, time_text(end_), x_.events, x_.messages.delivered,
         x_.violations.size(), x_.hash);
     auto y = top;
     for (const auto& each : panels()) {
@@ -219,14 +210,14 @@ private:
           R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="#d6604d"/><text x="{:.1f}" y="{:.1f}" font-size="10"{}>{}</text>)"
           "\n",
           from, at, to - from, lane_height - 3, inside ? from - 4 : to + 4, at + lane_height - 4,
-          inside ? R"( text-anchor="end")" : "", escaped(x.what + " " + x.whom));
+          inside ? R"( text-anchor="end")" : "", host::xml_escaped(x.what + " " + x.whom));
     }
     draw_times(y + lane * lane_height + 16);
     for (const auto& x : x_.violations)
       out_ += fmt::format(
           R"(<line x1="{0:.1f}" y1="{1:.1f}" x2="{0:.1f}" y2="{2:.1f}" stroke="#b2182b" stroke-dasharray="4 3"><title>{3}</title></line>)"
           "\n",
-          across(x.when), top, y + lane * lane_height, escaped(x.rule + ": " + x.text));
+          across(x.when), top, y + lane * lane_height, host::xml_escaped(x.rule + ": " + x.text));
   }
 
   const outcome& x_;

@@ -1,5 +1,6 @@
 #include "actors/workload/guest_channel.hpp"
 
+#include "actors/host/unix_socket.hpp"
 #include "actors/workload/guest/lines.hpp"
 #include "actors/workload/qmp.hpp"
 
@@ -122,7 +123,7 @@ void channel::connect() {
     if (const auto alive = weak.lock())
       alive->connect();
   };
-  const auto fd = connect_in(directory_, name_);
+  const auto fd = host::connect_in(directory_, name_, SOCK_NONBLOCK);
   if (fd < 0)
     return loop_.after(retry_delay, again);
   {

@@ -1,10 +1,12 @@
 #include "actors/workload/qemu_monitor.hpp"
 
 #include "actors/host/process.hpp"
+#include "actors/host/unix_socket.hpp"
 #include "actors/workload/qemu_command.hpp"
 #include "actors/workload/qemu_saving.hpp"
 #include "actors/workload/qmp.hpp"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -86,7 +88,7 @@ public:
 
   void open(host::loop& loop, const std::filesystem::path& directory,
             then<std::shared_ptr<machine_control>> done) const override {
-    const auto fd = connect_in(directory, qemu_monitor_socket);
+    const auto fd = host::connect_in(directory, qemu_monitor_socket, SOCK_NONBLOCK);
     if (fd < 0)
       return done(trouble{fault::unreachable, "the machine's monitor does not listen"});
     auto client = qmp_client::open(loop, fd, nullptr);

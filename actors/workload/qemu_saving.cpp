@@ -1,11 +1,10 @@
 #include "actors/workload/qemu_saving.hpp"
 
+#include "actors/host/unix_socket.hpp"
 #include "actors/workload/qemu_command.hpp"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,24 +27,6 @@ constexpr auto poll_interval = 5ms;
 /// Measured: 190 KB of a small machine, 520 KB of a whole one.
 constexpr auto state_bytes_max = std::size_t{16} << 20;
 
-/// Listens at the socket `name` in `directory`, however long that path is; -1 when it cannot.
-int listen_in(const std::filesystem::path& directory, const std::string& name) {
-  const auto place = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  const auto fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  auto where = sockaddr_un{};
-  where.sun_family = AF_UNIX;
-  const auto path = fmt::format("/proc/self/fd/{}/{}", place, name);
-  std::memcpy(where.sun_path, path.data(), std::min(path.size(), sizeof where.sun_path - 1));
-  const auto listens = ::bind(fd, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0 && ::listen(fd, 1) == 0;
-  if (place >= 0)
-    ::close(place);
-  if (listens)
-    return fd;
-  if (fd >= 0)
-    ::close(fd);
-  return -1;
-}
-
 /// All of it happens on the loop's thread; it keeps itself until it has answered.
 class saving : public std::enable_shared_from_this<saving> {
 public:
@@ -55,7 +36,7 @@ public:
   ~saving() { drop(); }
 
   void begin(const std::filesystem::path& directory) {
-    fd_ = listen_in(directory, qemu_state_socket);
+    fd_ = host::listen_in(directory, qemu_state_socket, SOCK_NONBLOCK);
     if (fd_ < 0)
       return answer(trouble{fault::storage, "cannot listen for the state of a machine"});
     loop_.watch(fd_, EPOLLIN, [self = shared_from_this()](std::uint32_t) { self->take_connection(); });

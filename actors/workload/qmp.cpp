@@ -1,9 +1,7 @@
 #include "actors/workload/qmp.hpp"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -166,24 +164,6 @@ void qmp_client::end() {
   waiting_.clear();
   for (const auto& [number, done] : std::exchange(open_, {}))
     done(trouble{fault::unreachable, "the machine's monitor has gone"});
-}
-
-int connect_in(const std::filesystem::path& directory, const std::string& name) {
-  const auto place = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  const auto fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  auto where = sockaddr_un{};
-  where.sun_family = AF_UNIX;
-  // A socket's name has 108 bytes at most; this way the length of the directory's does not count.
-  const auto path = fmt::format("/proc/self/fd/{}/{}", place, name);
-  std::memcpy(where.sun_path, path.data(), std::min(path.size(), sizeof where.sun_path - 1));
-  const auto code = ::connect(fd, reinterpret_cast<sockaddr*>(&where), sizeof where);
-  if (place >= 0)
-    ::close(place);
-  if (code == 0)
-    return fd;
-  if (fd >= 0)
-    ::close(fd);
-  return -1;
 }
 
 } // namespace novacron::workload

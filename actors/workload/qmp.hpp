@@ -90,8 +90,4 @@ private:
   std::map<std::uint64_t, then<std::string>> open_;
 };
 
-/// Connects to a unix socket in `directory`, however long that path is. The descriptor does not block; -1 when nobody
-/// listens.
-int connect_in(const std::filesystem::path& directory, const std::string& name);
-
 } // namespace novacron::workload

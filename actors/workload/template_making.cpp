@@ -3,6 +3,7 @@
 #include "actors/host/files.hpp"
 #include "actors/host/loop.hpp"
 #include "actors/host/process.hpp"
+#include "actors/host/unix_socket.hpp"
 #include "actors/workload/machine_plan.hpp"
 #include "actors/workload/machine_template.hpp"
 #include "actors/workload/qmp.hpp"
@@ -83,7 +84,7 @@ public:
   [[nodiscard]] descriptor connect(const std::string& name) const {
     for (;;) {
       check();
-      if (const auto fd = connect_in(order_.directory, name); fd >= 0)
+      if (const auto fd = host::connect_in(order_.directory, name, SOCK_NONBLOCK); fd >= 0)
         return descriptor{fd};
       std::this_thread::sleep_for(step);
     }

@@ -1,4 +1,5 @@
 #include "actors/workload/guest/box.hpp"
+#include "actors/workload/guest/ground.hpp"
 #include "actors/workload/guest_channel.hpp"
 #include "actors/workload/machine_plan.hpp"
 
@@ -100,6 +101,14 @@ SCENARIO("the guest reads what novacron wrote for it") {
   CHECK(x.files_max == 1024);
   CHECK(x.processes_max == 99);
   CHECK(x.memory_max == 1 << 20);
+}
+
+SCENARIO("what a box brings of chance is wiped, and a guest that got none of it knows") {
+  auto digits = std::string{"01fe7a"};
+  guest::mix_chance(digits.data());
+  CHECK(digits == std::string(6, '\0'));
+  auto none = std::string{};
+  CHECK_FALSE(guest::mix_chance(none.data()));
 }
 
 SCENARIO("a box that is cut off or bent is refused, and never read beyond its end") {

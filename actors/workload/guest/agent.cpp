@@ -559,9 +559,11 @@ void wait_to_be_cloned() {
   take_devices_now();
 }
 
-void take_chance_and_time() {
-  if (all.chance != nullptr)
-    mix_chance(all.chance);
+/// A clone that would draw what others draw must not run.
+void take_chance_and_time(bool is_cloned) {
+  const bool mixed = all.chance != nullptr && mix_chance(all.chance);
+  if (is_cloned && !mixed)
+    fail("chance of its own");
   advance_clock(all.time);
 }
 
@@ -573,7 +575,7 @@ int main() {
   const bool is_cloned = kernel_has_word("nv.template");
   is_cloned ? wait_to_be_cloned() : load_modules("/modules/disk");
   read_all_about();
-  take_chance_and_time();
+  take_chance_and_time(is_cloned);
   bring_up("lo");
   if (all.address != nullptr) {
     if (!is_cloned)

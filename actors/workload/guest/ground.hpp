@@ -95,8 +95,9 @@ inline void take_devices_now() {
     closedir(devices);
 }
 
-/// Clones of one machine would draw the same numbers: from here on they do not. Wipes the digits.
-inline void mix_chance(char* digits) {
+/// Clones of one machine would draw the same numbers: from here on they do not. Wipes the digits. False when there were
+/// none or the kernel did not take them; then they may.
+inline bool mix_chance(char* digits) {
   constexpr size_t bytes_max = 64;
   struct {
     int bits;
@@ -110,12 +111,13 @@ inline void mix_chance(char* digits) {
   }
   given.bits = 8 * given.bytes;
   const int chance = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-  ioctl(chance, RNDADDENTROPY, &given);
   // Else the kernel would draw on from what it had, for up to five minutes.
-  ioctl(chance, RNDRESEEDCRNG);
-  close(chance);
+  const bool mixed = given.bytes > 0 && ioctl(chance, RNDADDENTROPY, &given) == 0 && ioctl(chance, RNDRESEEDCRNG) == 0;
+  if (chance >= 0)
+    close(chance);
   explicit_bzero(&given, sizeof given);
   explicit_bzero(digits, strlen(digits));
+  return mixed;
 }
 
 /// Whoever says what the time is says it before it is heard: it is at least that.
