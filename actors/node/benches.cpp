@@ -145,6 +145,8 @@ figures workload_bench(const shell::invocation& flags, const std::string&) {
   if (!container && !function && kind != "sandbox" && kind != "vm")
     throw std::runtime_error{"there is no bench of workloads of kind '" + kind +
                              "'; there are container, function, sandbox and vm"};
+  if (flags.has("template") && (container || function))
+    throw std::runtime_error{"only machines begin from a template: --kind=sandbox --template, or --kind=vm --template"};
   if (flags.has("density") && kind != "sandbox")
     throw std::runtime_error{"--density is measured of sandboxes: --kind=sandbox --density --count=50"};
   auto found = figures{};
