@@ -7,11 +7,21 @@
 namespace novacron::simulation {
 namespace {
 
-/// Slots from here on are lanes.
-constexpr auto first_lane = 0xFFFF'0000u;
+/// Waits are few, unless somebody draws them.
 constexpr auto lanes_max = std::size_t{0xFFFF};
-/// Chosen: entries of a bucket that are kept for the next ones.
-constexpr auto roomy = std::size_t{64};
+
+/// What an actor has in front of its own state, and the beginning of that; a message with what it carries.
+constexpr auto actor_bytes = std::size_t{1280};
+constexpr auto message_bytes = std::size_t{128};
+
+/// Asks the processor for memory.
+void fetch_lines(const void* from, std::size_t bytes) {
+  for (const auto* at = static_cast<const char*>(from); at < static_cast<const char*>(from) + bytes; at += 64)
+    __builtin_prefetch(at);
+}
+
+/// For a heap whose first is what comes next.
+constexpr auto later = [](const auto& a, const auto& b) { return b.before(a); };
 
 } // namespace
 
@@ -25,7 +35,17 @@ void event::drop() noexcept {
     case kind::timeout: delete raw_.timeout; break;
     case kind::mail: delete raw_.mail; break;
     case kind::nothing:
+    case kind::lane:
     case kind::request: break;
+  }
+}
+
+void event::fetch() const {
+  switch (what_) {
+    case kind::message: fetch_lines(raw_.message, message_bytes); [[fallthrough]];
+    case kind::timeout: fetch_lines(who.get(), actor_bytes); return;
+    case kind::mail: fetch_lines(raw_.mail, sizeof(parcel)); return;
+    default: return;
   }
 }
 
@@ -34,82 +54,99 @@ agenda::~agenda() = default;
 
 // -- the order of things ---------------------------------------------------------------------------------------------
 
-void agenda::push(moment when, std::uint32_t slot) {
-  ++size_;
-  const auto apart = static_cast<std::uint64_t>(when.count() ^ last_.count());
-  if (apart == 0)
-    return due_.push_back({when, slot});
-  const auto level = static_cast<std::size_t>(std::bit_width(apart) - 1) / digit_bits;
-  const auto digit = static_cast<std::size_t>(when.count()) >> (level * digit_bits) & (digits - 1);
-  auto& into = later_[level][digit];
-  if (into.all.empty() || when < into.least)
-    into.least = when;
-  into.all.push_back({when, slot});
-  levels_ |= 1u << level;
-  filled_[level] |= static_cast<std::uint16_t>(1u << digit);
+std::uint32_t agenda::place_at(moment when, event&& what) {
+  auto slot = free_;
+  if (slot == none) {
+    slot = static_cast<std::uint32_t>(slots_.size());
+    slots_.emplace_back();
+  } else {
+    free_ = slots_[slot].next;
+  }
+  auto& x = slots_[slot];
+  x.what = std::move(what);
+  x.when = when;
+  x.order = planned_++;
+  const auto bucket = bucket_of(when);
+  if (bucket <= turned_) {
+    near_.push_back({when, x.order, slot});
+    std::ranges::push_heap(near_, later);
+  } else if (bucket < turned_ + ring) {
+    into_ring(slot);
+  } else {
+    far_.push_back({when, x.order, slot});
+    std::ranges::push_heap(far_, later);
+  }
+  return slot;
 }
 
-std::pair<std::size_t, std::size_t> agenda::earliest() const {
-  const auto level = static_cast<std::size_t>(std::countr_zero(levels_));
-  return {level, static_cast<std::size_t>(std::countr_zero(filled_[level]))};
+void agenda::into_ring(std::uint32_t slot) {
+  const auto at = bucket_of(slots_[slot].when) % ring;
+  slots_[slot].next = std::exchange(buckets_[at], slot);
+  filled_[at / 64] |= std::uint64_t{1} << at % 64;
+  ++in_ring_;
 }
 
-moment agenda::next() const {
-  if (taken_ < due_.size())
-    return last_;
-  const auto [level, digit] = earliest();
-  return later_[level][digit].least;
+std::uint64_t agenda::next_bucket() const {
+  const auto from = (turned_ + 1) % ring;
+  auto word = from / 64;
+  auto rest = filled_[word] >> from % 64 << from % 64;
+  while (rest == 0) {
+    word = (word + 1) % filled_.size();
+    rest = filled_[word];
+  }
+  const auto at = word * 64 + static_cast<std::size_t>(std::countr_zero(rest));
+  return turned_ + 1 + (at - from) % ring;
+}
+
+void agenda::turn() {
+  if (in_ring_ != 0)
+    turned_ = next_bucket();
+  else if (!far_.empty())
+    turned_ = bucket_of(far_.front().when);
+  else
+    return;
+  while (!far_.empty() && bucket_of(far_.front().when) < turned_ + ring) {
+    into_ring(far_.front().slot);
+    std::ranges::pop_heap(far_, later);
+    far_.pop_back();
+  }
+  const auto at = turned_ % ring;
+  filled_[at / 64] &= ~(std::uint64_t{1} << at % 64);
+  for (auto slot = std::exchange(buckets_[at], none); slot != none; slot = slots_[slot].next) {
+    near_.push_back({slots_[slot].when, slots_[slot].order, slot});
+    --in_ring_;
+  }
+  if (near_.size() > 1)
+    std::ranges::make_heap(near_, later);
+}
+
+moment agenda::next() {
+  if (near_.empty())
+    turn();
+  return near_.front().when;
 }
 
 agenda::entry agenda::pop() {
-  if (taken_ == due_.size()) {
-    due_.clear();
-    taken_ = 0;
-    const auto [level, digit] = earliest();
-    auto& from = later_[level][digit];
-    last_ = from.least;
-    filled_[level] &= static_cast<std::uint16_t>(~(1u << digit));
-    if (filled_[level] == 0)
-      levels_ &= ~(1u << level);
-    size_ -= from.all.size();
-    // Most are alone at their time.
-    if (from.all.size() == 1) {
-      const auto only = from.all.front();
-      from.all.clear();
-      return only;
-    }
-    for (const auto& each : from.all)
-      push(each.when, each.slot);
-    from.all.clear();
-    // What many things fell into once need not keep its room.
-    if (from.all.capacity() > roomy)
-      from.all.shrink_to_fit();
-  }
-  --size_;
-  return due_[taken_++];
+  if (near_.empty())
+    turn();
+  const auto first = near_.front();
+  if (near_.size() > 1)
+    std::ranges::pop_heap(near_, later);
+  near_.pop_back();
+  last_ = first.when;
+  return first;
 }
 
 // -- what it is ------------------------------------------------------------------------------------------------------
 
-void agenda::plan(moment when, event what) {
-  auto slot = static_cast<std::uint32_t>(slots_.size());
-  if (free_.empty()) {
-    slots_.push_back(std::move(what));
-  } else {
-    slot = free_.back();
-    free_.pop_back();
-    slots_[slot] = std::move(what);
-  }
-  push(when, slot);
+void agenda::plan(moment when, event&& what) {
+  place_at(when, std::move(what));
 }
 
 void agenda::plan_timeout(moment when, event what) {
-  const auto type = what.timeout().type;
-  const auto which = key{what.who->id(), static_cast<std::uint64_t>(type)};
-  cancel_timeout(which.actor, type);
-  const auto slot = free_.empty() ? static_cast<std::uint32_t>(slots_.size()) : free_.back();
-  plan(when, std::move(what));
-  timeouts_.emplace(which, slot);
+  const auto which = key{what.who->id(), static_cast<std::uint64_t>(what.timeout().type)};
+  cancel_timeout(which.actor, what.timeout().type);
+  timeouts_.emplace(which, place_at(when, std::move(what)));
 }
 
 void agenda::cancel_timeout(std::uint64_t actor, caf::atom_value type) {
@@ -117,7 +154,7 @@ void agenda::cancel_timeout(std::uint64_t actor, caf::atom_value type) {
   if (found == timeouts_.end())
     return;
   // Its place in the order stays until its time; what it held goes now.
-  slots_[found->second] = event{};
+  slots_[found->second].what = event{};
   timeouts_.erase(found);
 }
 
@@ -125,7 +162,6 @@ void agenda::plan_request(moment now, moment wait, life_number whose, caf::stron
                           caf::message_id request) {
   auto found = std::ranges::find(lanes_, wait, &lane::wait);
   if (found == lanes_.end()) {
-    // Waits are few, unless somebody draws them.
     if (lanes_.size() == lanes_max)
       return plan(now + wait, event{request, std::move(who), whose});
     lanes_.push_back({wait, {}, 0, false});
@@ -136,7 +172,7 @@ void agenda::plan_request(moment now, moment wait, life_number whose, caf::stron
     clean(*found);
   found->waiting.push_back({now + wait, std::move(who), request, whose});
   if (!std::exchange(found->placed, true))
-    push(now + wait, first_lane + static_cast<std::uint32_t>(found - lanes_.begin()));
+    place_at(now + wait, event{static_cast<std::size_t>(found - lanes_.begin())});
 }
 
 void agenda::clean(lane& which) {
@@ -150,7 +186,7 @@ void agenda::clean(lane& which) {
   }
 }
 
-event agenda::take_from(std::uint32_t which) {
+event agenda::take_from(std::size_t which) {
   auto& x = lanes_[which];
   x.placed = false;
   clean(x);
@@ -162,33 +198,31 @@ event agenda::take_from(std::uint32_t which) {
   }
   if (x.first < x.waiting.size()) {
     x.placed = true;
-    push(x.waiting[x.first].when, first_lane + which);
+    place_at(x.waiting[x.first].when, event{which});
   }
   return due;
 }
 
 event agenda::take() {
   const auto slot = pop().slot;
-  if (slot >= first_lane)
-    return take_from(slot - first_lane);
-  auto what = std::move(slots_[slot]);
-  free_.push_back(slot);
+  auto& at = slots_[slot];
+  auto what = std::move(at.what);
+  at.next = std::exchange(free_, slot);
+  if (near_.empty())
+    turn();
   if (what.what() == event::kind::timeout)
     timeouts_.erase({what.who->id(), static_cast<std::uint64_t>(what.timeout().type)});
-  return what;
+  return what.what() == event::kind::lane ? take_from(what.lane()) : std::move(what);
 }
 
 void agenda::clear() {
-  for (auto& level : later_)
-    for (auto& each : level)
-      each.all.clear();
-  due_.clear();
+  near_.clear();
+  far_.clear();
+  std::ranges::fill(buckets_, none);
   filled_ = {};
-  levels_ = 0;
-  taken_ = 0;
-  size_ = 0;
+  in_ring_ = 0;
   timeouts_.clear();
-  free_.clear();
+  free_ = none;
   // Ending one thing may plan another.
   auto lanes = std::exchange(lanes_, {});
   auto all = std::exchange(slots_, {});

@@ -337,11 +337,13 @@ bool director::run_job() {
   return true;
 }
 
-void director::happen(event x) {
+void director::happen(event&& x) {
   if (x.what() == event::kind::nothing || (x.whose != 0 && lives_[x.whose].over))
     return;
   ++timers_;
-  become(x.whose);
+  // Mail finds by itself whose it is.
+  if (x.what() != event::kind::mail)
+    become(x.whose);
   switch (x.what()) {
     case event::kind::mail: return deliver(*x.take_mail());
     case event::kind::message: return hand_over(x.who.get(), x.take_message());
@@ -351,7 +353,8 @@ void director::happen(event x) {
       const auto [number, type] = x.timeout();
       return x.who->get()->eq_impl(caf::make_message_id(), x.who, nullptr, caf::timeout_msg{type, number});
     }
-    case event::kind::nothing: return;
+    case event::kind::nothing:
+    case event::kind::lane: return;
   }
 }
 
@@ -366,7 +369,10 @@ bool director::run_until(moment end, const std::function<bool()>& enough) {
       return enough && enough();
     }
     now_ = std::max(now_, agenda_.next());
-    happen(agenda_.take());
+    auto first = agenda_.take();
+    if (const auto* next = agenda_.ahead())
+      next->fetch();
+    happen(std::move(first));
     if (enough && enough())
       return true;
   }

@@ -75,7 +75,7 @@ public:
   // -- time
   moment now() const { return now_; }
   void plan(moment delay, life_number whose, std::function<void()> act);
-  void plan(moment when, event what) { agenda_.plan(when, std::move(what)); }
+  void plan(moment when, event&& what) { agenda_.plan(when, std::move(what)); }
   /// What a life's monotonic clock shows.
   moment local_time(life_number which) const;
   void drift(life_number which, std::int64_t ppm);
@@ -129,7 +129,7 @@ private:
   bool run_only(caf::scheduled_actor& who);
   void run(caf::resumable* what);
   bool run_job();
-  void happen(event x);
+  void happen(event&& x);
   void play(job x);
   /// Sees to it that the next job of a slow host is done in time.
   void await(life_number whose);

@@ -303,6 +303,8 @@ void post_office::make_stale(parcel& x) {
 }
 
 void post_office::export_actor(const caf::strong_actor_ptr& who) {
+  if (who->id() < known_.size() && known_[who->id()])
+    return;
   if (mark_known(stage_.life_of(who->node()), who->id()))
     system_.registry().put(who->id(), who);
 }
