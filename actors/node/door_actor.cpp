@@ -209,9 +209,7 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
   for (const auto& [peer, where] : self->state.settings.dials)
     open_link(self, peer, where);
   return {
-    [=](const wire::Hello& x, const caf::actor& door) { return greet(self, x, door); },
-    [=](const wire::Proof& x) { return welcome(self, x); },
-    [=](const wire::Resolve& x) { return lead_to(self, x.name()); },
+    // First, because it comes most often.
     [=](const wire::Beat& x) -> caf::result<wire::Beat> {
       const auto* guest = session_of_caller(self);
       if (!guest || guest->parted)
@@ -225,6 +223,9 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
         reply.set_leader(self->state.around->names->leader());
       return reply;
     },
+    [=](const wire::Hello& x, const caf::actor& door) { return greet(self, x, door); },
+    [=](const wire::Proof& x) { return welcome(self, x); },
+    [=](const wire::Resolve& x) { return lead_to(self, x.name()); },
     [=](const wire::HealthRequest&) { return self->state.settings.health(); },
     [=](const wire::LinkListRequest&) { return list_links(self); },
     [=](const wire::Shutdown& x) -> caf::result<wire::Done> {

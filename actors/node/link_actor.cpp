@@ -36,6 +36,11 @@ struct state {
   std::uint64_t news = 0;
   std::uint64_t heeded = 0;
   instant heard;
+  /// The beat that has no answer yet, if there is one, since when, and what is done with its answer: the same for all,
+  /// so it is made once.
+  caf::message_id question;
+  instant asked;
+  caf::behavior answered;
   /// When all ways were found connected last.
   instant looked_after{};
   /// Where the beats of a peer that dialled us are noted. One side beats, the other listens: that is all it takes to
@@ -129,6 +134,12 @@ void connect_way(pointer self, const std::shared_ptr<channel>& way) {
       });
 }
 
+/// Nobody will answer any more.
+void withdraw_question(pointer self) {
+  if (const auto old = std::exchange(self->state.question, {}); old.is_request())
+    self->eq_impl(old.response_id(), self->ctrl(), self->context(), caf::sec::request_timeout);
+}
+
 void lose(pointer self, const std::string& why) {
   auto& st = self->state;
   if (!st.far)
@@ -139,6 +150,7 @@ void lose(pointer self, const std::string& why) {
     self->send(handle_of(*st.around->names->open("door")), parted{st.far->system});
   st.far = caf::none;
   ++st.connection;
+  withdraw_question(self);
   st.status.set_state("down");
   st.status.set_reason(why);
   for (const auto& way : st.around->names->ways_to(st.peer))
@@ -162,27 +174,42 @@ void heed_leader(state& st, const wire::Beat& x) {
   st.news = !st.around->follows || st.heeded == names.leader_news() ? x.news() : 0;
 }
 
+/// Whether what came is about the beat that waits: an older connection may still have its say.
+bool settles_question(pointer self) {
+  auto& question = self->state.question;
+  if (!question.is_request() || self->current_mailbox_element()->mid != question.response_id())
+    return false;
+  question = {};
+  return true;
+}
+
+void take_answer(pointer self, const wire::Beat& x) {
+  auto& st = self->state;
+  if (!settles_question(self))
+    return;
+  heed_leader(st, x);
+  st.heard = self->clock().now();
+  st.status.set_round_trip_seconds(std::chrono::duration<double>(st.heard - st.asked).count());
+}
+
+void take_refusal(pointer self, const caf::error& problem) {
+  if (settles_question(self) && problem == fault::denied)
+    lose(self, "the peer does not know us any more");
+}
+
+/// Asks again under the same number what had no answer so far: at most one handler waits, and needs no time of its own,
+/// for the silence of the peer has one.
 void ask_for_beat(pointer self) {
   auto& st = self->state;
-  const auto connection = st.connection;
-  const auto sent = self->clock().now();
-  auto question = wire::Beat{};
-  question.set_number(connection);
-  question.set_news(st.news);
-  self->request(st.far->door, st.around->pulse.patience, question)
-    .then(
-      [=](const wire::Beat& x) {
-        if (connection != self->state.connection)
-          return;
-        heed_leader(self->state, x);
-        const auto now = self->clock().now();
-        self->state.heard = now;
-        self->state.status.set_round_trip_seconds(std::chrono::duration<double>(now - sent).count());
-      },
-      [=](caf::error& problem) {
-        if (connection == self->state.connection && problem == fault::denied)
-          lose(self, "the peer does not know us any more");
-      });
+  if (!st.question.is_request()) {
+    st.question = self->new_request_id(caf::message_priority::normal);
+    st.asked = self->clock().now();
+    self->add_multiplexed_response_handler(st.question.response_id(), st.answered);
+  }
+  auto beat = wire::Beat{};
+  beat.set_number(st.connection);
+  beat.set_news(st.news);
+  st.far->door->enqueue(caf::make_mailbox_element(self->ctrl(), st.question, {}, std::move(beat)), self->context());
 }
 
 /// Gives up requests that are too old, and tries again what is not connected. Once all is, that need not be done at
@@ -204,13 +231,13 @@ void look_after_ways(pointer self) {
   }
 }
 
-/// Beats, or plans when the peer's silence is over.
-void go_on(pointer self) {
+/// Beats, and again after `pause`; or plans when the peer's silence is over.
+void go_on(pointer self, duration pause) {
   auto& st = self->state;
   measure(self);
   if (!listens(st)) {
     ask_for_beat(self);
-    return look_in(self, st.around->pulse.beat);
+    return look_in(self, pause);
   }
   look_in(self, heard(st) + st.around->pulse.patience - self->clock().now());
 }
@@ -248,7 +275,9 @@ void gain(pointer self, const acquaintance& peer) {
   // Once at least, so that people see how far the peer is.
   if (listens(st))
     ask_for_beat(self);
-  go_on(self);
+  // Thousands may have come in the same moment; they shall not beat in the same moment from then on.
+  const auto part = static_cast<double>(st.chance()) / static_cast<double>(std::minstd_rand::max());
+  go_on(self, std::chrono::duration_cast<duration>(st.around->pulse.beat * part));
 }
 
 void give_up(pointer self, const std::string& why) {
@@ -363,6 +392,10 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
     st.dialling = true;
     self->send(self, dial_now{});
   }
+  st.answered = {
+    [=](const wire::Beat& x) { take_answer(self, x); },
+    [=](const caf::error& problem) { take_refusal(self, problem); },
+  };
   self->set_down_handler([=](const caf::down_msg& news) {
     if (self->state.far && self->state.far->door.address() == news.source)
       lose(self, "the connection broke");
@@ -375,7 +408,7 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
         if (self->clock().now() - heard(self->state) >= self->state.around->pulse.patience)
           lose(self, "it fell silent");
         else
-          go_on(self);
+          go_on(self, self->state.around->pulse.beat);
       },
       [=](dial_now) { dial(self); },
       [=](const dialled_in& x) {

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 
 using namespace novacron;
@@ -216,6 +217,47 @@ SCENARIO("with each beat a peer says again who leads, for whoever heard otherwis
     here.advance(3s);
     CHECK(names.leader() == leader);
   }
+}
+
+SCENARIO("nodes that came in the same moment do not beat in the same moment") {
+  auto here = world{{.seed = 15}};
+  furnish(here, 60);
+  here.advance(10s);
+  const auto count = [&](moment time) {
+    const auto before = here.post().counted().delivered;
+    here.advance(time);
+    return here.post().counted().delivered - before;
+  };
+  auto most = std::uint64_t{0};
+  for (auto i = 0; i < 20; ++i)
+    most = std::max(most, count(50ms));
+  // Of 120 in a second.
+  CHECK(most <= 24);
+}
+
+SCENARIO("a peer that does not answer for a while is asked one question, and beats as before when it does") {
+  auto here = world{{.seed = 16}};
+  furnish(here, 2);
+  here.advance(10s);
+  const auto count = [&] {
+    const auto before = here.post().counted().delivered;
+    here.advance(1min);
+    return here.post().counted().delivered - before;
+  };
+  const auto quiet = count();
+  for (auto round = 0; round < 5; ++round) {
+    here.slow_down(*here.find("cloud-1"), 0);
+    here.advance(2200ms);
+    here.slow_down(*here.find("cloud-1"), 1);
+    here.advance(10s);
+  }
+  for (const auto* name : {"edge-1", "edge-2"}) {
+    const auto links =
+        here.ask(*here.find(name), {"door"}, caf::make_message(wire::LinkListRequest{}), 30s).front();
+    REQUIRE(links);
+    CHECK(links->get_as<wire::LinkList>(0).links(0).reconnects() == 0);
+  }
+  CHECK(count() <= quiet + quiet / 10);
 }
 
 SCENARIO("three controllers outlive the loss of the one that leads, and forget no order") {
