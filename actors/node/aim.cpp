@@ -87,9 +87,7 @@ void aim::set(caf::strong_actor_ptr target) {
     while (x != mine && is_used_by(*x, old.get()))
       std::this_thread::yield();
   // It is being used further down on our own stack: it may go with the next one.
-  retired_.clear();
-  if (is_used_by(*mine, old.get()))
-    retired_.push_back(old);
+  retired_ = is_used_by(*mine, old.get()) ? old : nullptr;
 }
 
 caf::strong_actor_ptr aim::get() const {

@@ -10,7 +10,6 @@
 
 #include <atomic>
 #include <mutex>
-#include <vector>
 
 namespace novacron::node {
 
@@ -39,12 +38,14 @@ public:
   caf::actor_control_block* peek() const { return current_.load(std::memory_order_acquire); }
 
 private:
-  /// Alone in its line of the cache: what stands beside it is written.
+  /// In a line of the cache of its own: what stands beside it is written, and what is here hardly ever.
   alignas(64) std::atomic<caf::actor_control_block*> current_ = nullptr;
-  alignas(64) mutable std::mutex guard_;
+  mutable std::mutex guard_;
   caf::strong_actor_ptr owned_;
   /// What the thread that changed the aim was using itself.
-  std::vector<caf::strong_actor_ptr> retired_;
+  caf::strong_actor_ptr retired_;
 };
+
+static_assert(sizeof(aim) == 64, "A fabric has dozens of them for each node.");
 
 } // namespace novacron::node

@@ -41,24 +41,35 @@ std::string origin_of(const caf::mailbox_element& x) {
 
 void traffic::keep(const caf::mailbox_element& x, const caf::actor_clock& clock) {
   auto one = entry{0, caf::timespan{clock.now().time_since_epoch()}, origin_of(x), name_of(x.content()), json_of(x.content())};
-  const auto lock = std::lock_guard{guard_};
-  one.number = ++recorded_;
-  kept_.push_back(std::move(one));
-  if (kept_.size() > limit_)
-    kept_.pop_front();
+  auto& kept = *kept_.load();
+  const auto lock = std::lock_guard{kept.guard};
+  one.number = ++kept.recorded;
+  kept.all.push_back(std::move(one));
+  if (kept.all.size() > limit_)
+    kept.all.pop_front();
 }
 
 void traffic::record(std::size_t limit) {
-  const auto lock = std::lock_guard{guard_};
+  if (!kept_) {
+    auto made = std::make_unique<record_of_some>();
+    record_of_some* nobodys = nullptr;
+    if (kept_.compare_exchange_strong(nobodys, made.get()))
+      made.release();
+  }
+  auto& kept = *kept_.load();
+  const auto lock = std::lock_guard{kept.guard};
   limit_ = limit;
-  while (kept_.size() > limit)
-    kept_.pop_front();
+  while (kept.all.size() > limit)
+    kept.all.pop_front();
 }
 
 std::vector<traffic::entry> traffic::recorded_after(std::uint64_t number) const {
-  const auto lock = std::lock_guard{guard_};
   auto found = std::vector<entry>{};
-  std::ranges::copy_if(kept_, std::back_inserter(found), [&](const auto& x) { return x.number > number; });
+  auto* kept = kept_.load();
+  if (!kept)
+    return found;
+  const auto lock = std::lock_guard{kept->guard};
+  std::ranges::copy_if(kept->all, std::back_inserter(found), [&](const auto& x) { return x.number > number; });
   return found;
 }
 

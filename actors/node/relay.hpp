@@ -22,6 +22,11 @@ namespace novacron::node {
 /// What passed through a relay, for `actor list` and `actor trace`.
 class traffic {
 public:
+  traffic() = default;
+  traffic(const traffic&) = delete;
+  traffic& operator=(const traffic&) = delete;
+  ~traffic() { delete kept_.load(); }
+
   struct entry {
     std::uint64_t number = 0;
     caf::timespan time{};
@@ -47,12 +52,16 @@ public:
 private:
   void keep(const caf::mailbox_element& x, const caf::actor_clock& clock);
 
+  struct record_of_some {
+    std::mutex guard;
+    std::list<entry> all;
+    std::uint64_t recorded = 0;
+  };
+
   std::atomic<std::uint64_t> messages_ = 0;
   std::atomic<std::size_t> limit_ = 0;
-  mutable std::mutex guard_;
-  /// Takes no room while nothing is recorded, as for nearly all.
-  std::list<entry> kept_;
-  std::uint64_t recorded_ = 0;
+  /// There from the first `record` on: most relays are never asked to.
+  std::atomic<record_of_some*> kept_ = nullptr;
 };
 
 /// What all relays share: they are actors that never run.
