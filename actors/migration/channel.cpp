@@ -59,7 +59,8 @@ public:
     auto size = static_cast<socklen_t>(sizeof now);
     if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &now, &size) != 0)
       return {};
-    return link_look{now.tcpi_bytes_acked, now.tcpi_unacked > 4 || now.tcpi_notsent_bytes > 0};
+    return link_look{now.tcpi_bytes_acked, now.tcpi_unacked > 4 || now.tcpi_notsent_bytes > 0,
+                     static_cast<double>(now.tcpi_delivery_rate)};
   }
 
   void close() noexcept override { ::shutdown(fd_, SHUT_RDWR); }

@@ -28,6 +28,8 @@ struct link_look {
   std::uint64_t bytes = 0;
   /// More are on their way there, or wait for the link.
   bool busy = false;
+  /// Bytes per second at which the link carried what it carried last; 0 where the way cannot tell.
+  double rate = 0;
 };
 
 /// Used by one thread at a time, but for close().

@@ -46,15 +46,15 @@ bool flight::arrived(std::uint64_t bytes_all, double now) {
   return true;
 }
 
-void link_gauge::look(std::uint64_t bytes, bool busy, double now) {
+void link_gauge::look(const link_look& x, double now) {
   if (begin_ >= 0) {
     ++looks_;
-    busy_ += busy;
+    busy_ += x.busy;
   }
   if (begin_ >= 0 && now - begin_ < look_seconds)
     return;
   if (begin_ >= 0) {
-    const auto measured = static_cast<double>(bytes - bytes_) / (now - begin_);
+    const auto measured = static_cast<double>(x.bytes - bytes_) / (now - begin_);
     const auto full = busy_ * 4 >= looks_ * 3;
     if (full) {
       rate_ = rate_ == 0 ? measured : rate_ + (measured - rate_) * new_share;
@@ -62,10 +62,12 @@ void link_gauge::look(std::uint64_t bytes, bool busy, double now) {
     } else {
       rate_ = std::max(rate_ * (1 + (known_ ? growth_known : growth_)), measured);
       growth_ = std::min(growth_ * 2, growth_max);
+      if (!known_ && busy_ == 0)
+        rate_ = std::max(rate_, x.rate);
     }
   }
   begin_ = now;
-  bytes_ = bytes;
+  bytes_ = x.bytes;
   looks_ = busy_ = 0;
 }
 

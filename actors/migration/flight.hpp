@@ -2,6 +2,7 @@
 
 /// What a stream has under way: how much that may be, and what it says about the link.
 
+#include "actors/migration/channel.hpp"
 #include "actors/migration/coding.hpp"
 
 #include <cstdint>
@@ -50,9 +51,9 @@ private:
 /// looks, it carries what it can; otherwise it could carry more.
 class link_gauge {
 public:
-  /// Before each frame is sent: so many bytes have arrived since the begin, and whether the frame before is still on
-  /// its way.
-  void look(std::uint64_t bytes, bool busy, double now);
+  /// Before each frame is sent. `x.rate` counts only until the link was seen at its limit: what it carried in a burst is
+  /// no more than a hint, but without one a fast link is found out only in a tenth of a second.
+  void look(const link_look& x, double now);
   /// 0 while nothing is known.
   double rate() const { return rate_; }
 

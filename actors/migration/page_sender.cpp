@@ -101,7 +101,7 @@ void page_sender::send_batch() {
 
 void page_sender::look_at_link() {
   const auto now = port_.look().value_or(link_look{flight_.arrived_all(), flight_.under_way() > 0});
-  gauge_.look(now.bytes, now.busy, seconds());
+  gauge_.look(now, seconds());
 }
 
 // The target forgets what a page of the batch was as soon as the frame changes it, so nothing may refer to that any

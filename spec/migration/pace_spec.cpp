@@ -73,7 +73,7 @@ SCENARIO("a link is as fast as what it carries while it has work, and faster tha
   auto now = 0.0;
   const auto look = [&](bool busy, double rate) {
     for (auto i = 0; i < 40; ++i) {
-      x.look(bytes, busy, now);
+      x.look({bytes, busy}, now);
       now += 0.005;
       bytes += static_cast<std::uint64_t>(rate * 0.005);
     }
@@ -89,8 +89,26 @@ SCENARIO("a link is as fast as what it carries while it has work, and faster tha
   THEN("one that was never seen at its limit is soon thought to be fast") {
     auto y = link_gauge{};
     for (auto i = 0; i < 40; ++i)
-      y.look(static_cast<std::uint64_t>(i) * 1'000'000, false, i * 0.01);
+      y.look({static_cast<std::uint64_t>(i) * 1'000'000, false}, i * 0.01);
     CHECK(y.rate() > 1e9);
+  }
+  THEN("what TCP saw of one that has nothing to carry is believed until it was seen at its limit") {
+    auto y = link_gauge{};
+    y.look({0, false, 2e9}, 0);
+    y.look({100'000, false, 2e9}, 0.02);
+    CHECK(y.rate() == 2e9);
+    y.look({200'000, true, 2e9}, 0.03);
+    y.look({300'000, true, 2e9}, 0.045);
+    for (auto i = 1; i < 40; ++i)
+      y.look({300'000 + static_cast<std::uint64_t>(i) * 100'000, true, 2e9}, 0.045 + i * 0.01);
+    y.look({5'000'000, false, 2e9}, 0.5);
+    CHECK(y.rate() < 20e6);
+  }
+  THEN("a burst at the begin of a link that is at its limit says nothing") {
+    auto y = link_gauge{};
+    for (auto i = 0; i < 10; ++i)
+      y.look({static_cast<std::uint64_t>(i) * 125'000, i % 2 == 1, 2e9}, i * 0.0051);
+    CHECK(y.rate() < 200e6);
   }
 }
 
