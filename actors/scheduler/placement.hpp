@@ -214,6 +214,9 @@ public:
   /// Of the nodes that no rule forbids to an instance and where something of a lower priority is held, those first
   /// where the least important is: `count` of them, the first `from` left out.
   std::vector<std::string> yielding(const request& x, std::int32_t priority, std::size_t from, std::size_t count) const;
+  /// How many of those that hold room on a node and are less important would have to go at least before it has that
+  /// much free; none when not even all of them would do, whatever the rules say.
+  std::optional<std::size_t> least_victims(const std::string& node, const amount& need, std::int32_t priority) const;
   /// Whether a node has that much free, whatever the rules say.
   bool has_free(const std::string& node, const amount& need) const;
   /// Whether somebody has ever refused to share a node or more with somebody.

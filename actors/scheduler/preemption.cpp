@@ -123,12 +123,21 @@ std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t p
   auto best = std::optional<preemption>{};
   auto trials = std::size_t{0};
   const auto enough = [&] { return trials == settings.nodes_max || (best && best->victims.size() == 1); };
-  // First where the least important have to move. Of all others there is nothing to be known, and most are not needed.
+  // First where the least important have to move. Of most others there is nothing to be known: nodes where more would
+  // have to move than where a place was found are not tried.
+  const auto fewest = [&](const std::string& node) { return all.least_victims(node, anywhere.need, priority); };
   auto from = std::size_t{0};
   for (auto count = settings.nodes_max; !enough(); count *= 8) {
     const auto nodes = all.yielding(anywhere, priority, from, count);
-    for (auto at = nodes.begin(); at != nodes.end() && !enough(); ++at) {
-      const auto here = look_at(all, *at, priority, find);
+    auto order = std::vector<std::pair<std::size_t, std::size_t>>{};
+    for (auto i = std::size_t{0}; i < nodes.size(); ++i)
+      if (const auto victims = fewest(nodes[i]); victims && *victims <= settings.victims_max)
+        order.emplace_back(*victims, i);
+    std::ranges::sort(order);
+    for (auto at = order.begin(); at != order.end() && !enough(); ++at) {
+      if (best && at->first >= best->victims.size())
+        break;
+      const auto here = look_at(all, nodes[at->second], priority, find);
       if (!here)
         continue;
       ++trials;
@@ -136,9 +145,9 @@ std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t p
       if (found && (!best || found->victims.size() < best->victims.size()))
         best = std::move(found);
     }
-    if (nodes.size() < count)
-      break;
     from += count;
+    if (nodes.size() < count || (best && from >= settings.looks_max))
+      break;
   }
   return best;
 }

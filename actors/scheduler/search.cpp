@@ -298,4 +298,34 @@ std::vector<std::string> cluster::yielding(const request& x, std::int32_t priori
   return names;
 }
 
+std::optional<std::size_t> cluster::least_victims(const std::string& node, const amount& need,
+                                                  std::int32_t priority) const {
+  const auto found = slots_.find(node);
+  if (found == slots_.end())
+    return std::nullopt;
+  const auto at = found->second;
+  auto most = std::size_t{0};
+  // Each resource for itself: those that hold most of it would go first.
+  const auto enough = [&](std::int64_t wanted, std::int64_t free, std::int64_t amount::*part) {
+    if (wanted <= free || wanted <= 0)
+      return true;
+    auto parts = std::vector<std::int64_t>{};
+    for (const auto* held : held_.room_at[at]->holds)
+      if (held->what.reservation.empty() && held->what.priority < priority)
+        parts.push_back(held->what.need.*part);
+    std::ranges::sort(parts, std::greater{});
+    auto count = std::size_t{0};
+    for (; count < parts.size() && free < wanted; ++count)
+      free += parts[count];
+    most = std::max(most, count);
+    return free >= wanted;
+  };
+  const auto can = enough(need.cpu_milli, cpu_free_[at], &amount::cpu_milli) &&
+                   enough(need.memory_bytes, memory_free_[at], &amount::memory_bytes) &&
+                   enough(need.disk_bytes, disk_free_[at], &amount::disk_bytes) &&
+                   enough(need.gpu_milli, gpu_sum_[at], &amount::gpu_milli);
+  // Nothing is lacking that is counted here: a port, a neighbour or a device of which only parts are free.
+  return can ? std::optional{std::max<std::size_t>(most, 1)} : std::nullopt;
+}
+
 } // namespace novacron::scheduler

@@ -161,3 +161,31 @@ SCENARIO("in a hundred thousand random cases nobody loses a place without anothe
   }
   CHECK(planned > 1000);
 }
+
+SCENARIO("one moves rather than two, however many nodes there are where two would have to") {
+  for (const auto before : {1, 40, 400}) {
+    auto x = town();
+    const auto put = [&](const std::string& key, const std::string& node, std::int64_t cpu, std::int32_t priority) {
+      auto wanted = town::need(key, cpu);
+      wanted.require["node"] = node;
+      REQUIRE(x.put(key, wanted, priority));
+      x.holds.at(key).wanted.require.clear();
+    };
+    for (auto i = 0; i < before; ++i) {
+      const auto node = "a" + std::to_string(1000 + i);
+      x.node(node, 8000);
+      put(node + "-great", node, 4000, 10);
+      put(node + "-left", node, 2000, 0);
+      put(node + "-right", node, 2000, 0);
+    }
+    x.node("b", 8000);
+    for (const auto* each : {"one", "two", "three"})
+      put(each, "b", 2000, 0);
+    x.node("c", 3000);
+    const auto plan = x.preempt(town::need("newcomer", 4000), 10);
+    REQUIRE(plan);
+    CHECK(plan->where.node == "b");
+    REQUIRE(plan->victims.size() == 1);
+    CHECK(plan->victims.front().where.node == "c");
+  }
+}
