@@ -360,11 +360,15 @@ caf::behavior perform(pointer self, plan asked, std::uint32_t outstanding, doubl
   };
 }
 
+std::string node_name(std::uint32_t number) {
+  return fmt::format("node-{:06}", number);
+}
+
 void add_nodes(const scheduler_actor& whom, const bench_placements_options& options, const wire::Resources& capacity) {
   for (auto i = 0u; i < options.nodes; ++i) {
     auto news = wire::NodeArrived{};
     auto& facts = *news.mutable_facts();
-    facts.set_name(fmt::format("node-{:05}", i));
+    facts.set_name(node_name(i));
     facts.set_role("edge");
     facts.set_zone(fmt::format("z{}", i % zones));
     facts.set_hosts_workloads(true);
@@ -406,11 +410,14 @@ found play(const bench_placements_options& options, const std::string& name, dou
   {
     auto self = caf::scoped_actor{system};
     const auto ready = monotonic::now() + 30s;
-    for (auto known = 0; known < static_cast<int>(options.nodes);) {
+    // They are written down in the order of their names.
+    auto last = wire::NodeListRequest{};
+    last.set_name(node_name(options.nodes - 1));
+    for (auto known = false; !known;) {
       if (monotonic::now() > ready)
         throw std::runtime_error{"the scheduler did not come to know its nodes"};
-      self->request(boss, 10s, wire::NodeListRequest{})
-          .receive([&](const wire::NodeList& x) { known = x.nodes_size(); },
+      self->request(boss, 10s, last)
+          .receive([&](const wire::NodeList&) { known = true; },
                    [&](const caf::error&) { std::this_thread::sleep_for(50ms); });
     }
   }

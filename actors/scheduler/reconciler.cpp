@@ -406,7 +406,9 @@ void reconciler::heed(const Report& report, const std::vector<sighting>& changes
 // -- what follows ------------------------------------------------------------------------------
 
 void reconciler::record_nodes(round& r) {
-  for (const auto& name : std::exchange(unrecorded_nodes_, {})) {
+  // Of a hundred thousand that come at once, a part in each round.
+  while (!unrecorded_nodes_.empty() && !r.full(settings_)) {
+    const auto name = std::move(unrecorded_nodes_.extract(unrecorded_nodes_.begin()).value());
     const auto* seen = sight_.find(name);
     if (!seen || !seen->facts || !seen->linked)
       continue;

@@ -469,3 +469,32 @@ SCENARIO("what ends in a service that was as it should be is seen to") {
   fabric.hear(1, wire::PHASE_FAILED);
   CHECK(fabric.settle() > 0);
 }
+
+SCENARIO("of many nodes that come at once as many are written down at a time as one command may hold") {
+  auto settings = scheduler::reconcile_config{};
+  settings.node = "cloud-1";
+  settings.ops_max = 40;
+  auto book = scheduler::reconciler{settings};
+  book.reset({});
+  book.lead(dawn);
+  for (auto i = 0; i < 100; ++i) {
+    auto facts = edge();
+    facts.set_name("edge-" + std::to_string(i));
+    book.arrive(facts, dawn);
+  }
+  auto index = std::uint64_t{0};
+  for (auto ops = book.propose(dawn, 1); !ops.empty(); ops = book.propose(dawn, 1)) {
+    CHECK(ops.size() <= settings.ops_max);
+    auto change = wire::LedgerChanged{};
+    change.set_index(++index);
+    for (const auto& op : ops) {
+      auto& entry = *change.add_written();
+      entry.set_key(op.key());
+      entry.set_value(op.value());
+      entry.set_revision(index);
+    }
+    book.apply(change);
+  }
+  CHECK(index == 3);
+  CHECK(book.list_nodes("").nodes_size() == 100);
+}
