@@ -51,8 +51,8 @@ struct plan {
   std::vector<wire::WorkloadSpec> measured;
   std::size_t instances = 0;
   std::uint64_t node_milli = 0;
-  /// How many of what was measured are there at a time; the oldest goes. 0: all stay.
-  std::size_t kept = 0;
+  /// For each that is measured, the oldest of all goes.
+  bool churns = false;
 };
 
 wire::WorkloadSpec workload(const std::string& name, std::uint32_t replicas = 1, std::uint64_t cpu = instance_milli) {
@@ -138,8 +138,12 @@ plan make_plan(const bench_placements_options& options) {
       x.before.push_back(workload(fmt::format("never-{}", i), 1, 1'000'000));
     plan_one_each(x, options.workloads);
   } else if (options.workload == "MixedChurn") {
+    // One goes for each that comes, from the first on: what is there before is as much as is there later.
+    x.placed_before = std::max<std::size_t>(1, options.workloads / 10);
+    for (auto i = std::size_t{0}; i < x.placed_before; ++i)
+      x.before.push_back(workload(fmt::format("first-{}", i)));
     plan_one_each(x, options.workloads);
-    x.kept = std::max<std::size_t>(1, options.workloads / 10);
+    x.churns = true;
   } else {
     throw std::runtime_error{"--workload=" + options.workload + " should be Basic, Affinity, AntiAffinity, " +
                              "TopologySpread, Preemption, Unschedulable or MixedChurn"};
@@ -203,10 +207,12 @@ void submit_next(pointer self);
 
 void end_oldest(pointer self) {
   auto& x = self->state;
-  if (x.asked.kept == 0 || x.next < x.asked.kept + x.ended)
+  if (!x.asked.churns)
     return;
+  const auto all_before = x.asked.before.size();
   auto order = wire::StopWorkload{};
-  order.set_name(x.asked.measured[x.ended++].name());
+  order.set_name((x.ended < all_before ? x.asked.before[x.ended] : x.asked.measured[x.ended - all_before]).name());
+  ++x.ended;
   order.set_forget(true);
   self->request(x.whom, 60s, order).then([](const wire::Done&) {}, [](const caf::error&) {});
 }
