@@ -202,14 +202,18 @@ void reconciler::converge_end(round& r, const std::string& workload, const wire:
   const auto reason = !record                                       ? "workload forgotten"
                       : record->outcome() != wire::PHASE_UNSPECIFIED ? "workload " + phase_name(record->outcome())
                                                                      : "workload stopped";
-  for (const auto& [ordinal, name] : truth_.instances_of(workload)) {
+  const auto before = static_cast<std::ptrdiff_t>(r.ops.size());
+  const auto& instances = truth_.instances_of(workload);
+  for (const auto& [ordinal, name] : instances) {
     const auto& x = *truth_.find_instance(name);
     if (!ended_for_good(x.outcome()))
       retire(r, x, remembered ? wire::PHASE_STOPPED : wire::PHASE_UNSPECIFIED, reason);
     else if (!remembered)
       remove(r, "instance/" + name);
   }
-  if (record && record->forgotten() && truth_.instances_of(workload).empty()) {
+  const auto going = std::count_if(r.ops.begin() + before, r.ops.end(), [](const auto& op) { return op.remove(); });
+  // Its record goes in one command with the last of its instances.
+  if (record && record->forgotten() && static_cast<std::size_t>(going) == instances.size()) {
     for (const auto generation : truth_.generations_of(workload))
       remove(r, "generation/" + generation_key(workload, generation));
     remove(r, "workload/" + workload);
