@@ -111,6 +111,7 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     const auto& now = *truth_.find_instance(name);
     tell_instance(before, now);
     sync_hold(name);
+    note_run_time(before, now);
     // Somebody may wait to be near it.
     if (before.node() != now.node() && waiting_workloads_.size() > plain_waits_.size())
       capacity_ = true;

@@ -9,6 +9,7 @@
 #include "actors/scheduler/quota.hpp"
 #include "actors/scheduler/rebalance.hpp"
 #include "actors/scheduler/reservation.hpp"
+#include "actors/scheduler/run_times.hpp"
 #include "actors/scheduler/sight.hpp"
 #include "actors/scheduler/trace.hpp"
 #include "actors/scheduler/truth.hpp"
@@ -132,6 +133,7 @@ private:
   void removed(const std::string& key);
   void tell(std::string noun, std::string name, std::string verb, std::string reason = {}, std::string node = {});
   void tell_instance(const wire::Instance& before, const wire::Instance& now);
+  void note_run_time(const wire::Instance& before, const wire::Instance& now);
   template <class Report>
   void heed(const Report& report, const std::vector<sighting>& changes, bool was_present);
   void record_nodes(round& r);
@@ -227,6 +229,8 @@ private:
   void give_room_back();
   void keep_room(const std::string& workload, std::size_t places);
   std::vector<std::string> choose_nodes(const request& wanted, std::size_t places) const;
+  std::int64_t room_in(const std::string& node, amount free, const amount& need) const;
+  std::optional<std::int64_t> ends_in(const std::string& instance) const;
 
   // views.cpp
   wire::WorkloadView view(const wire::WorkloadRecord& record) const;
@@ -310,6 +314,8 @@ private:
   reservations reserved_;
   bool places_due_ = true;
   std::optional<instant> next_reservation_;
+  /// Of the jobs that ended while this one decided.
+  run_times run_times_;
   /// When it last decided.
   std::int64_t now_ms_ = 0;
   /// Who is on the way out for the sake of an instance. Its room is held in the cluster meanwhile, so that nobody else

@@ -1,7 +1,9 @@
 #include "actors/scheduler/reconcile_round.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -91,9 +93,47 @@ void reconciler::keep_room(const std::string& workload, std::size_t places) {
   }
 }
 
-/// The nodes where least would have to become free, one for each place; fewer where there are not as many.
+/// A job ran to its end: the next one like it is expected to run as long.
+void reconciler::note_run_time(const wire::Instance& before, const wire::Instance& now) {
+  const auto ended = now.outcome() == wire::PHASE_COMPLETED && before.outcome() == wire::PHASE_UNSPECIFIED;
+  if (const auto* record = leads_ && ended && now.placed_ms() > 0 ? truth_.find_workload(now.workload()) : nullptr)
+    run_times_.note(record->spec(), now_ms_ - now.placed_ms());
+}
+
+/// When an instance is expected to end; none where that is not known, as of a service, which ends never.
+std::optional<std::int64_t> reconciler::ends_in(const std::string& instance) const {
+  const auto* x = truth_.find_instance(instance);
+  const auto* record = x ? truth_.find_workload(x->workload()) : nullptr;
+  if (!record)
+    return std::nullopt;
+  if (record->stopped() || x->outcome() != wire::PHASE_UNSPECIFIED)
+    return 0;
+  return record->spec().kind() == wire::WORKLOAD_KIND_BATCH ? run_times_.left(record->spec(), now_ms_ - x->placed_ms())
+                                                            : std::nullopt;
+}
+
+/// When a node is expected to have that much free, as far as it is known what ends there; else the end of time.
+std::int64_t reconciler::room_in(const std::string& node, amount free, const amount& need) const {
+  if (fits_empty(free, need))
+    return 0;
+  auto ends = std::vector<std::pair<std::int64_t, const hold*>>{};
+  for (const auto& key : cluster_.held_on(node))
+    if (const auto end = ends_in(key))
+      ends.emplace_back(*end, cluster_.find_hold(key));
+  std::ranges::sort(ends, {}, &std::pair<std::int64_t, const hold*>::first);
+  for (const auto& [end, held] : ends) {
+    change(free, held->need, 1);
+    if (fits_empty(free, need))
+      return end;
+  }
+  return std::numeric_limits<std::int64_t>::max();
+}
+
+/// The nodes where enough is expected to be free first, one for each place; of those of which that is not known, where
+/// least would have to become free. Fewer where there are not as many.
 std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::size_t places) const {
   struct option {
+    std::int64_t waits = 0;
     double lacks = 0;
     std::string node;
     amount left;
@@ -109,8 +149,9 @@ std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::si
     alone_over.emplace_back("node");
   for (const auto& node : cluster_.open_to(wanted)) {
     const auto capacity = open_capacity(node, wanted);
+    const auto free = cluster_.free_on(node);
     if (fits_empty(capacity, wanted.need))
-      options.push_back({0, node, capacity, cluster_.free_on(node)});
+      options.push_back({room_in(node, free, wanted.need), 0, node, capacity, free});
   }
   const auto share = [&](const std::string& over, const std::string& a, const std::string& b) {
     const auto& one = cluster_.find_node(a)->labels;
@@ -122,10 +163,13 @@ std::vector<std::string> reconciler::choose_nodes(const request& wanted, std::si
   while (chosen.size() < places && !options.empty()) {
     for (auto& each : options)
       each.lacks = lacking(cluster_.find_node(each.node)->capacity, each.free, wanted.need);
-    const auto best = std::ranges::min_element(options, {}, &option::lacks);
+    const auto best = std::ranges::min_element(options, {}, [](const option& x) {
+      return std::pair{x.waits, x.lacks};
+    });
     chosen.push_back(best->node);
     change(best->left, wanted.need, -1);
     change(best->free, wanted.need, -1);
+    best->waits = room_in(best->node, best->free, wanted.need);
     const auto node = best->node;
     if (!fits_empty(best->left, wanted.need))
       options.erase(best);
