@@ -29,4 +29,9 @@ using image_actor = caf::typed_actor<caf::replies_to<wire::ImageImport>::with<wi
                                      caf::replies_to<wire::ImageLookup>::with<wire::ImageManifest>,
                                      caf::replies_to<wire::BlobRequest>::with<wire::Blob>>;
 
+/// The templates from which a node's machines begin.
+using template_actor = caf::typed_actor<caf::replies_to<wire::TemplateCreate>::with<wire::Template>,
+                                        caf::replies_to<wire::TemplateListRequest>::with<wire::TemplateList>,
+                                        caf::replies_to<wire::TemplateDelete>::with<wire::Done>>;
+
 } // namespace novacron

@@ -49,6 +49,11 @@
   X(ImageLookup,            cloud | worker | person)       \
   X(ImageManifest,          nobody)                        \
   X(ImageEnsure,            cloud | person)                \
+  X(TemplateCreate,         cloud | person)                \
+  X(Template,               nobody)                        \
+  X(TemplateListRequest,    cloud | person)                \
+  X(TemplateList,           nobody)                        \
+  X(TemplateDelete,         cloud | person)                \
   /* scheduler */                                          \
   X(Submit,                 cloud | person)                \
   X(Submitted,              nobody)                        \

@@ -17,6 +17,7 @@
 #include "actors/workload/image_actor.hpp"
 #include "actors/workload/machine_driver.hpp"
 #include "actors/workload/qemu_monitor.hpp"
+#include "actors/workload/template_actor.hpp"
 
 #include <fmt/format.h>
 
@@ -83,8 +84,10 @@ std::vector<room> node_rooms::all() {
   }
   rooms.push_back(credentials());
   rooms.push_back(images());
-  if (around_.self.workloads)
+  if (around_.self.workloads) {
     rooms.push_back(agent());
+    rooms.push_back(templates());
+  }
   return rooms;
 }
 
@@ -238,6 +241,13 @@ room node_rooms::images() {
               if (!target.name.empty())
                 settings.upstream.push_back(around_.names.handle(target.name, "images"));
             return caf::actor_cast<caf::actor>(workload::spawn_image_actor(around_.system, store_, std::move(settings)));
+          }};
+}
+
+room node_rooms::templates() {
+  return {"templates", [this] {
+            return caf::actor_cast<caf::actor>(
+                workload::spawn_template_actor(around_.system, machines_, templates_, {.node = around_.self.name}));
           }};
 }
 

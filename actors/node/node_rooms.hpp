@@ -31,7 +31,7 @@ struct room_surroundings {
 };
 
 /// The rooms of one node. Every role has observer, credentials and images; controllers have ledger, scheduler and
-/// authority; nodes that host workloads have an agent.
+/// authority; nodes that host workloads have an agent and templates.
 class node_rooms {
 public:
   explicit node_rooms(room_surroundings around);
@@ -55,6 +55,7 @@ private:
   room credentials();
   room images();
   room agent();
+  room templates();
   room observer();
   workload::image_access image_access() const;
   /// Tells an actor that was started just now who is there already.

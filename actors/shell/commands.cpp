@@ -15,6 +15,7 @@ constexpr auto noun_words = std::array{
     std::pair{"quota", "what each tenant may have"},
     std::pair{"reservation", "room that is kept for some workloads"},
     std::pair{"image", "what containers are made from"},
+    std::pair{"template", "what machines begin from"},
     std::pair{"actor", "the actors inside the nodes"},
     std::pair{"ledger", "the replicated truth"},
     std::pair{"operation", "what takes longer than a request"},

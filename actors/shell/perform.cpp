@@ -256,6 +256,31 @@ int image_delete(const invocation& what, session& with) {
   return order(with, "DELETE", with_node(below("images", what.argument(0)), what.get("node")), {}, fmt::format("{} is deleted", what.argument(0)));
 }
 
+// templates
+
+int template_list(const invocation& what, session& with) {
+  return list<v1::TemplateList>(with, with_node("/v1/templates", what.get("node")), [&](const auto& x) {
+    say_unanswered(x, with);
+    return template_table(x, with.now());
+  });
+}
+int template_create(const invocation& what, session& with) {
+  for (const auto& spec : specs_of(what.argument(0), with)) {
+    const auto body = json{{"spec", json::parse(json_of(spec))}, {"node", what.get("node")}};
+    const auto answer = lasting("/v1/templates", body.dump(), what, with);
+    emit(with, answer, [&] {
+      auto one = v1::TemplateList{};
+      *one.add_templates() = read<v1::Template>(answer);
+      print(with.out, template_table(one, with.now()), with.output);
+    });
+  }
+  return 0;
+}
+int template_delete(const invocation& what, session& with) {
+  return order(with, "DELETE", with_node(below("templates", what.argument(0)), what.get("node")), {},
+               fmt::format("{} is deleted", what.argument(0)));
+}
+
 // actors
 
 int actor_list(const invocation& what, session& with) {
@@ -466,6 +491,9 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"reservation list", reservation_list},
       {"run", run},
       {"stop", stop},
+      {"template create", template_create},
+      {"template delete", template_delete},
+      {"template list", template_list},
       {"token create", token_create},
       {"token list", token_list},
       {"top", top},

@@ -228,6 +228,24 @@ table image_table(const v1::ImageList& x, std::int64_t now) {
   return out;
 }
 
+table template_table(const v1::TemplateList& x, std::int64_t now) {
+  auto out = table{.columns = {{"NAME"},
+                               {"NODE"},
+                               {"KIND"},
+                               {"MEMORY", false, true},
+                               {"CPUS", false, true},
+                               {"NETWORK"},
+                               {"TENANT"},
+                               {"SIZE", false, true},
+                               {"AGE", false, true}},
+                   .rows = {},
+                   .noun = "template"};
+  for (const auto& i : x.templates())
+    out.rows.push_back({i.name(), i.node(), word(i.kind()), print_bytes(i.memory_bytes()), std::to_string(i.cpus()),
+                        i.network() ? "yes" : "no", i.tenant(), print_bytes(i.size_bytes()), age(i.made_ms(), now)});
+  return out;
+}
+
 table actor_table(const v1::ActorList& x, bool as_tree) {
   auto out = table{.columns = {{"NAME"},
                                {"STATE"},

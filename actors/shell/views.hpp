@@ -39,6 +39,7 @@ table link_table(const v1::LinkList& x);
 table workload_table(const v1::WorkloadList& x, std::int64_t now);
 table instance_table(const google::protobuf::RepeatedPtrField<v1::InstanceStatus>& x, std::int64_t now);
 table image_table(const v1::ImageList& x, std::int64_t now);
+table template_table(const v1::TemplateList& x, std::int64_t now);
 /// As a tree children stand below their parents, indented.
 table actor_table(const v1::ActorList& x, bool as_tree);
 table token_table(const v1::TokenList& x, std::int64_t now);
