@@ -1,5 +1,6 @@
 #include "actors/workload/bench_start.hpp"
 
+#include "actors/host/log.hpp"
 #include "messages/language.hpp"
 
 #include <caf/scoped_actor.hpp>
@@ -45,6 +46,13 @@ bench_node::bench_node(const fs::path& scratch, patience limits) : limits_{limit
 }
 
 bench_node::~bench_node() {
+  // What it runs outlives its agent, and would be left by a bench that threw.
+  try {
+    if (agent_)
+      clear();
+  } catch (const std::exception& problem) {
+    host::log_warn("bench", "what was started below {} may run on: {}", top_.string(), problem.what());
+  }
   if (agent_)
     caf::anon_send_exit(agent_, caf::exit_reason::user_shutdown);
   agent_ = agent_actor{};
@@ -114,8 +122,12 @@ void bench_node::await_output(caf::scoped_actor& self, int ordinal, const std::s
 void bench_node::clear() {
   auto self = caf::scoped_actor{*system_};
   ask<wire::Done>(self, agent_, limits_.answer, order());
-  while (!ask<wire::NodeReport>(self, agent_, limits_.answer, wire::ReportRequest{}).instances().empty())
+  const auto deadline = clock::now() + limits_.answer;
+  while (!ask<wire::NodeReport>(self, agent_, limits_.answer, wire::ReportRequest{}).instances().empty()) {
+    if (clock::now() > deadline)
+      throw std::runtime_error{"what was started does not end"};
     std::this_thread::sleep_for(limits_.step);
+  }
 }
 
 double bench_node::call(const std::string& greeting) {
