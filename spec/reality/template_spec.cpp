@@ -1,4 +1,6 @@
 #include "actors/host/files.hpp"
+#include "actors/workload/qemu_monitor.hpp"
+#include "actors/workload/template_actor.hpp"
 #include "actors/workload/template_files.hpp"
 #include "spec/reality/container_kit.hpp"
 
@@ -238,3 +240,57 @@ SCENARIO("where the disk has no room for a template, machines boot") {
 }
 
 TEST_SUITE_END();
+
+SCENARIO("templates are made ahead of time, listed and deleted") {
+  if (!can_run_machines())
+    return;
+  auto place = ground{};
+  auto settings = caf::actor_system_config{};
+  add_language(settings);
+  auto system = caf::actor_system{settings};
+  const auto templates = templates_in(place.data(), std::uint64_t{1} << 30);
+  const auto driver = workload::make_machine_driver(
+      {.data = place.data(), .monitor = workload::make_qemu_monitor(), .templates = templates});
+  const auto actor = workload::spawn_template_actor(system, driver, templates, {.node = "n"});
+  auto self = caf::scoped_actor{system};
+  const auto list = [&] {
+    auto found = wire::TemplateList{};
+    self->request(actor, 60s, wire::TemplateListRequest{})
+        .receive([&](const wire::TemplateList& x) { found = x; }, [](const caf::error& e) { FAIL(explain(e).text); });
+    return found;
+  };
+  const auto make = [&](wire::WorkloadKind kind) {
+    auto order = wire::TemplateCreate{};
+    *order.mutable_spec() = machine("x.0", kind).spec();
+    order.mutable_spec()->set_tenant("blue");
+    auto made = std::pair<wire::Template, std::string>{};
+    self->request(actor, 240s, order)
+        .receive([&](const wire::Template& x) { made.first = x; },
+                 [&](const caf::error& e) { made.second = explain(e).text; });
+    return made;
+  };
+  const auto remove = [&](const std::string& name) {
+    auto order = wire::TemplateDelete{};
+    order.set_name(name);
+    auto answer = std::string{"done"};
+    self->request(actor, 60s, order)
+        .receive([](const wire::Done&) {}, [&](const caf::error& e) { answer = explain(e).text; });
+    return answer;
+  };
+  CHECK(list().templates().empty());
+  CHECK(make(wire::WORKLOAD_KIND_CONTAINER).second.find("only sandboxes and virtual machines") != std::string::npos);
+  const auto made = make(wire::WORKLOAD_KIND_SANDBOX).first;
+  CHECK(made.node() == "n");
+  CHECK(made.tenant() == "blue");
+  CHECK(made.kind() == wire::WORKLOAD_KIND_SANDBOX);
+  CHECK(made.size_bytes() > 1 << 20);
+  // Whoever asks again gets the one that there is.
+  CHECK(make(wire::WORKLOAD_KIND_SANDBOX).first.name() == made.name());
+  REQUIRE(list().templates_size() == 1);
+  CHECK(list().templates(0).name() == made.name());
+  CHECK(remove("../" + made.name()).find("there is no template") != std::string::npos);
+  CHECK(remove(made.name()) == "done");
+  CHECK(list().templates().empty());
+  CHECK(names_in(place.data()).empty());
+  CHECK(remove(made.name()).find("there is no template") != std::string::npos);
+}
