@@ -17,6 +17,7 @@ using agent_actor = caf::typed_actor<caf::replies_to<wire::Assign>::with<wire::D
                                      caf::replies_to<wire::PauseInstance>::with<wire::Done>,
                                      caf::replies_to<wire::ResizeInstance>::with<wire::Done>,
                                      caf::replies_to<wire::RestartInstance>::with<wire::Done>,
+                                     caf::replies_to<wire::ConvertInstance>::with<wire::Converted>,
                                      caf::replies_to<wire::CallInstance>::with<wire::Invoked>,
                                      caf::reacts_to<wire::NodeArrived>,
                                      caf::reacts_to<wire::NodeDeparted>>;

@@ -38,6 +38,8 @@
   X(ExecOutput,             nobody)                        \
   X(PauseInstance,          cloud | person)                \
   X(ResizeInstance,         cloud | person)                \
+  X(ConvertInstance,        cloud | person)                \
+  X(Converted,              nobody)                        \
   X(RestartInstance,        cloud | person)                \
   X(ImageImport,            cloud | person)                \
   X(Image,                  nobody)                        \

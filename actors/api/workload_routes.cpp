@@ -227,6 +227,14 @@ response restart_instance(const call& c) {
   return tell_agent<wire::Done>(c, order);
 }
 
+response convert_instance(const call& c) {
+  auto order = c.body<wire::ConvertInstance>();
+  if (!order)
+    return problem(order.error());
+  order->set_instance(c.name("instance"));
+  return tell_agent<wire::Converted>(c, *order);
+}
+
 response resize_instance(const call& c) {
   auto wanted = c.body<wire::Resources>();
   if (!wanted)
@@ -353,6 +361,10 @@ std::vector<route> workload_routes() {
       {.method = "POST", .pattern = "/v1/instances/{instance}:restart", .title = "restartInstance",
        .help = "Restarts an instance where it is.", .answer = &wire::Done::descriptor,
        .patience = std::chrono::seconds{30}, .run = restart_instance},
+      {.method = "POST", .pattern = "/v1/instances/{instance}:convert", .title = "convertInstance",
+       .help = "Changes the format in which a running instance runs: container, sandbox or virtual machine.",
+       .body = &wire::ConvertInstance::descriptor, .answer = &wire::Converted::descriptor, .query = {lasting_parameter},
+       .order = true, .lasting = true, .patience = std::chrono::minutes{10}, .run = convert_instance},
       {.method = "POST", .pattern = "/v1/instances/{instance}:resize", .title = "resizeInstance",
        .help = "Changes the processors and memory of a running instance.", .body = &wire::Resources::descriptor,
        .answer = &wire::Done::descriptor, .run = resize_instance},

@@ -188,6 +188,18 @@ void cgroup::freeze(bool frozen) const {
   put(file, unified ? (frozen ? "1" : "0") : (frozen ? "FROZEN" : "THAWED"));
 }
 
+bool cgroup::frozen() const {
+  if (layout_.mode == cgroup_mode::unified)
+    return number(find("cgroup.events"), "frozen") == 1;
+  return read_file(find("freezer.state")).value_or("").starts_with("FROZEN");
+}
+
+void cgroup::kill() const {
+  for (const auto pid : members())
+    ::kill(pid, SIGKILL);
+  thaw();
+}
+
 void cgroup::thaw() const {
   const auto unified = layout_.mode == cgroup_mode::unified;
   if (const auto file = find(file_of("freezer", unified)); !file.empty())
@@ -222,9 +234,7 @@ bool cgroup::destroy() const {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{2};
   while (exists()) {
     // A frozen process cannot die.
-    thaw();
-    for (const auto pid : members())
-      ::kill(pid, SIGKILL);
+    kill();
     for (const auto& group : layout_.groups(path_))
       for (const auto& each : tree(group))
         ::rmdir(each.c_str());

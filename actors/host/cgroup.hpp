@@ -58,6 +58,10 @@ public:
   /// The processes in the group and in those below it.
   [[nodiscard]] std::vector<pid_t> members() const;
   void freeze(bool frozen) const;
+  /// Whether all of its processes stand still; they do not at once.
+  [[nodiscard]] bool frozen() const;
+  /// Kills every process in it and below; those that are frozen do nothing before they end.
+  void kill() const;
   /// Lets the processes run again; nothing happens when the group has gone.
   void thaw() const;
   /// 0 leaves the value as it is.

@@ -5,6 +5,13 @@
 #include <algorithm>
 
 namespace novacron::scheduler {
+namespace {
+
+bool can_be_converted(wire::WorkloadKind kind) {
+  return kind == wire::WORKLOAD_KIND_CONTAINER || kind == wire::WORKLOAD_KIND_SANDBOX || kind == wire::WORKLOAD_KIND_VM;
+}
+
+} // namespace
 
 // -- services ----------------------------------------------------------------------------------
 
@@ -34,7 +41,35 @@ bool reconciler::settle_service(round& r, const wire::WorkloadRecord& record, co
   return false;
 }
 
+/// What a node has converted is what the workload is from now on: another generation, which nothing is started again
+/// for. True when it was.
+bool reconciler::follow_conversion(round& r, const wire::WorkloadRecord& record) {
+  const auto& spec = record.spec();
+  const auto* x = truth_.find_instance(instance_name(spec.name(), 0));
+  if (spec.replicas() != 1 || !x || x->outcome() != wire::PHASE_UNSPECIFIED || x->generation() != record.generation())
+    return false;
+  const auto* seen = sight_.find(x->node(), x->name(), x->epoch());
+  const auto kind = seen ? seen->status.kind() : wire::WORKLOAD_KIND_UNSPECIFIED;
+  if (!can_be_converted(spec.kind()) || !can_be_converted(kind) || kind == spec.kind() ||
+      !is_live(seen->status.phase()))
+    return false;
+  auto& former = r.add("generation/" + generation_key(spec.name(), record.generation()), 0);
+  former.set_conditional(false);
+  former.set_value(spec.SerializeAsString());
+  auto next = record;
+  next.mutable_spec()->set_kind(kind);
+  next.set_generation(record.generation() + 1);
+  r.put("workload/" + spec.name(), next, truth_.revision_of("workload/" + spec.name()));
+  auto instance = *x;
+  instance.set_generation(next.generation());
+  write(r, instance);
+  tell("instance", x->name(), "converted", "runs in another format");
+  return true;
+}
+
 void reconciler::converge_service(round& r, const wire::WorkloadRecord& record) {
+  if (follow_conversion(r, record))
+    return;
   const auto& spec = record.spec();
   const auto ops = r.ops.size();
   auto missing = std::vector<std::uint32_t>{};

@@ -148,6 +148,7 @@ private:
   // converge.cpp
   void converge(round& r, const std::string& workload);
   void converge_service(round& r, const wire::WorkloadRecord& record);
+  bool follow_conversion(round& r, const wire::WorkloadRecord& record);
   void converge_batch(round& r, const wire::WorkloadRecord& record);
   void converge_end(round& r, const std::string& workload, const wire::WorkloadRecord* record);
   void tidy_generations(round& r, const wire::WorkloadRecord& record);

@@ -86,6 +86,17 @@ std::vector<command> noun_commands() {
        .flags = {with.wait, with.expected},
        .examples = {{"workload delete web", ""}},
        .see_also = {"delete"}},
+      {.path = "workload convert",
+       .summary = "change the format of what runs: container, sandbox or vm",
+       .arguments = {with.one_workload},
+       .flags = {{"to", 0, "KIND", "container, sandbox or vm", kind::choice, {"container", "sandbox", "vm"}},
+                 {"check", 0, "", "only say whether it could be done and what would be lost"}},
+       .examples = {{"workload convert web --to=sandbox --check", "what would happen"},
+                    {"workload convert web --to=sandbox", ""}},
+       .more = "It stands still, its files are taken along, and it begins anew in the other format; its memory is lost. "
+               "That is\ndone only to a workload whose file says so: conversion = { restart = true }. If it fails, it "
+               "runs on as it did.",
+       .see_also = {"workload show", "template create"}},
       {.path = "workload explain",
        .summary = "same as `explain placement`",
        .arguments = {with.one_workload},

@@ -153,6 +153,19 @@ int forget(const invocation& what, session& with) {
   return end_all(what, with, true);
 }
 
+int convert(const invocation& what, session& with) {
+  if (!what.has("to"))
+    throw failure{exit_code::usage, "say what it shall become: --to=container, --to=sandbox or --to=vm"};
+  const auto name = instance_name(what.argument(0), with);
+  auto wanted = v1::ConvertInstance{};
+  wanted.set_only_check(what.has("check"));
+  wanted.set_to(what.get("to") == "container" ? v1::WORKLOAD_KIND_CONTAINER
+                : what.get("to") == "sandbox" ? v1::WORKLOAD_KIND_SANDBOX
+                                              : v1::WORKLOAD_KIND_VM);
+  const auto answer = lasting(below("instances", name) + ":convert", json_of(wanted), what, with);
+  return emit(with, answer, [&] { print(with.out, read<v1::Converted>(answer)); });
+}
+
 int explain(const invocation& what, session& with) {
   const auto body = with.fabric().get(below("workloads", what.argument(0)) + ":explain");
   return emit(with, body, [&] { print(with.out, read<v1::Explanation>(body), with.output); });
@@ -500,6 +513,7 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"undrain", node_undrain},
       {"watch", watch},
       {"web", web},
+      {"workload convert", convert},
       {"workload create", run},
       {"workload delete", forget},
       {"workload explain", explain},

@@ -458,6 +458,17 @@ void print(std::ostream& out, const lines& x, const output_options& options) {
     }
 }
 
+void print(std::ostream& out, const v1::Converted& x) {
+  if (x.only_checked())
+    out << fmt::format("{} can become a {} on {}; state_preserved={}\n", harmless(x.instance()), word(x.to()),
+                       harmless(x.node()), x.state_preserved());
+  else
+    out << fmt::format("{} is a {} now on {}; it stood still for {}s; state_preserved={}\n", harmless(x.instance()),
+                       word(x.to()), harmless(x.node()), print_milli(x.frozen_ms()), x.state_preserved());
+  for (const auto& each : x.lost())
+    out << "  not taken along: " << harmless(each) << '\n';
+}
+
 void print(std::ostream& out, const v1::Explanation& x, const output_options& options) {
   for (const auto& i : x.instances()) {
     out << harmless(i.instance()) << (i.node().empty() ? " is nowhere" : " is on " + harmless(i.node()))

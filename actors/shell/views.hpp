@@ -61,6 +61,7 @@ lines operation_page(const v1::Operation& x, std::int64_t now);
 void print(std::ostream& out, const lines& x, const output_options& options);
 
 /// Why the instances of a workload are where they are.
+void print(std::ostream& out, const v1::Converted& x);
 void print(std::ostream& out, const v1::Explanation& x, const output_options& options);
 
 /// One line for an event or a traced message.

@@ -56,6 +56,8 @@ public:
         {"network", [&](auto at) { from.table(at, [&](auto& t, auto p) { network(t, p, *x.mutable_network()); }); }},
         {"batch", [&](auto at) { from.table(at, [&](auto& t, auto p) { batch(t, p, *x.mutable_batch()); }); }},
         {"function", [&](auto at) { from.table(at, [&](auto& t, auto p) { function(t, p, *x.mutable_function()); }); }},
+        {"conversion",
+         [&](auto at) { from.table(at, [&](auto& t, auto p) { conversion(t, p, *x.mutable_conversion()); }); }},
         {"stop_grace", [&](auto at) { from.duration(at, [&](auto v) { x.set_stop_grace_ms(v); }); }},
     };
     from.read(source, where, keys);
@@ -220,6 +222,10 @@ private:
          {"prefer", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_prefer(v); }); }}});
     if (!t.contains("key"))
       from.miss(t, where, "key", "\"zone\", \"region\", \"node\" or a node label");
+  }
+
+  void conversion(const toml::table& t, const std::string& where, v1::ConversionRules& x) {
+    from.read(t, where, {{"restart", [&](auto at) { from.yes_no(at, [&](auto v) { x.set_restart(v); }); }}});
   }
 
   void restart(const toml::table& t, const std::string& where, v1::RestartPolicy& x) {

@@ -282,7 +282,26 @@ bool may_start(const agent_state& s, const wire::Instance& x) {
   return s.controllers->instructed() || action != wire::ON_DISCONNECT_REPLACE;
 }
 
+/// What was converted is what its workload's next generation says: that is another name for what runs, no reason to
+/// start it again.
+void relabel(self_pointer self) {
+  auto& s = self->state;
+  for (const auto& each : s.assigned.instances()) {
+    const auto found = s.copies.find(each.name());
+    if (found == s.copies.end() || each.outcome() != wire::PHASE_UNSPECIFIED)
+      continue;
+    auto& here = found->second;
+    if (here.leaving || !is_only_relabelled(here.instance, each))
+      continue;
+    here.what.generation = each.generation();
+    here.instance = each;
+    here.status.set_generation(each.generation());
+    self->send(here.actor, relabelled{each});
+  }
+}
+
 void converge(self_pointer self) {
+  relabel(self);
   auto& s = self->state;
   auto wanted = assigned_set{};
   auto by_name = std::map<std::string, const wire::Instance*>{};
@@ -487,6 +506,8 @@ void take_news(self_pointer self, const instance_news& news) {
   if (found == s.copies.end() || found->second.what != edition{news.status.epoch(), news.status.generation()})
     return;
   count(self, found->second, news.status);
+  if (news.now)
+    found->second.instance = *news.now;
   found->second.status = news.status;
   s.changed.insert(news.status.name());
   if (news.gone) {
@@ -584,6 +605,7 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
       [=](const wire::PauseInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::ResizeInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::RestartInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
+      [=](const wire::ConvertInstance& x) { return pass_on<wire::Converted>(self, x.instance(), x); },
       [=](const wire::CallInstance& x) { return pass_on<wire::Invoked>(self, x.instance(), x); },
       [=](const wire::NodeArrived&) {
         // However long nobody answered: what fails from now on is tried again soon.

@@ -1,5 +1,7 @@
 #include "actors/workload/assignment.hpp"
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include <algorithm>
 #include <set>
 #include <string_view>
@@ -18,6 +20,11 @@ std::vector<step> reconcile(const assigned_set& assigned, const present_set& pre
     if (!present.contains(name))
       steps.push_back({step::kind::start, name});
   return steps;
+}
+
+bool is_only_relabelled(const wire::Instance& here, const wire::Instance& wanted) {
+  return here.name() == wanted.name() && here.epoch() == wanted.epoch() && here.generation() < wanted.generation() &&
+         google::protobuf::util::MessageDifferencer::Equals(here.spec(), wanted.spec());
 }
 
 wire::Assign changed(const wire::Assign& former, const wire::AssignChange& change) {

@@ -45,6 +45,9 @@ using present_set = std::map<std::string, present_copy>;
 /// so two copies of one name are never here at the same time.
 std::vector<step> reconcile(const assigned_set& assigned, const present_set& present);
 
+/// Whether `wanted` is a later generation of what `here` is, and asks for the same: the format it was converted to.
+bool is_only_relabelled(const wire::Instance& here, const wire::Instance& wanted);
+
 /// The assignment after `change`, whose base must be the revision of `former`: instances of a name take the place of
 /// those that had it.
 wire::Assign changed(const wire::Assign& former, const wire::AssignChange& change);

@@ -38,6 +38,9 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
+/// Chosen: a process that waits for a disk is frozen when that has answered.
+constexpr auto hold_patience = 10s;
+
 /// What Docker gives, unless we may not have that many ourselves.
 std::uint64_t open_files_max() {
   auto limit = rlimit{};
@@ -159,6 +162,14 @@ public:
     runs_.answer<nothing>(std::move(done), [=, this] { return remove(name); });
   }
 
+  outcome<> examine(const wire::Instance& what, const image_root& image) override;
+  void hold(const std::string& name, bool held, then<> done) override {
+    runs_.answer<nothing>(std::move(done), [=, this] { return hold_now(name, held); });
+  }
+  outcome<> copy_files(const std::string& name, const fs::path& into) override;
+  fs::path place(const std::string& name) const override { return directory(name).path(); }
+  fs::path files_place(const std::string& name) const override { return directory(name).root(); }
+
 private:
   void examine();
   void open_networks();
@@ -168,6 +179,7 @@ private:
   void take_over(const std::string& name, const then<running>& done, const over& end);
   void await_start(const std::string& name);
   void conclude(const std::string& name, const ended& how);
+  outcome<> hold_now(const std::string& name, bool held);
   outcome<> send_signal(const std::string& name, int number);
   outcome<std::shared_ptr<exec_process>> exec_now(const std::string& name, const exec_order& what);
   outcome<std::shared_ptr<exec_process>> serve_now(const std::string& name);
@@ -248,7 +260,7 @@ void crun_driver::open_networks() {
   networks_ = std::make_shared<host::networks>(tag_, *base, settings_.networks_ready);
 }
 
-outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& image) {
+outcome<> crun_driver::examine(const wire::Instance& what, const image_root& image) {
   const auto& name = what.name();
   const auto function = what.spec().kind() == wire::WORKLOAD_KIND_FUNCTION;
   if (!function && what.spec().kind() != wire::WORKLOAD_KIND_CONTAINER &&
@@ -263,9 +275,18 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
   for (const auto& [controller, asked] : {std::pair{"cpu", wanted.cpu_milli()}, {"memory", wanted.memory_bytes()}})
     if (asked > 0 && !layout_.controls(controller))
       return trouble{fault::unsupported, std::string{"this host cannot limit "} + controller};
-  const auto user = user_in(image.root, process.user);
-  if (!user)
+  if (!user_in(image.root, process.user))
     return trouble{fault::bad_request, "the image has no user \"" + process.user + "\""};
+  return nothing{};
+}
+
+outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& image) {
+  if (auto good = examine(what, image); !good)
+    return good;
+  const auto& name = what.name();
+  const auto function = what.spec().kind() == wire::WORKLOAD_KIND_FUNCTION;
+  const auto process = arguments_for(what, image.config, what.node());
+  const auto user = user_in(image.root, process.user);
   const auto place = directory(name);
   place.lay_out();
   place.write(what);
@@ -293,6 +314,33 @@ outcome<> crun_driver::lay_out(const wire::Instance& what, const image_root& ima
   auto& x = held_[name];
   x.what = what;
   x.lower = overlay ? fs::canonical(image.root).string() : "";
+  return nothing{};
+}
+
+outcome<> crun_driver::hold_now(const std::string& name, bool held) {
+  group(name).freeze(held);
+  const auto deadline = std::chrono::steady_clock::now() + hold_patience;
+  while (held && !group(name).frozen()) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      group(name).thaw();
+      return trouble{fault::timeout, "a process of " + name + " cannot be frozen: it waits for the kernel"};
+    }
+    std::this_thread::sleep_for(1ms);
+  }
+  return nothing{};
+}
+
+/// As its own processes see them: whatever the root is made of. What is mounted into it is not copied.
+outcome<> crun_driver::copy_files(const std::string& name, const fs::path& into) {
+  const auto container = directory(name).container();
+  const auto alive = container ? open_process(*container) : std::nullopt;
+  if (!alive)
+    return trouble{fault::not_found, name + " does not run"};
+  const auto from = fmt::format("/proc/{}/root/.", container->pid);
+  const auto copied = host::run({.argv = {"cp", "-ax", "--reflink=auto", from, into.string()}}, 20min);
+  ::close(*alive);
+  if (copied.how.code != 0)
+    return trouble{fault::storage, "its files cannot be copied: " + copied.err};
   return nothing{};
 }
 
@@ -394,10 +442,12 @@ outcome<> crun_driver::send_signal(const std::string& name, int number) {
     if (number < 1 || number > 64 || (caught >> (number - 1) & 1) == 0)
       number = SIGKILL;
   }
-  // A frozen process cannot act on it.
-  group(name).thaw();
+  // What is frozen gets it before anything else when it goes on.
+  if (number == SIGKILL)
+    group(name).kill();
   const auto sent = ::syscall(SYS_pidfd_send_signal, *fd, number, nullptr, 0);
   const auto problem = errno;
+  group(name).thaw();
   ::close(*fd);
   if (sent != 0 && problem != ESRCH)
     throw std::system_error{problem, std::system_category(), "cannot signal " + name};

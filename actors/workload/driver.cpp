@@ -16,6 +16,34 @@ void driver::serve(const std::string& name, then<std::shared_ptr<exec_process>> 
   done(trouble{fault::unsupported, "the driver of " + name + " runs no functions"});
 }
 
+void driver::convert(const conversion& what, then<converted> done, over) {
+  done(trouble{fault::unsupported, "this node cannot change the format of " + what.to.name()});
+}
+
+outcome<> driver::examine(const wire::Instance&, const image_root&) {
+  return nothing{};
+}
+
+void driver::get_ready(const wire::Instance&, then<> done) {
+  done(nothing{});
+}
+
+void driver::hold(const std::string& name, bool held, then<> done) {
+  pause(name, held, std::move(done));
+}
+
+outcome<> driver::copy_files(const std::string& name, const std::filesystem::path&) {
+  return trouble{fault::unsupported, "the files of " + name + " cannot be had"};
+}
+
+std::filesystem::path driver::place(const std::string&) const {
+  return {};
+}
+
+std::filesystem::path driver::files_place(const std::string& name) const {
+  return place(name);
+}
+
 void driver::snapshot(const std::string& name, const std::filesystem::path&, then<> done) {
   done(trouble{fault::unsupported, "the driver of " + name + " cannot save its state"});
 }

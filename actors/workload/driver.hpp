@@ -99,6 +99,21 @@ public:
   virtual void when_ready(std::function<void()> what) = 0;
 };
 
+/// What runs, and shall run in another format from now on.
+struct conversion {
+  /// As it shall be: of another kind.
+  wire::Instance to;
+  /// As it is. Written down with the new kind and address when the change counts.
+  wire::InstanceStatus status;
+  image_root image;
+};
+
+struct converted {
+  running now;
+  /// How long it stood still.
+  std::chrono::milliseconds frozen{};
+};
+
 /// Every verb answers by its continuation, on any thread. Verbs for one instance are not called before the
 /// previous one has answered, except `signal`, `stats` and `exec`. Names are those of instances ("web.0").
 ///
@@ -150,6 +165,25 @@ public:
 
   /// Removes every trace of an instance that does not run.
   virtual void destroy(const std::string& name, then<> done) = 0;
+
+  // What a change of format is made of; not every driver can.
+
+  /// Changes the format of what runs, which stands still meanwhile. With a trouble it runs on as it did. `end` is
+  /// called once when the run in the new format has ended; the `end` of the start before is called too, and means
+  /// nothing then.
+  virtual void convert(const conversion& what, then<converted> done, over end);
+  /// Why `what` could not be prepared, without doing it: nothing if it could.
+  virtual outcome<> examine(const wire::Instance& what, const image_root& image);
+  /// Gets ready whatever the start of such an instance would otherwise have to wait for; as well as it can.
+  virtual void get_ready(const wire::Instance& what, then<> done);
+  /// Has what runs stand still with all of its files on the disk, or lets it go on.
+  virtual void hold(const std::string& name, bool held, then<> done);
+  /// Copies the files of what is held to the directory `into`, which must be there. Blocks.
+  virtual outcome<> copy_files(const std::string& name, const std::filesystem::path& into);
+  /// The directory of an instance; empty if it has none.
+  virtual std::filesystem::path place(const std::string& name) const;
+  /// Where `copy_files` of another driver brings what `prepare` shall begin from.
+  virtual std::filesystem::path files_place(const std::string& name) const;
 
   /// The state of what runs, to be restored elsewhere. Not every driver can.
   virtual void snapshot(const std::string& name, const std::filesystem::path& into, then<> done);

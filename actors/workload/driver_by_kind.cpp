@@ -1,5 +1,9 @@
 #include "actors/workload/driver_by_kind.hpp"
 
+#include "actors/host/crew.hpp"
+#include "actors/workload/conversion.hpp"
+#include "actors/workload/format_change.hpp"
+
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,7 +24,11 @@ public:
   driver_by_kind(std::shared_ptr<driver> containers, std::shared_ptr<driver> machines)
       : containers_{std::move(containers)}, machines_{std::move(machines)} {}
 
+  ~driver_by_kind() override { changes_.end(); }
+
   std::vector<leftover> sweep() override {
+    if (const auto one = containers_->place("x"), other = machines_->place("x"); !one.empty() && !other.empty())
+      settle_conversions(one.parent_path(), other.parent_path());
     auto all = std::vector<leftover>{};
     for (const auto& each : {machines_, containers_})
       for (auto& found : each->sweep()) {
@@ -31,9 +39,7 @@ public:
   }
 
   void prepare(const wire::Instance& what, const image_root& image, then<> done) override {
-    const auto kind = what.spec().kind();
-    const auto machine = kind == wire::WORKLOAD_KIND_VM || kind == wire::WORKLOAD_KIND_SANDBOX;
-    const auto& chosen = machine ? machines_ : containers_;
+    const auto& chosen = for_kind(what.spec().kind());
     remember_owner(what.name(), *chosen);
     chosen->prepare(what, image, std::move(done));
   }
@@ -79,6 +85,18 @@ public:
       done(std::move(gone));
     });
   }
+  void convert(const conversion& what, then<converted> done, over end) override {
+    auto* const source = &owner(what.to.name());
+    auto* const target = for_kind(what.to.spec().kind()).get();
+    if (source == target)
+      return done(trouble{fault::unsupported, what.to.name() + " cannot become that in one step"});
+    changes_.give([=, this] {
+      done(change_format(*source, *target, what, end, [&] { remember_owner(what.to.name(), *target); }));
+    });
+  }
+  outcome<> examine(const wire::Instance& what, const image_root& image) override {
+    return for_kind(what.spec().kind())->examine(what, image);
+  }
   void snapshot(const std::string& name, const std::filesystem::path& into, then<> done) override {
     owner(name).snapshot(name, into, std::move(done));
   }
@@ -87,6 +105,10 @@ public:
   }
 
 private:
+  const std::shared_ptr<driver>& for_kind(wire::WorkloadKind kind) const {
+    const auto machine = kind == wire::WORKLOAD_KIND_VM || kind == wire::WORKLOAD_KIND_SANDBOX;
+    return machine ? machines_ : containers_;
+  }
   void remember_owner(const std::string& name, driver& who) {
     const auto lock = std::lock_guard{owners_->guard};
     owners_->of[name] = &who;
@@ -101,6 +123,8 @@ private:
   const std::shared_ptr<driver> containers_;
   const std::shared_ptr<driver> machines_;
   const std::shared_ptr<ownership> owners_ = std::make_shared<ownership>();
+  /// Each change of format has a thread while it lasts. Chosen: more at a time would have each stand still for longer.
+  host::crew changes_{2};
 };
 
 } // namespace

@@ -70,6 +70,7 @@ public:
     to_send_ += guest_line(words);
     flush();
   }
+  void hold(bool held, then<> done) override;
   void exec(const exec_order& what, then<std::shared_ptr<exec_process>> done) override;
 
   std::size_t write(std::uint64_t id, std::string_view input);
@@ -98,6 +99,8 @@ private:
   line_gatherer lines_{guest::line_bytes_max};
   std::map<std::uint64_t, session> sessions_;
   std::uint64_t count_ = 0;
+  /// Who waits for the root to stand still or go on, by the number of the order.
+  std::map<std::uint64_t, then<>> holds_;
 };
 
 class guest_process final : public exec_process {
@@ -195,6 +198,12 @@ void channel::hear(const std::vector<std::string>& words, std::vector<std::funct
     flush();
     if (tell_up_)
       then.push_back(std::exchange(tell_up_, nullptr));
+  } else if (up_ && words[0] == "held" && words.size() > 1) {
+    if (auto waits = holds_.extract(number_of(words[1])))
+      then.push_back([done = std::move(waits.mapped()), why = words.size() > 2 ? words[2] : ""] {
+        done(why.empty() ? outcome<>{nothing{}}
+                         : outcome<>{trouble{fault::storage, "its files would not stand still: " + why}});
+      });
   } else if (up_ && words.size() > 1) {
     hear_of_session(words, then);
   }
@@ -267,6 +276,32 @@ void channel::exec(const exec_order& what, then<std::shared_ptr<exec_process>> d
     }
     for (const auto& each : then)
       each();
+  });
+}
+
+void channel::hold(bool held, then<> done) {
+  auto id = std::uint64_t{0};
+  {
+    const auto lock = std::lock_guard{guard_};
+    if (up_) {
+      id = ++count_;
+      holds_[id] = done;
+      to_send_ += guest_line({"hold", std::to_string(id), held ? "1" : "0"});
+      flush();
+    }
+  }
+  if (id == 0)
+    return done(trouble{fault::conflict, "the guest's agent does not answer"});
+  loop_.after(exec_patience, [weak = weak_from_this(), id] {
+    const auto alive = weak.lock();
+    auto late = workload::then<>{};
+    if (alive) {
+      const auto lock = std::lock_guard{alive->guard_};
+      if (auto waits = alive->holds_.extract(id))
+        late = std::move(waits.mapped());
+    }
+    if (late)
+      late(trouble{fault::timeout, "the guest's agent did not answer in time"});
   });
 }
 

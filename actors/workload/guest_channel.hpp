@@ -26,6 +26,8 @@ public:
   /// Whether the agent has answered.
   [[nodiscard]] virtual bool up() const = 0;
   virtual void send(const std::vector<std::string_view>& words) = 0;
+  /// Has the guest's root stand still with everything on its disk, or go on. Not while it stands still already.
+  virtual void hold(bool held, then<> done) = 0;
   virtual void exec(const exec_order& what, then<std::shared_ptr<exec_process>> done) = 0;
 };
 

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace novacron::workload {
 
@@ -29,6 +30,13 @@ struct instance_news {
   bool gone = false;
   /// Worth a report at once; else only figures changed.
   bool urgent = false;
+  /// What it is from now on, where that has changed: it was converted.
+  std::optional<wire::Instance> now;
+};
+
+/// What runs is the same as before, and only called otherwise from now on: another generation of its workload.
+struct relabelled {
+  wire::Instance as;
 };
 
 /// Ends the instance and removes it; `instance_news` with `gone` follows.
@@ -41,11 +49,13 @@ using wake_atom = caf::atom_constant<caf::atom("wake")>;
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::workload::turn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::workload::instance_news)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::workload::relabelled)
 
 // Local to the process, but checked as every message type is; far above the block of the language.
 CAF_BEGIN_TYPE_ID_BLOCK(novacron_workload, caf::id_block::novacron::end + 200)
 CAF_ADD_TYPE_ID(novacron_workload, (novacron::workload::turn))
 CAF_ADD_TYPE_ID(novacron_workload, (novacron::workload::instance_news))
+CAF_ADD_TYPE_ID(novacron_workload, (novacron::workload::relabelled))
 CAF_END_TYPE_ID_BLOCK(novacron_workload)
 
 namespace novacron::workload {
@@ -56,9 +66,11 @@ using instance_actor = caf::typed_actor<caf::replies_to<wire::LogRequest>::with<
                                         caf::replies_to<wire::PauseInstance>::with<wire::Done>,
                                         caf::replies_to<wire::ResizeInstance>::with<wire::Done>,
                                         caf::replies_to<wire::RestartInstance>::with<wire::Done>,
+                                        caf::replies_to<wire::ConvertInstance>::with<wire::Converted>,
                                         caf::replies_to<wire::CallInstance>::with<wire::Invoked>,
                                         caf::reacts_to<remove_atom>, caf::reacts_to<park_atom>,
-                                        caf::reacts_to<wake_atom>, caf::reacts_to<turn>>;
+                                        caf::reacts_to<wake_atom>, caf::reacts_to<relabelled>,
+                                        caf::reacts_to<turn>>;
 
 struct instance_order {
   /// What shall run; with `former.alive` it does already.

@@ -65,6 +65,12 @@ struct instance_state {
   instant run_started;
   /// Rises with each run, so that timers of an earlier one are known.
   std::uint64_t run = 0;
+  std::uint64_t run_count = 0;
+  /// The run in another format that shall take over from the one that there is, while it is made; 0 for none.
+  std::uint64_t next_run = 0;
+  /// How they ended, before it was known which of the two goes on.
+  std::optional<ended> ended_meanwhile;
+  std::optional<ended> next_ended;
   /// A start is under way or something runs.
   bool busy = false;
   bool prepared = false;

@@ -130,6 +130,15 @@ public:
     runs_.answer<nothing>(std::move(done), [=, this] { return remove(name); });
   }
 
+  outcome<> examine(const wire::Instance& what, const image_root& image) override;
+  void get_ready(const wire::Instance& what, then<> done) override {
+    runs_.give([=, this] { find_template(what, [done](const auto&) { done(nothing{}); }); });
+  }
+  void hold(const std::string& name, bool held, then<> done) override;
+  outcome<> copy_files(const std::string& name, const fs::path& into) override;
+  fs::path place(const std::string& name) const override { return directory(name).path(); }
+  fs::path files_place(const std::string& name) const override { return directory(name).path() / "tree"; }
+
   void make_template(const wire::WorkloadSpec& spec, then<template_facts> done) override {
     auto what = wire::Instance{};
     *what.mutable_spec() = spec;
@@ -152,6 +161,7 @@ private:
   void take_over(const std::string& name, const then<running>& done, const over& end);
   void connect(const std::string& name);
   void reach_monitor(const std::string& name, std::uint64_t run);
+  void guest_is_up(const std::string& name, std::uint64_t run);
   void came_up(const std::string& name, std::uint64_t run);
   void give_up(const std::string& name, std::uint64_t run);
   void conclude(const std::string& name, ended how);
@@ -195,7 +205,7 @@ private:
                   [this](const std::string& name, const ended& how) { conclude(name, how); }};
 };
 
-outcome<> machines::lay_out(const wire::Instance& what, const image_root& image) {
+outcome<> machines::examine(const wire::Instance& what, const image_root& image) {
   const auto& name = what.name();
   const auto& spec = what.spec();
   if (!is_instance_name(name))
@@ -209,11 +219,24 @@ outcome<> machines::lay_out(const wire::Instance& what, const image_root& image)
     return trouble{fault::bad_request, refusal};
   if (!whole && !images_.has_kernel())
     return trouble{fault::unsupported, no_kernel};
+  return nothing{};
+}
+
+outcome<> machines::lay_out(const wire::Instance& what, const image_root& image) {
+  if (auto good = examine(what, image); !good)
+    return good;
+  const auto& name = what.name();
+  const auto& spec = what.spec();
+  const auto whole = spec.kind() == wire::WORKLOAD_KIND_VM ? whole_disk_in(image.root) : std::nullopt;
+  const auto kind = machine_image{.whole_disk = whole.has_value()};
+  const auto process = arguments_for(what, image.config, what.node());
   const auto user = whole ? process_user{} : user_in(image.root, process.user).value_or(process_user{});
   const auto place = directory(name);
   place.lay_out();
   place.write(what);
   images_.make_root(place.path(), image, whole, spec.resources().disk_bytes());
+  // What it was made of, when it was another format before.
+  fs::remove_all(files_place(name));
   const auto lock = std::lock_guard{guard_};
   auto& x = held_[name];
   x.what = what;
@@ -377,7 +400,7 @@ void machines::connect(const std::string& name) {
       patience /= clone_part;
     if (!found->second.image.whole_disk)
       found->second.channel = open_guest_channel(runs_.loop(), directory(name).path(), machine_control_socket,
-                                                 [=, this] { came_up(name, run); });
+                                                 [=, this] { guest_is_up(name, run); });
   }
   reach_monitor(name, run);
   runs_.loop().after(patience, [=, this] { give_up(name, run); });
@@ -404,6 +427,13 @@ void machines::reach_monitor(const std::string& name, std::uint64_t run) {
     else if (whole)
       came_up(name, run);
   });
+}
+
+/// A node that was killed while a guest's files stood still told nobody to let them go on.
+void machines::guest_is_up(const std::string& name, std::uint64_t run) {
+  if (const auto channel = channel_of(name))
+    channel->send({"hold", "0", "0"});
+  came_up(name, run);
 }
 
 void machines::came_up(const std::string& name, std::uint64_t run) {
@@ -521,6 +551,34 @@ void machines::resize(const std::string& name, const wire::Resources& to, then<>
         places_.group(name).limit(to.cpu_milli(), 0);
         return nothing{};
       });
+}
+
+/// Its file systems stand still before its processors do, so that what is on its disk is whole.
+void machines::hold(const std::string& name, bool held, then<> done) {
+  const auto channel = channel_of(name);
+  const auto control = control_of(name);
+  if (!channel || !control || !channel->up())
+    return done(trouble{fault::unreachable, "the guest of " + name + " does not answer"});
+  if (!held)
+    return control->pause(false, [channel, done](outcome<> on) {
+      if (!on)
+        return done(std::move(on));
+      channel->hold(false, done);
+    });
+  channel->hold(true, [control, done](outcome<> still) {
+    if (!still)
+      return done(std::move(still));
+    control->pause(true, done);
+  });
+}
+
+outcome<> machines::copy_files(const std::string& name, const fs::path& into) {
+  const auto place = directory(name).path();
+  const auto whole = place / "root.copy";
+  auto error = std::error_code{};
+  const auto copied = copy_disk_files(place / machine_root_file, whole, into);
+  fs::remove(whole, error);
+  return copied;
 }
 
 void machines::probe(const std::string& name, const wire::HealthCheck& check, then<> done) {

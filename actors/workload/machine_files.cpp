@@ -160,6 +160,19 @@ void make_layer(const fs::path& below, machine_disk::layout format, const fs::pa
   run_tool(std::move(words), "qemu-utils");
 }
 
+outcome<> copy_disk_files(const fs::path& from, const fs::path& whole, const fs::path& into) {
+  // Its own program reads the disk, not this kernel: what a guest has written must not be mounted here. The machine has
+  // it open, and stands still.
+  run_tool({"qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", from, whole}, "qemu-utils");
+  const auto copied =
+      host::run({.argv = {"debugfs", "-R", fmt::format("rdump / \"{}\"", into.string()), whole}}, tool_patience);
+  if (copied.how.code != 0 || copied.timed_out || fs::is_empty(into))
+    return trouble{fault::storage, "the files on its disk cannot be copied: " + copied.err};
+  auto error = std::error_code{};
+  fs::remove_all(into / "lost+found", error);
+  return nothing{};
+}
+
 void make_seed(const std::vector<std::pair<std::string, std::string>>& files, const fs::path& file) {
   const auto out = std::unique_ptr<archive, decltype(&archive_write_free)>{archive_write_new(), archive_write_free};
   const auto check = [&](int code) {

@@ -3,6 +3,7 @@
 /// The files that machines boot from: the distribution's kernel, first files with our agent, disks made of images.
 
 #include "actors/workload/machine.hpp"
+#include "actors/workload/outcome.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -42,6 +43,11 @@ void make_image_disk(const std::filesystem::path& root, const std::filesystem::p
 /// Throws std::runtime_error.
 void make_layer(const std::filesystem::path& below, machine_disk::layout format, const std::filesystem::path& file,
                 std::uint64_t size);
+
+/// Copies the files on the disk `from`, which nobody writes to meanwhile, to the directory `into`, by way of `whole`, a
+/// file as large as the disk has content.
+outcome<> copy_disk_files(const std::filesystem::path& from, const std::filesystem::path& whole,
+                          const std::filesystem::path& into);
 
 /// Makes `file` a read-only disk that cloud-init finds. Throws std::runtime_error.
 void make_seed(const std::vector<std::pair<std::string, std::string>>& files, const std::filesystem::path& file);

@@ -57,8 +57,12 @@ int main(int count, char** arguments) {
                                      workload::access_to(std::filesystem::path{arguments[2]}), boss);
   if (!std::filesystem::exists(arguments[4]))
     caf::anon_send(agent, order_in(arguments[3]));
-  for (auto byte = char{}; ::read(0, &byte, 1) > 0;)
-    ;
+  for (auto byte = char{}; ::read(0, &byte, 1) > 0;) {
+    auto order = wire::ConvertInstance{};
+    order.set_instance(order_in(arguments[3]).instances(0).name());
+    order.set_to(byte == 's' ? wire::WORKLOAD_KIND_SANDBOX : wire::WORKLOAD_KIND_CONTAINER);
+    caf::anon_send(agent, order);
+  }
   caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
   caf::anon_send_exit(boss, caf::exit_reason::user_shutdown);
   return 0;

@@ -190,6 +190,10 @@ void agent_process::start(const std::vector<wire::Instance>& all) {
   input_ = ends[1];
 }
 
+void agent_process::convert(char to) const {
+  REQUIRE(::write(input_, &to, 1) == 1);
+}
+
 void agent_process::kill() {
   ::kill(child_.pid, SIGKILL);
   await_end();

@@ -200,6 +200,8 @@ public:
 
   /// Starts it with these instances assigned.
   void start(const std::vector<wire::Instance>& all);
+  /// Has the first of them become a sandbox ('s') or a container ('c'); answers are not waited for.
+  void convert(char to) const;
   /// Kills it, without warning.
   void kill();
   /// Lets it end by itself. What it runs goes on.

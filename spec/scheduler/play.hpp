@@ -266,6 +266,12 @@ private:
     }
     for (auto at = node.has.begin(); at != node.has.end();) {
       const auto wanted = node.assigned.find(at->first);
+      // What it was converted to already only gets another name.
+      if (wanted != node.assigned.end() && wanted->second.epoch() == at->second.epoch() &&
+          at->second.kind() != wire::WORKLOAD_KIND_UNSPECIFIED && wanted->second.spec().kind() == at->second.kind()) {
+        at->second.set_generation(wanted->second.generation());
+        at->second.clear_kind();
+      }
       const auto stays = wanted != node.assigned.end() && wanted->second.epoch() == at->second.epoch() &&
                          wanted->second.generation() == at->second.generation();
       node.news = node.news || !stays;

@@ -6,8 +6,9 @@
 //
 //     to the agent    hello NONCE | time NANOSECONDS | signal NUMBER | stop |
 //                     exec ID TERMINAL ROWS COLUMNS COUNT WORD... NAME=VALUE...
+//                     hold ID 0-OR-1 |
 //                     in ID BYTES | eof ID | size ID ROWS COLUMNS | kill ID NUMBER | took ID COUNT | close ID
-//     from the agent  hello NONCE | began ID | failed ID WORDS | out ID BYTES | err ID BYTES | took ID COUNT |
+//     from the agent  hello NONCE | held ID [WORDS] | began ID | failed ID WORDS | out ID BYTES | err ID BYTES | took ID COUNT |
 //                     exit ID CODE
 //
 // A box whose first argument is an init (a virtual machine) gets that as process 1, and the agent lives on beside it.
@@ -20,6 +21,8 @@
 #include "actors/workload/shim/container_end.hpp"
 
 #include <poll.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 
@@ -289,6 +292,19 @@ void session_line(const char* verb, const word* words, int count) {
   pump(*x);
 }
 
+/// Has the root stand still, all that was written on its disk, or go on.
+void hold_root(const word* words) {
+  const int root = open(main_pid > 0 ? "/root" : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool still = words[2].text[0] == '1';
+  if (still)
+    sync();
+  // It may stand still already, or go on already: then that is what was wanted.
+  const bool done = root >= 0 && (ioctl(root, still ? FIFREEZE : FITHAW, 0) == 0 || errno == (still ? EBUSY : EINVAL));
+  say("held", words[1].text, done ? nullptr : strerror(errno), done ? 0 : strlen(strerror(errno)));
+  if (root >= 0)
+    close(root);
+}
+
 // Orders ------------------------------------------------------------------------------------------------------
 
 void obey(char* line, size_t size) {
@@ -315,6 +331,8 @@ void obey(char* line, size_t size) {
     kill(main_pid, atoi(words[1].text));
   } else if (is("stop")) {
     ask_to_end();
+  } else if (is("hold") && count == 3) {
+    hold_root(words);
   } else if (is("exec") && count > 6) {
     begin_session(words, count);
   } else {
