@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -22,8 +24,14 @@
 namespace novacron::migration {
 namespace {
 
-/// As the link of a descriptor of QEMU's memory-backend-memfd begins.
-constexpr auto memory_name = std::string_view{"/memfd:memory-backend-memfd"};
+/// As the links of descriptors begin that are a guest's memory: QEMU's memory-backend-memfd, and the copy that a clone
+/// was given of its template's.
+constexpr auto memory_names =
+    std::array{std::string_view{"/memfd:memory-backend-memfd"}, std::string_view{"/memfd:novacron-guest-memory"}};
+
+bool names_memory(std::string_view text) {
+  return std::ranges::any_of(memory_names, [&](auto name) { return text.find(name) != text.npos; });
+}
 
 std::system_error wrong(const char* what) {
   return {errno, std::generic_category(), what};
@@ -49,10 +57,12 @@ std::unique_ptr<guest_memory> guest_memory::map(int fd) {
 }
 
 std::unique_ptr<guest_memory> guest_memory::of_process(pid_t pid) {
+  // What is mapped but not shared is the memory of a template, not what the guest has written.
+  find_mapping(pid);
   auto error = std::error_code{};
   for (const auto& each : std::filesystem::directory_iterator{fmt::format("/proc/{}/fd", pid), error}) {
     const auto name = std::filesystem::read_symlink(each.path(), error).string();
-    if (error || !name.starts_with(memory_name))
+    if (error || !name.starts_with('/') || !names_memory(name))
       continue;
     const auto fd = ::open(each.path().c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0)
@@ -109,12 +119,18 @@ void guest_memory::fill(std::size_t offset, std::span<const std::byte> pages) co
 guest_mapping find_mapping(pid_t pid) {
   const auto maps = host::read_file(fmt::format("/proc/{}/maps", pid)).value_or("");
   auto found = guest_mapping{};
+  auto is_private = false;
   for (auto at = std::size_t{0}; at < maps.size();) {
     const auto feed = std::min(maps.find('\n', at), maps.size());
     const auto line = std::string_view{maps}.substr(at, feed - at);
     at = feed + 1;
-    if (line.find(memory_name) == line.npos)
+    if (!names_memory(line))
       continue;
+    // "BEGIN-END rwxs ..."
+    if (const auto rights = line.find(' '); rights != line.npos && line.substr(rights + 4, 1) == "p") {
+      is_private = true;
+      continue;
+    }
     auto begin = std::uint64_t{0};
     auto end = std::uint64_t{0};
     const auto dash = line.find('-');
@@ -125,6 +141,9 @@ guest_mapping find_mapping(pid_t pid) {
     found.begin = found.size > 0 ? found.begin : begin;
     found.size += end - begin;
   }
+  if (found.size == 0 && is_private)
+    throw migration_error{"the guest shares its memory with the template that it was cloned from, so what it writes "
+                          "cannot be read from outside; start it on a node with templates = \"0\" in nodes.toml"};
   if (found.size == 0)
     throw migration_error{fmt::format("process {} has no guest memory that can be shared", pid)};
   return found;

@@ -14,9 +14,13 @@ namespace novacron::migration::watch {
 /// and a write that goes on at once with the page marked. Debian 12's headers know only the first.
 constexpr auto features = __u64{1} << 12 | __u64{1} << 13 | __u64{1} << 15;
 
+/// Whoever may not have the kernel wait for him may still have his own writes followed: in this way nobody ever waits.
+/// What the kernel writes for him is marked as well. (UFFD_USER_MODE_ONLY, which Debian 11's headers lack.)
+constexpr auto user_mode_only = 1;
+
 /// The descriptor; -1 where the kernel has no such thing or does not let us.
 inline int open_watch() {
-  const auto fd = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+  const auto fd = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | user_mode_only));
   if (fd < 0)
     return -1;
   auto api = uffdio_api{UFFD_API, features, 0};
