@@ -391,6 +391,8 @@ void change_format(instance_self self, const wire::ConvertInstance& x, const wir
       auto& s = self->state;
       if (s.next_run == run)
         s.next_ended = how;
+      else if (s.run == run && s.next_run != 0)
+        s.ended_meanwhile = how;
       else if (s.run == run)
         run_over(self, how);
     });
