@@ -93,7 +93,7 @@ void reconciler::converge_service(round& r, const wire::WorkloadRecord& record) 
 
 /// With a thousand instances each that starts would have the whole of the service looked at, and in vain.
 void reconciler::touch_for(const wire::Instance& x, const sighting& news) {
-  if (!calm_.contains(x.workload()) || !is_live(news.now.phase()))
+  if (!calm_.contains(x.workload()) || !is_live(news.now.phase()) || news.before.kind() != news.now.kind())
     touch(x.workload());
 }
 

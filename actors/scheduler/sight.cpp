@@ -35,7 +35,8 @@ seen_instance see(const seen_instance* former, const wire::InstanceStatus& statu
                              ? former->running_since
                              : std::optional{now};
   const auto before = former ? former->status : wire::InstanceStatus{};
-  if (before.phase() != status.phase() || before.health() != status.health() || before.restarts() != status.restarts())
+  if (before.phase() != status.phase() || before.health() != status.health() ||
+      before.restarts() != status.restarts() || before.kind() != status.kind())
     changes.push_back({status.name(), before, status});
   return seen;
 }

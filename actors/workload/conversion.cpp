@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -83,6 +84,19 @@ std::vector<std::string> lost_in_conversion(const wire::WorkloadSpec& spec, wire
   if (to == wire::WORKLOAD_KIND_CONTAINER)
     lost.emplace_back("special files and extended attributes, and that two names are one file");
   return lost;
+}
+
+wire::Converted announce_conversion(const wire::Instance& what, const std::string& node,
+                                    const wire::ConvertInstance& asked) {
+  auto answer = wire::Converted{};
+  answer.set_instance(what.name());
+  answer.set_node(node);
+  answer.set_from(what.spec().kind());
+  answer.set_to(asked.to());
+  answer.set_only_checked(asked.only_check());
+  for (auto& each : lost_in_conversion(what.spec(), asked.to()))
+    answer.add_lost(std::move(each));
+  return answer;
 }
 
 void conversion_draft::begin() const {

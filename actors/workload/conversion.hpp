@@ -4,6 +4,7 @@
 /// counts.
 
 #include "actors/workload/driver.hpp"
+#include "messages/wire/agent.pb.h"
 
 #include <filesystem>
 #include <string>
@@ -16,6 +17,10 @@ std::string refuse_conversion(const wire::WorkloadSpec& spec, wire::WorkloadKind
 
 /// What it does not take along, in words.
 std::vector<std::string> lost_in_conversion(const wire::WorkloadSpec& spec, wire::WorkloadKind to);
+
+/// The answer to whoever asks for it, before it is done.
+wire::Converted announce_conversion(const wire::Instance& what, const std::string& node,
+                                    const wire::ConvertInstance& asked);
 
 /// "sandbox", as a person writes it.
 const char* word_of(wire::WorkloadKind kind);

@@ -317,18 +317,6 @@ void start(instance_self self) {
 
 // Another format -------------------------------------------------------------------------------------------------
 
-wire::Converted answer_of(const instance_state& s, const wire::ConvertInstance& x) {
-  auto answer = wire::Converted{};
-  answer.set_instance(s.what.name());
-  answer.set_node(s.order.node);
-  answer.set_from(s.what.spec().kind());
-  answer.set_to(x.to());
-  answer.set_only_checked(x.only_check());
-  for (auto& each : lost_in_conversion(s.what.spec(), x.to()))
-    answer.add_lost(std::move(each));
-  return answer;
-}
-
 /// What was asked of it meanwhile, or has happened to it.
 void catch_up(instance_self self, const std::optional<ended>& how) {
   auto& s = self->state;
@@ -372,7 +360,7 @@ void change_format(instance_self self, const wire::ConvertInstance& x, const wir
   auto& s = self->state;
   const auto go = turn_of(self);
   const auto run = s.next_run;
-  const auto done = [=, answer = answer_of(s, x)](const outcome<converted>& became) {
+  const auto done = [=, answer = announce_conversion(s.what, s.order.node, x)](const outcome<converted>& became) {
     go([=]() mutable {
       if (!became) {
         if (!x.only_check())

@@ -153,7 +153,7 @@ SCENARIO("an error names file, line, key, value, and what is accepted") {
                                           "kind, image, command, env, workdir, user, "
                                           "read_only_root, mounts, replicas, priority, preempts, tenant, labels, resources, placement, "
                                           "restart, on_disconnect, health, network, batch, function, "
-                                          "stop_grace");
+                                          "conversion, stop_grace");
   CHECK(error(minimal + "kind = \"contaner\"") ==
         "web.toml:3: kind is \"contaner\", but must be one of \"container\", \"sandbox\", \"vm\", \"function\", "
         "\"batch\"; did you mean 'container'?");
