@@ -70,19 +70,28 @@ response forget_node(const call& c) {
   return c.relay<wire::Done>("scheduler", order);
 }
 
+/// Who has the actor that is asked for: each node, or those that host workloads.
+enum class has_actor : std::uint8_t { each, hosts };
+
 /// The nodes that a question without a node goes to: those that are not known to be lost, and this one.
 struct audience {
   std::vector<std::string> asked;
   std::vector<std::string> lost;
 };
 
-audience everyone(const call& c) {
+audience everyone(const call& c, has_actor who) {
   auto all = audience{};
+  auto is_asked = true;
   if (const auto list = nodes(c))
-    for (const auto& x : list->nodes())
-      (x.state() == "lost" ? all.lost : all.asked).push_back(x.record().facts().name());
+    for (const auto& x : list->nodes()) {
+      const auto& facts = x.record().facts();
+      if (who == has_actor::each || facts.hosts_workloads())
+        (x.state() == "lost" ? all.lost : all.asked).push_back(facts.name());
+      else if (facts.name() == c.around->node)
+        is_asked = false;
+    }
   std::erase(all.lost, c.around->node);
-  if (std::ranges::find(all.asked, c.around->node) == all.asked.end())
+  if (is_asked && std::ranges::find(all.asked, c.around->node) == all.asked.end())
     all.asked.push_back(c.around->node);
   std::ranges::sort(all.asked);
   return all;
@@ -90,10 +99,11 @@ audience everyone(const call& c) {
 
 /// Asks the actor called `actor` on one node or on all, and joins what `items` takes from their answers.
 template <class Answer, class Question, class Items>
-response gather(const call& c, const std::string& actor, const Question& question, Items items) {
+response gather(const call& c, const std::string& actor, const Question& question, Items items,
+                has_actor who = has_actor::each) {
   if (const auto node = c.text("node"); !node.empty())
     return c.relay<Answer>(node + "/" + actor, question);
-  const auto whom = everyone(c);
+  const auto whom = everyone(c, who);
   auto paths = std::vector<std::string>{};
   for (const auto& node : whom.asked)
     paths.push_back(node + "/" + actor);
@@ -122,7 +132,7 @@ response list_images(const call& c) {
 
 response list_templates(const call& c) {
   return gather<wire::TemplateList>(c, "templates", wire::TemplateListRequest{},
-                                    [](auto& x) { return x.mutable_templates(); });
+                                    [](auto& x) { return x.mutable_templates(); }, has_actor::hosts);
 }
 
 std::string actor_path(const call& c) { return c.name("node") + "/" + c.name("actor"); }

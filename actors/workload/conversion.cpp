@@ -2,7 +2,11 @@
 
 #include "actors/host/files.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
@@ -105,8 +109,22 @@ void conversion_draft::begin() const {
   host::replace_file(place_ / draft_mark, "");
 }
 
+// A loss of power must not leave a copy that counts and is not whole, nor one less than there was.
 void conversion_draft::commit() const {
+  const auto fd = ::open(place_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const auto whole = fd >= 0 && ::syncfs(fd) == 0;
+  const auto problem = errno;
+  if (fd >= 0)
+    ::close(fd);
+  if (!whole)
+    throw fs::filesystem_error{"cannot write to the disk", place_, std::error_code{problem, std::generic_category()}};
   fs::rename(place_ / draft_mark, place_ / origin_mark);
+  try {
+    host::settle_file(place_ / origin_mark);
+  } catch (...) {
+    fs::rename(place_ / origin_mark, place_ / draft_mark);
+    throw;
+  }
 }
 
 void conversion_draft::forget_origin() const {
