@@ -39,6 +39,9 @@ struct state {
   std::map<caf::node_id, introduction> introductions;
   std::unordered_map<caf::node_id, session> sessions;
   std::map<std::string, caf::actor> links;
+  /// The answer to a beat of whoever knows who leads, and when that was: the same for all, so it is made once.
+  caf::message known;
+  std::uint64_t known_since = 0;
   /// What others get to see of this door.
   caf::actor threshold;
 };
@@ -165,6 +168,31 @@ caf::result<caf::actor> lead_to(pointer self, const std::string& title) {
   return handle_of(*way_in);
 }
 
+/// Beats come most often of all. Who leads is told to whoever does not know it from here.
+caf::result<wire::Beat> answer_beat(pointer self, const wire::Beat& x) {
+  auto& st = self->state;
+  const auto* guest = session_of_caller(self);
+  if (!guest || guest->parted)
+    return caf::make_error(fault::denied, "not introduced");
+  guest->beats->hear(self->clock().now());
+  // Read before the name: a change in between is told with the next beat.
+  const auto news = st.around->names->leader_news();
+  auto reply = wire::Beat{};
+  reply.set_news(news);
+  if (news != x.news()) {
+    reply.set_leader(st.around->names->leader());
+    return reply;
+  }
+  if (st.known_since != news) {
+    st.known = caf::make_message(std::move(reply));
+    st.known_since = news;
+  }
+  auto again = caf::result<wire::Beat>{caf::skip};
+  again.flag = caf::rt_value;
+  again.value = st.known;
+  return again;
+}
+
 /// Collects the answers of all links; one that does not answer is left out.
 caf::result<wire::LinkList> list_links(pointer self) {
   auto promise = self->make_response_promise<wire::LinkList>();
@@ -210,19 +238,7 @@ self_actor::behavior_type door(pointer self, std::shared_ptr<const neighbourhood
     open_link(self, peer, where);
   return {
     // First, because it comes most often.
-    [=](const wire::Beat& x) -> caf::result<wire::Beat> {
-      const auto* guest = session_of_caller(self);
-      if (!guest || guest->parted)
-        return caf::make_error(fault::denied, "not introduced");
-      guest->beats->hear(self->clock().now());
-      auto reply = wire::Beat{};
-      reply.set_number(x.number());
-      // Read before the name: a change in between is told with the next beat.
-      reply.set_news(self->state.around->names->leader_news());
-      if (reply.news() != x.news())
-        reply.set_leader(self->state.around->names->leader());
-      return reply;
-    },
+    [=](const wire::Beat& x) { return answer_beat(self, x); },
     [=](const wire::Hello& x, const caf::actor& door) { return greet(self, x, door); },
     [=](const wire::Proof& x) { return welcome(self, x); },
     [=](const wire::Resolve& x) { return lead_to(self, x.name()); },

@@ -25,6 +25,9 @@ namespace {
 
 constexpr auto introduction_patience = std::chrono::seconds{10};
 
+/// What a handler returns when nobody waits for an answer. CAF makes an answer of nothing to nobody otherwise.
+using no_answer = caf::delegated<void>;
+
 struct state {
   static inline const char* name = "link";
   // What every beat looks at lies together: a controller has thousands of links.
@@ -183,18 +186,20 @@ bool settles_question(pointer self) {
   return true;
 }
 
-void take_answer(pointer self, const wire::Beat& x) {
+no_answer take_answer(pointer self, const wire::Beat& x) {
   auto& st = self->state;
   if (!settles_question(self))
-    return;
+    return {};
   heed_leader(st, x);
   st.heard = self->clock().now();
   st.status.set_round_trip_seconds(std::chrono::duration<double>(st.heard - st.asked).count());
+  return {};
 }
 
-void take_refusal(pointer self, const caf::error& problem) {
+no_answer take_refusal(pointer self, const caf::error& problem) {
   if (settles_question(self) && problem == fault::denied)
     lose(self, "the peer does not know us any more");
+  return {};
 }
 
 /// Asks again under the same number what had no answer so far: at most one handler waits, and needs no time of its own,
@@ -240,6 +245,18 @@ void go_on(pointer self, duration pause) {
     return look_in(self, pause);
   }
   look_in(self, heard(st) + st.around->pulse.patience - self->clock().now());
+}
+
+/// The time for a look has come.
+no_answer look(pointer self, beat_now x) {
+  if (x.number != self->state.look || !self->state.far)
+    return {};
+  look_after_ways(self);
+  if (self->clock().now() - heard(self->state) >= self->state.around->pulse.patience)
+    lose(self, "it fell silent");
+  else
+    go_on(self, self->state.around->pulse.beat);
+  return {};
 }
 
 void gain(pointer self, const acquaintance& peer) {
@@ -393,23 +410,15 @@ caf::behavior link(pointer self, std::string peer, caf::optional<address> where,
     self->send(self, dial_now{});
   }
   st.answered = {
-    [=](const wire::Beat& x) { take_answer(self, x); },
-    [=](const caf::error& problem) { take_refusal(self, problem); },
+      [=](const wire::Beat& x) { return take_answer(self, x); },
+      [=](const caf::error& problem) { return take_refusal(self, problem); },
   };
   self->set_down_handler([=](const caf::down_msg& news) {
     if (self->state.far && self->state.far->door.address() == news.source)
       lose(self, "the connection broke");
   });
   return {
-      [=](beat_now x) {
-        if (x.number != self->state.look || !self->state.far)
-          return;
-        look_after_ways(self);
-        if (self->clock().now() - heard(self->state) >= self->state.around->pulse.patience)
-          lose(self, "it fell silent");
-        else
-          go_on(self, self->state.around->pulse.beat);
-      },
+      [=](beat_now x) { return look(self, x); },
       [=](dial_now) { dial(self); },
       [=](const dialled_in& x) {
         self->state.beats = x.beats;

@@ -168,8 +168,8 @@ void director::become(life_number which) {
     return;
   // The node id of the system is an ordinary member that is read often and written never: with one thread, it may be.
   auto& face = const_cast<caf::node_id&>(system().node());
-  std::swap(face, lives_[playing_].face);
-  std::swap(face, lives_[which].face);
+  face.swap(lives_[playing_].face);
+  face.swap(lives_[which].face);
   playing_ = which;
   unit_->proxy_registry_ptr(lives_[which].proxies);
 }

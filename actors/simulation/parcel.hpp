@@ -4,6 +4,7 @@
 
 #include <caf/actor_control_block.hpp>
 #include <caf/error.hpp>
+#include <caf/mailbox_element.hpp>
 #include <caf/message.hpp>
 #include <caf/message_id.hpp>
 
@@ -29,11 +30,11 @@ struct parcel {
   std::uint32_t opened = 0;
   std::uint64_t sender = 0;
   std::uint64_t receiver = 0;
-  caf::message_id mid;
-  /// As on the wire; empty when the message itself is carried.
+  /// The message as it was sent, without its sender; null when it travels as bytes. Nothing of it has to be made again.
+  caf::mailbox_element_ptr whole;
+  /// As on the wire, and what it was asked as.
   std::vector<char> bytes;
-  caf::message content;
-  std::vector<caf::strong_actor_ptr> stages;
+  caf::message_id mid;
   caf::error reason;
   std::uint32_t size = 0;
 };

@@ -39,8 +39,8 @@ player::player(const scenario& what, play_options options) : what_{what}, option
   for (const auto& x : what.steps)
     length_ += x.length;
   if (options_.coverage)
-    world_->post().heard = [this](const caf::message& x) {
-      if (const auto name = name_of(x.content()); !name.empty())
+    world_->post().heard = [this](const caf::type_erased_tuple& x) {
+      if (const auto name = name_of(x); !name.empty())
         note(score_.arrivals, name);
     };
 }

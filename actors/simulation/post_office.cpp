@@ -256,50 +256,56 @@ void post_office::lose(life_number here, life_number peer) {
 
 // -- on the way ------------------------------------------------------------------------------------------------------
 
-bool post_office::must_encode(const caf::message& what) {
+bool post_office::must_encode(const caf::type_erased_tuple& what) {
   if (settings_.encoded || what.size() != 1)
     return true;
   // Only messages of our language that consist of nothing else are known to carry no handles.
-  const auto* type = what.content().type(0).second;
+  const auto* type = what.type(0).second;
   if (!type)
     return true;
-  for (const auto& [known, plain] : plain_)
-    if (known == type)
-      return !plain;
-  plain_.emplace_back(type, !novacron::name_of(what.content()).empty());
-  return !plain_.back().second;
+  if (type == plain_last_)
+    return false;
+  auto known = std::ranges::find(plain_, type, &std::pair<const std::type_info*, bool>::first);
+  if (known == plain_.end())
+    known = plain_.insert(known, {type, !novacron::name_of(what).empty()});
+  if (known->second)
+    plain_last_ = type;
+  return !known->second;
 }
 
-void post_office::encode(parcel& x) {
+void post_office::encode(parcel& x, caf::mailbox_element& what) {
+  auto content = what.move_content_to_message();
   auto sink = caf::binary_serializer{&stage_.unit(), x.bytes};
-  if (const auto wrong = sink(x.stages, x.content))
-    x.content = caf::message{};
-  else
-    x.content.reset();
-  x.stages.clear();
+  // What cannot be written does not arrive.
+  if (const auto wrong = sink(what.stages, content))
+    x.bytes.clear();
   x.size = static_cast<std::uint32_t>(x.bytes.size());
 }
 
-bool post_office::decode(parcel& x) {
-  if (x.bytes.empty())
-    return true;
+caf::mailbox_element_ptr post_office::unpack(parcel& x) {
+  if (x.whole)
+    return std::move(x.whole);
   auto source = caf::binary_deserializer{&stage_.unit(), x.bytes};
-  return !source(x.stages, x.content);
+  auto stages = caf::mailbox_element::forwarding_stack{};
+  auto content = caf::message{};
+  if (const auto wrong = source(stages, content))
+    return nullptr;
+  return caf::make_mailbox_element(nullptr, x.mid, std::move(stages), std::move(content));
 }
 
-void post_office::make_stale(parcel& x) {
-  const auto whole = x.content.match_elements<v1::Assign>();
-  if (!whole && !x.content.match_elements<v1::AssignChange>())
+void post_office::make_stale(life_number receiver, caf::mailbox_element_ptr& what) {
+  const auto& said = what->content();
+  const auto whole = said.match_elements<v1::Assign>();
+  if (!whole && !said.match_elements<v1::AssignChange>())
     return;
-  const auto first = first_assigned_.find(x.to);
-  if (whole && first == first_assigned_.end() && x.content.get_as<v1::Assign>(0).instances_size() > 0)
-    first_assigned_.emplace(x.to, x.content);
+  const auto first = first_assigned_.find(receiver);
+  if (whole && first == first_assigned_.end() && said.get_as<v1::Assign>(0).instances_size() > 0)
+    first_assigned_.emplace(receiver, caf::make_message(said.get_as<v1::Assign>(0)));
   if (first == first_assigned_.end() || chance_() % 10 != 0)
     return;
   auto old = first->second.get_as<v1::Assign>(0);
-  old.set_revision(whole ? x.content.get_as<v1::Assign>(0).revision()
-                         : x.content.get_as<v1::AssignChange>(0).revision());
-  x.content = caf::make_message(std::move(old));
+  old.set_revision(whole ? said.get_as<v1::Assign>(0).revision() : said.get_as<v1::AssignChange>(0).revision());
+  what = caf::make_mailbox_element(std::move(what->sender), what->mid, std::move(what->stages), std::move(old));
 }
 
 void post_office::export_actor(const caf::strong_actor_ptr& who) {
@@ -327,18 +333,19 @@ void post_office::send(connection* x, life_number from, life_number to, caf::act
   mail->from = from;
   mail->to = to;
   mail->receiver = receiver;
-  mail->mid = what->mid;
-  mail->stages = std::move(what->stages);
   if (what->sender) {
     mail->sender = what->sender->id();
     export_actor(what->sender);
+    what->sender.reset();
   }
-  mail->content = what->move_content_to_message();
-  const auto before = stage_.now_playing();
-  if (must_encode(mail->content)) {
+  if (must_encode(what->content())) {
+    const auto before = stage_.now_playing();
     stage_.become(from);
-    encode(*mail);
+    mail->mid = what->mid;
+    encode(*mail, *what);
     stage_.become(before);
+  } else {
+    mail->whole = std::move(what);
   }
   launch(x, std::move(mail));
 }
@@ -369,10 +376,18 @@ void post_office::launch(connection* x, std::unique_ptr<parcel> what) {
     transmit(*x, way, std::move(what));
 }
 
+parcel post_office::copy_of(const parcel& x) {
+  auto made =
+      parcel{x.what, x.from, x.to, x.line, x.opened, x.sender, x.receiver, nullptr, x.bytes, x.mid, x.reason, x.size};
+  if (x.whole)
+    made.whole = caf::make_mailbox_element(nullptr, x.whole->mid, x.whole->stages, x.whole->copy_content_to_message());
+  return made;
+}
+
 void post_office::transmit(connection& x, std::size_t way, std::unique_ptr<parcel> what) {
   const auto way_taken = wires_.pass(host_of(what->from), host_of(what->to), what->size);
   if (way_taken.again) {
-    auto copy = std::make_unique<parcel>(*what);
+    auto copy = std::make_unique<parcel>(copy_of(*what));
     ++counts_.doubled;
     stage_.plan(stage_.now() + *way_taken.again, event{std::move(copy)});
   }
@@ -397,20 +412,21 @@ void post_office::deliver(parcel& what) {
   if (what.what == parcel::kind::down)
     return proxies.erase(stage_.of(what.from).id, what.sender, what.reason);
   stage_.note(what.bytes.data(), what.bytes.size());
-  if (!decode(what))
+  auto element = unpack(what);
+  if (!element)
     return;
   if (settings_.planted == plant::stale_assignment)
-    make_stale(what);
+    make_stale(what.to, element);
   if (heard)
-    heard(what.content);
+    heard(element->content());
   auto& last = x->last[x->ends[0] == what.from ? 0 : 1];
   const auto& sender = sender_of(what, last);
   const auto& receiver = receiver_of(what, last);
   if (!receiver) {
-    caf::detail::sync_request_bouncer{caf::exit_reason::remote_link_unreachable}(sender, what.mid);
+    caf::detail::sync_request_bouncer{caf::exit_reason::remote_link_unreachable}(sender, element->mid);
     return;
   }
-  auto element = caf::make_mailbox_element(sender, what.mid, std::move(what.stages), std::move(what.content));
+  element->sender = sender;
   // What relays do, they do here and now; who is behind them is handed the message.
   if (auto* to = last.relay == nullptr ? receiver.get() : last.relay->pass(element, nullptr))
     stage_.hand_over(to, std::move(element));

@@ -55,7 +55,7 @@ public:
   // -- on the way
   void deliver(parcel& what);
   /// Told of each message that arrives; may be empty.
-  std::function<void(const caf::message&)> heard;
+  std::function<void(const caf::type_erased_tuple&)> heard;
   /// A handle for `receiver` to an actor of another life.
   caf::strong_actor_ptr import(life_number receiver, const caf::strong_actor_ptr& whom);
   /// Both are alive and have a connection.
@@ -119,12 +119,14 @@ private:
   const caf::strong_actor_ptr& sender_of(const parcel& what, connection::pair& last);
   const caf::strong_actor_ptr& receiver_of(const parcel& what, connection::pair& last);
   void launch(connection* x, std::unique_ptr<parcel> what);
+  static parcel copy_of(const parcel& x);
   void transmit(connection& x, std::size_t way, std::unique_ptr<parcel> what);
   void tell_down(life_number from, life_number to, std::uint64_t actor, const caf::error& why);
-  bool must_encode(const caf::message& what);
-  void encode(parcel& x);
-  bool decode(parcel& x);
-  void make_stale(parcel& x);
+  bool must_encode(const caf::type_erased_tuple& what);
+  void encode(parcel& x, caf::mailbox_element& what);
+  /// The message of a parcel, whose bytes may be bad: then null.
+  caf::mailbox_element_ptr unpack(parcel& x);
+  void make_stale(life_number receiver, caf::mailbox_element_ptr& what);
   std::uint32_t host_of(life_number x) const { return stage_.of(x).host; }
 
   caf::actor_system& system_;
@@ -143,6 +145,8 @@ private:
   std::vector<bool> known_;
   /// Whether messages of a type are known to carry no handles.
   std::vector<std::pair<const std::type_info*, bool>> plain_;
+  /// The one that was found to carry none last: mostly the next one is the same.
+  const std::type_info* plain_last_ = nullptr;
   /// For a planted bug: what each life was assigned first.
   std::map<life_number, caf::message> first_assigned_;
   counts counts_;
