@@ -44,7 +44,8 @@ bool speaks(const std::string& node, const std::string& role, const claim& who) 
 /// Whether `x` speaks in the name of `who`, or in nobody's.
 template <class T>
 bool speaks_for(const caf::type_erased_tuple& x, const claim& who) {
-  if constexpr (std::is_same_v<T, v1::NodeReport> || std::is_same_v<T, v1::ReportChange>)
+  if constexpr (std::is_same_v<T, v1::NodeReport> || std::is_same_v<T, v1::ReportChange> ||
+                std::is_same_v<T, v1::SettleMove>)
     return speaks(x.get_as<T>(0).node(), {}, who);
   else if constexpr (std::is_same_v<T, v1::CertificateRequest> || std::is_same_v<T, v1::CertificateRenewal>)
     return speaks(x.get_as<T>(0).name(), x.get_as<T>(0).role(), who);

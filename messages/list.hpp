@@ -83,6 +83,12 @@
   X(SetReservation,         cloud | person)                \
   X(ReservationListRequest, cloud | person)                \
   X(ReservationList,        nobody)                        \
+  X(Migrate,                cloud | person)                \
+  X(Migration,              nobody)                        \
+  X(CancelMigration,        cloud | person)                \
+  X(MigrationListRequest,   cloud | person)                \
+  X(MigrationList,          nobody)                        \
+  X(SettleMove,             cloud | worker)                \
   /* ledger */                                             \
   X(LedgerCommand,          cloud)                         \
   X(LedgerApplied,          nobody)                        \

@@ -26,6 +26,8 @@ std::unique_ptr<google::protobuf::Message> record_of(std::string_view key) {
     return std::make_unique<wire::Policy>();
   if (first == "reservation")
     return std::make_unique<wire::Reservation>();
+  if (first == "migration")
+    return std::make_unique<wire::Migration>();
   if (first == "setting")
     return std::make_unique<wire::SchedulerSettings>();
   if (first == "token")
@@ -44,6 +46,8 @@ void show(const wire::LedgerEntry& from, wire::RecordView& into) {
     return;
   if (auto* token = dynamic_cast<wire::TokenRecord*>(record.get()))
     token->clear_hash();
+  if (auto* instance = dynamic_cast<wire::Instance*>(record.get()); instance && instance->has_move())
+    instance->mutable_move()->clear_token();
   into.set_type(record->GetDescriptor()->name());
   if (!from_json(to_json(*record), *into.mutable_value()).empty())
     into.clear_value();

@@ -140,8 +140,8 @@ response no_route(const request& asked, const std::set<std::string>& allowed) {
 std::span<const route> routes() {
   static const auto all = [] {
     auto table = std::vector<route>{};
-    for (auto part : {workload_routes(), function_routes(), fabric_routes(), scheduler_routes(), ledger_routes(),
-                      operation_routes(), self_routes()})
+    for (auto part : {workload_routes(), function_routes(), fabric_routes(), scheduler_routes(), migration_routes(),
+                      ledger_routes(), operation_routes(), self_routes()})
       table.insert(table.end(), part.begin(), part.end());
     return table;
   }();

@@ -55,6 +55,7 @@ std::vector<route> workload_routes();
 std::vector<route> fabric_routes();
 std::vector<route> function_routes();
 std::vector<route> ledger_routes();
+std::vector<route> migration_routes();
 std::vector<route> scheduler_routes();
 std::vector<route> self_routes();
 

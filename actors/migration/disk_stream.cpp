@@ -148,6 +148,8 @@ void disk_sender::send_file(std::uint16_t number, file& what, const std::stop_to
       throw migration_error{"it was cancelled"};
     const auto at = index * block_size;
     const auto next = ::lseek(from.get(), static_cast<off_t>(at), SEEK_DATA);
+    if (next < 0 && errno != ENXIO)
+      throw migration_error{"a disk of the guest cannot be looked through"};
     // In a hole only what was something before is news.
     if (next < 0 || static_cast<std::uint64_t>(next) >= at + block_size) {
       const auto until = next < 0 ? what.sums.size() : static_cast<std::uint64_t>(next) / block_size;
@@ -173,7 +175,8 @@ void disk_sender::send_file(std::uint16_t number, file& what, const std::stop_to
 
 void disk_sender::send_pass(bool last, const std::stop_token& cancel) {
   for (auto i = std::size_t{0}; i < files_.size(); ++i)
-    send_file(static_cast<std::uint16_t>(i), files_[i], cancel);
+    if (!files_[i].constant || !std::exchange(files_[i].sent, true))
+      send_file(static_cast<std::uint16_t>(i), files_[i], cancel);
   say(last ? last_end : pass_end, 0, 0, 0);
   await_answer(way_);
 }
@@ -207,6 +210,10 @@ void take_passes(channel& way, const std::vector<std::filesystem::path>& names) 
     const auto size = kernels::load<std::uint32_t>(head.data() + 4);
     const auto at = kernels::load<std::uint64_t>(head.data() + 8);
     if (what == pass_end || what == last_end) {
+      // What the guest was told is on its disk is there too when it was decided that it runs here.
+      for (const auto& each : files)
+        if (::fdatasync(each->get()) != 0)
+          fail_writing();
       answer(way, {});
       if (what == last_end)
         return;

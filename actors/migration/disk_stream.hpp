@@ -34,11 +34,15 @@ public:
   /// Sends what is not there yet, and returns once it is written there. The other end takes no more after the `last`.
   /// Throws migration_error.
   void send_pass(bool last, const std::stop_token& cancel);
+  /// Nobody writes to that file: once it was sent it is not looked at again, least of all while the guest stands still.
+  void let_be(std::size_t number) { files_.at(number).constant = true; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
 private:
   struct file {
     std::filesystem::path path;
+    bool constant = false;
+    bool sent = false;
     std::uint64_t size = 0;
     /// Of each block as it was sent last; 0 is one of zeros, as all of a file are that is not there yet.
     std::vector<std::uint64_t> sums;

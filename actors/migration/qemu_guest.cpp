@@ -59,6 +59,28 @@ std::string word_in(const std::string& answer, const char* name) {
   return x.is_object() && x.contains(name) && x[name].is_string() ? x[name].get<std::string>() : "";
 }
 
+/// Ends a migration that may be under way, and has the guest run.
+void go_on(monitor& with) {
+  const auto end = std::chrono::steady_clock::now() + state_patience;
+  for (;;) {
+    const auto status = word_in(with.ask("query-migrate"), "status");
+    const auto under_way = status == "setup" || status == "active" || status == "device";
+    if (under_way)
+      with.ask("migrate_cancel");
+    if (!under_way && status != "cancelling")
+      try {
+        with.ask("cont");
+        if (word_in(with.ask("query-status"), "status") == "running")
+          return;
+      } catch (const migration_error&) {
+        // It refuses for a moment after a migration has ended.
+      }
+    if (std::chrono::steady_clock::now() > end)
+      throw migration_error{"the machine does not go on"};
+    std::this_thread::sleep_for(look_interval);
+  }
+}
+
 class source final : public source_guest {
 public:
   source(pid_t pid, const std::filesystem::path& socket) : memory_{guest_memory::of_process(pid)}, monitor_{socket} {
@@ -71,15 +93,7 @@ public:
   void add_populated(page_set& into) const override { memory_->add_populated(into); }
   void stop() override { monitor_.ask("stop"); }
 
-  void resume() override {
-    const auto status = word_in(monitor_.ask("query-migrate"), "status");
-    if (status == "setup" || status == "active" || status == "device")
-      monitor_.ask("migrate_cancel");
-    const auto end = std::chrono::steady_clock::now() + state_patience;
-    while (word_in(monitor_.ask("query-migrate"), "status") == "cancelling" && std::chrono::steady_clock::now() < end)
-      std::this_thread::sleep_for(look_interval);
-    monitor_.ask("cont");
-  }
+  void resume() override { go_on(monitor_); }
 
   void save(const std::function<void(std::span<const std::byte>)>& take) override {
     auto ends = pipe_pair{};
@@ -169,6 +183,11 @@ private:
 
 std::unique_ptr<source_guest> qemu_source(pid_t pid, const std::filesystem::path& socket) {
   return std::make_unique<source>(pid, socket);
+}
+
+void resume_qemu(const std::filesystem::path& socket) {
+  auto with = monitor{socket};
+  go_on(with);
 }
 
 std::unique_ptr<target_guest> qemu_target(pid_t pid, const std::filesystem::path& socket) {

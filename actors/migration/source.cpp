@@ -92,7 +92,8 @@ private:
     stopped_ = clock::now();
     guest_.stop();
     tracker_.collect(dirty);
-    send_pass(dirty, true);
+    const auto facts = send_pass(dirty, true);
+    settings_.passed(pass_ - 1, facts, 0);
   }
 
   pass_facts send_pass(const page_set& pages, bool last) {
@@ -121,6 +122,7 @@ private:
     check_cancel();
     // From here on the guest may run there: only its word, or its end, brings it back.
     told_ = true;
+    settings_.decide();
     first.send(frame_kind::run);
     first.await(frame_kind::running);
   }

@@ -32,7 +32,10 @@ struct source_settings {
   /// What copies of sent pages may take. The guest's size keeps all of them.
   std::uint64_t copies_max = std::uint64_t{1} << 40;
   std::function<std::unique_ptr<kernels::codec>()> make_codec = [] { return kernels::make_cpu_codec(); };
-  /// Told after each pass: which it was, what it took, and how many pages were written to meanwhile.
+  /// Called when the target is ready, before it is told to run the guest: returns once it is certain that it shall.
+  /// Throws a refusal when it is certain that the guest goes on here; after any other exception nobody here knows.
+  std::function<void()> decide = [] {};
+  /// Told after each pass, the last one too: which it was, what it took, and how many pages were written to meanwhile.
   std::function<void(std::uint32_t, const pass_facts&, std::uint64_t)> passed = [](auto, const auto&, auto) {};
 };
 

@@ -2,11 +2,14 @@
 
 #include "actors/host/log.hpp"
 #include "actors/host/tls.hpp"
+#include "actors/migration/watch_library.hpp"
+#include "actors/migration/write_tracker.hpp"
 #include "actors/node/authority_actor.hpp"
 #include "actors/node/compass_actor.hpp"
 #include "actors/node/credentials.hpp"
 #include "actors/node/credentials_actor.hpp"
 #include "actors/node/doctor_probe.hpp"
+#include "actors/node/guest_moving.hpp"
 #include "actors/node/observer_actor.hpp"
 #include "actors/scheduler/function_actor.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
@@ -24,6 +27,8 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <stop_token>
+#include <thread>
 
 namespace novacron::node {
 namespace {
@@ -37,11 +42,22 @@ std::int64_t wall_ms() {
 /// Bringing an image from another node may take as long as the network wants.
 constexpr auto pull_patience = std::chrono::minutes{30};
 
+/// How long one question where a guest runs may take, and the pause before the next.
+constexpr auto decision_patience = std::chrono::seconds{2};
+constexpr auto decision_pause = std::chrono::milliseconds{100};
+
 /// Templates are kept in memory too while machines begin from them, so a small host has few.
 std::uint64_t template_bytes_max(const room_surroundings& around) {
   constexpr auto most = std::uint64_t{1} << 30;
   constexpr auto part = 8;
   return around.self.templates.value_or(std::min(most, around.facts.capacity().memory_bytes() / part));
+}
+
+/// What has a guest's writes followed.
+fs::path preload_for(const fs::path& data) {
+  const auto place = data / "watch";
+  fs::create_directories(place);
+  return fs::canonical(migration::write_watch_library(place));
 }
 
 } // namespace
@@ -59,6 +75,9 @@ node_rooms::node_rooms(room_surroundings around) : around_{std::move(around)} {
     wanted.monitor = workload::make_qemu_monitor();
     wanted.networks = containers->networks();
     wanted.accelerated = [] { return is_usable(try_kvm()); };
+    wanted.preload_lack = migration::tracking_lack();
+    if (wanted.preload_lack.empty())
+      wanted.preload = preload_for(around_.self.data_dir);
     wanted.templates = templates_ =
         workload::make_machine_templates(around_.self.data_dir, wanted.monitor, template_bytes_max(around_));
     auto lacks = containers->abilities().missing;
@@ -272,6 +291,31 @@ workload::image_access node_rooms::image_access() const {
   return access;
 }
 
+/// Asks the scheduler until it has decided: nothing else is known to whoever has asked once.
+std::shared_ptr<workload::guest_mover> node_rooms::guest_mover() {
+  if (mover_)
+    return mover_;
+  auto settings = guest_moving{};
+  settings.node = around_.self.name;
+  settings.data = around_.self.data_dir;
+  settings.denied = around_.denied;
+  settings.decide = [this, scheduler = around_.names.leading("scheduler")](const wire::SettleMove& what,
+                                                                           const std::stop_token& stop) {
+    auto answer = std::optional<bool>{};
+    auto self = caf::scoped_actor{around_.system};
+    while (!answer) {
+      if (stop.stop_requested())
+        throw std::runtime_error{"this node ends before it was decided"};
+      self->request(scheduler, decision_patience, what)
+          // Only a decision is one: whatever error comes, it may have been decided all the same.
+          .receive([&](const wire::Migration& decided) { answer = (decided.phase() == "moved") == what.moved(); },
+                   [&](const caf::error&) { std::this_thread::sleep_for(decision_pause); });
+    }
+    return *answer;
+  };
+  return mover_ = make_guest_mover(std::move(settings));
+}
+
 room node_rooms::agent() {
   return {"agent", [this] {
             auto settings = workload::agent_settings{};
@@ -287,6 +331,7 @@ room node_rooms::agent() {
               return handle_of(*address);
             };
             settings.unlist = [this](const std::string& instance) { around_.names.close("agent/" + instance); };
+            settings.mover = guest_mover();
             settings.images = [store = store_] {
               auto names = std::vector<std::string>{};
               for (const auto& image : store->list())

@@ -58,6 +58,7 @@ private:
   room templates();
   room observer();
   workload::image_access image_access() const;
+  std::shared_ptr<workload::guest_mover> guest_mover();
   /// Tells an actor that was started just now who is there already.
   void introduce(const caf::actor& newcomer) const;
 
@@ -66,6 +67,7 @@ private:
   std::shared_ptr<workload::machine_templates> templates_;
   std::shared_ptr<workload::machine_driver> machines_;
   std::shared_ptr<workload::driver> driver_;
+  std::shared_ptr<workload::guest_mover> mover_;
   /// Tells the incarnations of an actor apart for the ledger.
   std::uint64_t starts_ = 0;
 };

@@ -28,6 +28,16 @@ bool reconciler::add_copies(Assignment& to, const wire::Instance& x, const std::
     former.set_generation(x.leaving().generation());
     *former.mutable_gpus() = x.leaving().gpus();
   }
+  if (x.has_move() && x.next().node() == node && x.outcome() == wire::PHASE_UNSPECIFIED) {
+    auto& coming = add(x.next().generation());
+    coming.set_node(node);
+    coming.set_epoch(x.next().epoch());
+    coming.set_generation(x.next().generation());
+    *coming.mutable_gpus() = x.next().gpus();
+    coming.clear_next();
+    coming.mutable_move()->set_arrives(true);
+    coming.mutable_move()->clear_inlets();
+  }
   return to.instances_size() > before;
 }
 

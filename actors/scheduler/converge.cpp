@@ -129,6 +129,7 @@ wire::Instance reconciler::ended(const wire::Instance& x, wire::Phase outcome,
   next.set_reason(outcome == wire::PHASE_FAILED ? why_failed(status) : status.reason());
   next.clear_leaving();
   next.clear_next();
+  next.clear_move();
   return next;
 }
 
@@ -184,6 +185,7 @@ void reconciler::retire(round& r, const wire::Instance& x, wire::Phase final_pha
     next.set_outcome(wire::PHASE_STOPPING);
     next.set_reason(reason);
     next.clear_next();
+    next.clear_move();
     write(r, next);
   } else if (final_phase == wire::PHASE_UNSPECIFIED) {
     remove(r, "instance/" + x.name());
@@ -192,6 +194,7 @@ void reconciler::retire(round& r, const wire::Instance& x, wire::Phase final_pha
     next.set_outcome(final_phase);
     next.clear_leaving();
     next.clear_next();
+    next.clear_move();
     write(r, next);
   }
 }
@@ -372,6 +375,7 @@ void reconciler::unplace(round& r, const wire::WorkloadRecord& record, std::uint
   next.clear_gpus();
   next.clear_leaving();
   next.clear_next();
+  next.clear_move();
   next.set_reason(why);
   write(r, next);
 }

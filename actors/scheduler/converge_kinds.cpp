@@ -110,7 +110,8 @@ void reconciler::drain_and_update(round& r, const wire::WorkloadRecord& record) 
     const auto old = truth_.outdated(spec.name(), x.generation());
     unsettled = unsettled || x.outcome() == wire::PHASE_STOPPING || !x.leaving().node().empty();
     calm = calm && placed && x.leaving().node().empty();
-    if (!placed)
+    // What is on its way to another node is looked at again when that is over.
+    if (!placed || x.has_move())
       continue;
     if (!why_leave(spec, x).empty())
       leaving.push_back(&x);

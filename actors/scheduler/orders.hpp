@@ -23,6 +23,8 @@ struct order {
   /// Set when the order cannot be followed, with the reason in words.
   std::optional<fault> refused;
   std::string reason;
+  /// Of a move that was only asked about.
+  std::optional<wire::Migration> plan;
 };
 
 order order_submit(const truth& now, const wire::Submit& asked, std::int64_t now_ms);
@@ -36,6 +38,10 @@ order order_reservation(const truth& now, const wire::SetReservation& x, std::in
 order order_policy(const truth& now, const wire::SetPolicy& x);
 /// How often instances are moved to better places from now on.
 order order_rebalance(const truth& now, const wire::Rebalance& x);
+/// Ends a move: the instance goes on where it is, unless it is decided otherwise already.
+order order_cancel(const truth& now, const wire::CancelMigration& x, std::int64_t now_ms);
+/// What the source of a move asks to be decided; the effect says how it is: "moved" or "kept".
+order order_settle(const truth& now, const wire::SettleMove& x, std::int64_t now_ms);
 order order_forget(const truth& now, const wire::ForgetNode& x, bool present);
 
 /// An assignment as messages of at most about `bytes_max` each, to be sent one after the other.

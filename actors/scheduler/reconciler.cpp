@@ -118,7 +118,8 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     if (before.node() != now.node() && waiting_workloads_.size() > plain_waits_.size())
       capacity_ = true;
     touch(now.workload());
-    for (const auto& node : {before.node(), before.leaving().node(), now.node(), now.leaving().node()})
+    for (const auto& node : {before.node(), before.leaving().node(), before.next().node(), now.node(),
+                             now.leaving().node(), now.next().node()})
       touch_instance(node, name);
   } else if (entry.key().starts_with("node/")) {
     const auto known = truth_.nodes.find(name);
@@ -280,7 +281,8 @@ void reconciler::hold_strays(const std::string& node) {
     const auto& [name, epoch] = copy;
     const auto* x = truth_.find_instance(name);
     const auto wanted = x && ((x->node() == node && x->epoch() == epoch) ||
-                              (x->leaving().node() == node && x->leaving().epoch() == epoch));
+                              (x->leaving().node() == node && x->leaving().epoch() == epoch) ||
+                              (x->next().node() == node && x->next().epoch() == epoch));
     const auto* spec = truth_.spec_of(name.substr(0, name.rfind('.')), seen.status.generation());
     if (wanted || !spec || !is_live(seen.status.phase()))
       continue;
@@ -452,6 +454,7 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   record_nodes(r);
   settle_reservations(r);
   judge_policy(r);
+  attend_moves(r);
   rebalance_when_due(r);
   make_moves(r);
   touch_waiting();

@@ -4,6 +4,7 @@
 /// assignments for the nodes, and news.
 
 #include "actors/scheduler/demand.hpp"
+#include "actors/scheduler/orders.hpp"
 #include "actors/scheduler/placement.hpp"
 #include "actors/scheduler/preemption.hpp"
 #include "actors/scheduler/quota.hpp"
@@ -109,6 +110,10 @@ public:
   wire::ReservationList list_reservations() const;
   /// What is better off elsewhere; unless it is a dry run, the next proposals move it.
   wire::Plan rebalance(const wire::Rebalance& asked);
+  /// Has a running instance move to another node, if it can; `token` is what nobody can guess. What is written is only
+  /// the begin.
+  order migrate(const wire::Migrate& asked, std::int64_t now_ms, const std::string& token);
+  wire::MigrationList list_migrations(const std::string& name) const;
   /// Whether the node is here now.
   bool present(const std::string& node) const { return sight_.present(node); }
   /// How many instances fit nowhere.
@@ -204,6 +209,15 @@ private:
   std::vector<planned_move> find_moves(std::size_t moves_max, const std::string& policy) const;
   void rebalance_when_due(round& r);
   void make_moves(round& r);
+
+  // moving.cpp
+  std::string why_not_move(const wire::Instance& x, const wire::WorkloadSpec& spec, const wire::Migrate& asked) const;
+  std::string why_not_there(const request& wanted, const std::string& node) const;
+  wire::MoveEstimate expect_move(const wire::Instance& x, const wire::WorkloadSpec& spec,
+                                 const std::string& target) const;
+  void attend_moves(round& r);
+  void attend_move(round& r, const wire::Migration& each);
+  void keep(round& r, const wire::Migration& each, const std::string& why);
 
   // room_freeing.cpp
   void free_on(const std::string& node);

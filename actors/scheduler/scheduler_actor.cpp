@@ -1,5 +1,6 @@
 #include "actors/scheduler/scheduler_actor.hpp"
 
+#include "actors/host/certificate.hpp"
 #include "actors/scheduler/orders.hpp"
 #include "actors/scheduler/scheduler_assigning_actor.hpp"
 
@@ -356,6 +357,32 @@ caf::result<wire::Plan> rebalance(pointer self, const wire::Rebalance& x) {
   return promise;
 }
 
+/// Nobody can guess it: it is drawn from the kernel.
+std::string draw_token() {
+  constexpr auto bytes = std::size_t{16};
+  return host::random_bytes(bytes);
+}
+
+caf::result<wire::Migration> migrate(pointer self, const wire::Migrate& x) {
+  auto promise = self->make_response_promise<wire::Migration>();
+  when_ready(self, promise, [=] {
+    carry_out<wire::Migration>(
+      self, promise, x.order(), [=, token = draw_token()] { return self->state.book->migrate(x, now_ms(self), token); },
+      [=](const order& what, std::uint64_t) {
+        auto words = wire::Migration{};
+        // One that is under way already is answered as it is.
+        if (what.plan)
+          words = *what.plan;
+        else if (what.ops.empty())
+          words = self->state.book->facts().migrations.at(what.effect).value;
+        else
+          words.ParseFromString(what.ops.back().value());
+        return words;
+      });
+  });
+  return promise;
+}
+
 caf::result<wire::Events> read_events(pointer self, const wire::EventsRequest& x) {
   auto promise = self->make_response_promise<wire::Events>();
   when_ready(self, promise, [=]() mutable {
@@ -479,6 +506,33 @@ scheduler_extended::behavior_type behavior(pointer self, scheduler_config settin
     [=](const wire::ReservationListRequest&) -> caf::result<wire::ReservationList> {
       return tell<wire::ReservationList>(
         self, [=]() -> caf::expected<wire::ReservationList> { return self->state.book->list_reservations(); });
+    },
+    [=](const wire::Migrate& x) { return migrate(self, x); },
+    [=](const wire::CancelMigration& x) -> caf::result<wire::Done> {
+      return follow_order<wire::CancelMigration>(
+          self, x, [=](const auto& y) { return order_cancel(self->state.book->facts(), y, now_ms(self)); });
+    },
+    [=](const wire::MigrationListRequest& x) -> caf::result<wire::MigrationList> {
+      return tell<wire::MigrationList>(self, [=]() -> caf::expected<wire::MigrationList> {
+        auto list = self->state.book->list_migrations(x.name());
+        if (!x.name().empty() && list.migrations_size() == 0)
+          return caf::make_error(fault::not_found, "there is no migration called " + x.name());
+        return list;
+      });
+    },
+    [=](const wire::SettleMove& x) -> caf::result<wire::Migration> {
+      auto promise = self->make_response_promise<wire::Migration>();
+      when_ready(self, promise, [=] {
+        carry_out<wire::Migration>(
+          self, promise, {}, [=] { return order_settle(self->state.book->facts(), x, now_ms(self)); },
+          [name = x.migration()](const order& what, std::uint64_t) {
+            auto answer = wire::Migration{};
+            answer.set_name(name);
+            answer.set_phase(what.effect);
+            return answer;
+          });
+      });
+      return promise;
     },
     [=](const wire::NodeArrived& x) {
       self->state.book->arrive(x.facts(), self->clock().now());

@@ -85,6 +85,10 @@ void truth::write(const wire::LedgerEntry& entry) {
     auto& at = reservations[name];
     at.revision = entry.revision();
     at.value.ParseFromString(entry.value());
+  } else if (kind == "migration") {
+    auto& at = migrations[name];
+    at.revision = entry.revision();
+    at.value.ParseFromString(entry.value());
   } else if (entry.key() == settings_key) {
     settings.revision = entry.revision();
     settings.value.ParseFromString(entry.value());
@@ -113,6 +117,8 @@ void truth::remove(const std::string& key) {
     policies.erase(name);
   } else if (kind == "reservation") {
     reservations.erase(name);
+  } else if (kind == "migration") {
+    migrations.erase(name);
   } else if (key == settings_key) {
     settings = {};
   } else if (kind == "generation") {
@@ -138,7 +144,9 @@ void truth::index_instance(const wire::Instance& x, bool present) {
     if (there.empty())
       index.erase(node);
   };
-  for (const auto* node : {&x.node(), &x.leaving().node()})
+  // Where it goes is a place of its own only while it runs.
+  static const auto nowhere = std::string{};
+  for (const auto* node : {&x.node(), &x.leaving().node(), x.has_move() ? &x.next().node() : &nowhere})
     if (!node->empty()) {
       put(on_node_, *node);
       if (x.outcome() == wire::PHASE_STOPPING)
@@ -172,6 +180,8 @@ std::uint64_t truth::revision_of(const std::string& key) const {
     return look(policies);
   if (kind == "reservation")
     return look(reservations);
+  if (kind == "migration")
+    return look(migrations);
   return key == settings_key ? settings.revision : look(nodes);
 }
 

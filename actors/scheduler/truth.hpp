@@ -36,6 +36,8 @@ public:
   std::map<std::string, kept<wire::Policy>> policies;
   /// Room that is kept, or will be.
   std::map<std::string, kept<wire::Reservation>> reservations;
+  /// The moves of running instances, those that are over too.
+  std::map<std::string, kept<wire::Migration>> migrations;
   kept<wire::SchedulerSettings> settings;
   /// Specs of former generations that instances still have, by "web/3".
   std::map<std::string, wire::WorkloadSpec> generations;

@@ -93,9 +93,10 @@ std::vector<command> noun_commands() {
                  {"check", 0, "", "only say whether it could be done and what would be lost"}},
        .examples = {{"workload convert web --to=sandbox --check", "what would happen"},
                     {"workload convert web --to=sandbox", ""}},
-       .more = "It stands still, its files are taken along, and it begins anew in the other format; its memory is lost. "
-               "That is\ndone only to a workload whose file says so: conversion = { restart = true }. If it fails, it "
-               "runs on as it did.",
+       .more =
+           "It stands still, its files are taken along, and it begins anew in the other format; its memory is lost. "
+           "That is\ndone only to a workload whose file says so: conversion = { restart = true }. If it fails, it "
+           "runs on as it did.",
        .see_also = {"workload show", "template create"}},
       {.path = "workload explain",
        .summary = "same as `explain placement`",
@@ -270,6 +271,21 @@ std::vector<command> noun_commands() {
        .arguments = {{"RESERVATION"}},
        .examples = {{"reservation delete demo", "what runs there stays"}},
        .see_also = {"reservation list"}},
+
+      {.path = "migration list",
+       .summary = "moves of what runs: those under way, and the last hundred",
+       .examples = {{"migration list", ""}},
+       .see_also = {"migrate", "migration show"}},
+      {.path = "migration show",
+       .summary = "how far a move is, or how it went",
+       .arguments = {{"MIGRATION", kind::migration}},
+       .examples = {{"migration show db.0-117", ""}, {"migration show db.0-117 -o json", "with all figures"}},
+       .see_also = {"migration list"}},
+      {.path = "migration cancel",
+       .summary = "end a move; what it is about goes on where it is",
+       .arguments = {{"MIGRATION", kind::migration}},
+       .examples = {{"migration cancel db.0-117", ""}},
+       .see_also = {"migration list"}},
 
       {.path = "image list",
        .summary = "list the images that nodes have",

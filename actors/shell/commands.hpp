@@ -21,6 +21,7 @@ enum class kind {
   workload,
   instance,
   image,
+  migration,
   actor,
   message,
   json,

@@ -4,6 +4,7 @@
 #include "actors/shell/exec.hpp"
 #include "actors/shell/follow.hpp"
 #include "actors/shell/lasting.hpp"
+#include "actors/shell/moving.hpp"
 #include "actors/shell/placing.hpp"
 #include "actors/shell/units.hpp"
 #include "actors/shell/views.hpp"
@@ -479,6 +480,10 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"ledger snapshot", ledger_snapshot},
       {"log-level", log_level},
       {"logs", logs},
+      {"migrate", migrate},
+      {"migration cancel", migration_cancel},
+      {"migration list", migration_list},
+      {"migration show", migration_show},
       {"node delete", node_delete},
       {"node drain", node_drain},
       {"node links", node_links},

@@ -260,15 +260,22 @@ std::pair<std::string, std::string> program::whereabouts() {
 
 /// What may have been meant by a name that the fabric does not have.
 std::string program::suggestion(const invocation& what) {
-  const auto& wanted = what.what.arguments;
-  for (auto i = std::size_t{0}; i < std::min(wanted.size(), what.arguments.size()); ++i) {
-    const auto is = wanted[i].is;
-    if (is != kind::node && is != kind::workload && is != kind::instance && is != kind::image)
-      continue;
+  const auto unknown = [&](kind is, const std::string& name) -> std::optional<std::string> {
+    if (is != kind::node && is != kind::workload && is != kind::instance && is != kind::image && is != kind::migration)
+      return std::nullopt;
     const auto known = names_from(fabric(what), is, {});
-    if (std::ranges::find(known, what.arguments[i]) == known.end())
-      return did_you_mean(what.arguments[i], known);
-  }
+    if (std::ranges::find(known, name) != known.end())
+      return std::nullopt;
+    return did_you_mean(name, known);
+  };
+  const auto& wanted = what.what.arguments;
+  for (auto i = std::size_t{0}; i < std::min(wanted.size(), what.arguments.size()); ++i)
+    if (auto meant = unknown(wanted[i].is, what.arguments[i]))
+      return *meant;
+  for (const auto& each : what.what.flags)
+    if (what.has(each.name))
+      if (auto meant = unknown(each.is, what.get(each.name)))
+        return *meant;
   return {};
 }
 
@@ -305,6 +312,10 @@ std::vector<std::string> program::names_from(client& from, kind is, const std::s
         break;
       case kind::image:
         for (const auto all = read<v1::ImageList>(from.get("/v1/images")); const auto& x : all.images())
+          found.push_back(x.name());
+        break;
+      case kind::migration:
+        for (const auto all = read<v1::MigrationList>(from.get("/v1/migrations")); const auto& x : all.migrations())
           found.push_back(x.name());
         break;
       case kind::actor:

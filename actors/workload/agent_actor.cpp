@@ -257,6 +257,7 @@ void spawn_copy(self_pointer self, const leftover& former, bool known) {
                                               .node = s.settings.node,
                                               .driver = s.driver,
                                               .images = s.images,
+                                              .mover = s.settings.mover,
                                               .workers = s.settings.workers,
                                               .fetchers = s.settings.fetchers,
                                               .tell =
@@ -293,10 +294,26 @@ void relabel(self_pointer self) {
     auto& here = found->second;
     if (here.leaving || !is_only_relabelled(here.instance, each))
       continue;
+    auto as = each;
+    // Its move is told by itself.
+    take_move(as, here.instance);
     here.what.generation = each.generation();
-    here.instance = each;
+    here.instance = as;
     here.status.set_generation(each.generation());
-    self->send(here.actor, relabelled{each});
+    self->send(here.actor, relabelled{as});
+  }
+}
+
+/// What is here in the edition that is assigned may have to go elsewhere, to stay, or has come to stay.
+void tell_moves(self_pointer self) {
+  for (const auto& each : self->state.assigned.instances()) {
+    const auto found = self->state.copies.find(each.name());
+    if (found == self->state.copies.end() || found->second.leaving ||
+        found->second.what != edition{each.epoch(), each.generation()} ||
+        found->second.instance.move().SerializeAsString() == each.move().SerializeAsString())
+      continue;
+    take_move(found->second.instance, each);
+    self->send(found->second.actor, move_news{each});
   }
 }
 
@@ -327,6 +344,7 @@ void converge(self_pointer self) {
       s.waiting = true;
     }
   }
+  tell_moves(self);
   begin_minding(self);
 }
 

@@ -6,6 +6,7 @@
 #include "actors/host/files.hpp"
 #include "actors/host/metrics.hpp"
 #include "actors/workload/driver.hpp"
+#include "actors/workload/guest_mover.hpp"
 #include "actors/workload/image_access.hpp"
 #include "actors/workload/lease.hpp"
 #include "messages/agent.hpp"
@@ -45,6 +46,8 @@ struct agent_settings {
   std::shared_ptr<host::crew> workers = nullptr;
   /// Who fetches images, so that one that does not come holds up no start of another; null takes threads of its own.
   std::shared_ptr<host::crew> fetchers = nullptr;
+  /// Moves what runs to other nodes; null refuses to.
+  std::shared_ptr<guest_mover> mover = nullptr;
   std::function<duration()> since_boot = workload::since_boot;
 };
 

@@ -27,6 +27,15 @@ bool is_only_relabelled(const wire::Instance& here, const wire::Instance& wanted
          google::protobuf::util::MessageDifferencer::Equals(here.spec(), wanted.spec());
 }
 
+void take_move(wire::Instance& into, const wire::Instance& from) {
+  into.clear_move();
+  into.clear_next();
+  if (from.has_move())
+    *into.mutable_move() = from.move();
+  if (from.has_next())
+    *into.mutable_next() = from.next();
+}
+
 wire::Assign changed(const wire::Assign& former, const wire::AssignChange& change) {
   auto others = std::set<std::string_view>{change.gone().begin(), change.gone().end()};
   for (const auto& each : change.instances())
@@ -54,6 +63,8 @@ leftover under(const wire::Assign& assigned, leftover found) {
     found.instance = *wanted;
   if (found.alive)
     return found;
+  if (wanted != all.end() && edition_of(found.instance) == edition_of(*wanted))
+    take_move(found.instance, *wanted);
   if (wanted == all.end() || edition_of(found.instance) != edition_of(*wanted))
     found.status.set_phase(wire::PHASE_STOPPED);
   else if (wanted->outcome() != wire::PHASE_UNSPECIFIED)

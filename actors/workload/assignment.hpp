@@ -48,13 +48,16 @@ std::vector<step> reconcile(const assigned_set& assigned, const present_set& pre
 /// Whether `wanted` is a later generation of what `here` is, and asks for the same: the format it was converted to.
 bool is_only_relabelled(const wire::Instance& here, const wire::Instance& wanted);
 
+/// Has `into` move as `from` says, and changes nothing else of it.
+void take_move(wire::Instance& into, const wire::Instance& from);
+
 /// The assignment after `change`, whose base must be the revision of `former`: instances of a name take the place of
 /// those that had it.
 wire::Assign changed(const wire::Assign& former, const wire::AssignChange& change);
 
 /// What a start of the node found, as the assignment has it. What does not run and is not assigned (any more) is
 /// stopped, and what came to its end is as its controller knows: neither is to start once more. One whose own record
-/// could not be read is what is assigned under its name.
+/// could not be read is what is assigned under its name. What does not run and has come to stay begins with what came.
 leftover under(const wire::Assign& assigned, leftover found);
 
 /// Whether an assignment may replace the one that is in force: never by an older ledger index.

@@ -52,4 +52,20 @@ void driver::restore(const std::string& name, const std::filesystem::path&, then
   done(trouble{fault::unsupported, "the driver of " + name + " cannot restore its state"});
 }
 
+void driver::receive(const std::string& name, then<running> done, over) {
+  done(trouble{fault::unsupported, "the driver of " + name + " cannot take in what runs elsewhere"});
+}
+
+void driver::arrive(const wire::Instance& what, then<> done) {
+  done(trouble{fault::unsupported, "the driver of " + what.name() + " cannot take in what runs elsewhere"});
+}
+
+bool driver::departs(const std::string&) const {
+  return false;
+}
+
+std::string driver::why_immovable(const std::string&) const {
+  return {};
+}
+
 } // namespace novacron::workload

@@ -163,6 +163,17 @@ public:
   /// Calls `what` (again and again) when new output may be there, until the returned handle is dropped.
   virtual std::shared_ptr<void> when_output(const std::string& name, std::function<void()> what) = 0;
 
+  /// Starts what was prepared as a place for a guest that runs elsewhere. It does not run before `arrive`. Not every
+  /// driver can.
+  virtual void receive(const std::string& name, then<running> done, over end);
+  /// The guest that came is this instance from now on, and runs. The second time that does nothing.
+  virtual void arrive(const wire::Instance& what, then<> done);
+  /// Whether somebody else may run by now what stands still here: its node was killed before it knew.
+  virtual bool departs(const std::string& name) const;
+  /// Why this one of a kind that can go to another node while it runs cannot, and what to do instead; empty when it
+  /// can.
+  virtual std::string why_immovable(const std::string& name) const;
+
   /// Removes every trace of an instance that does not run.
   virtual void destroy(const std::string& name, then<> done) = 0;
 

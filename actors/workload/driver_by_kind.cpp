@@ -71,6 +71,12 @@ public:
   void remember(const std::string& name, const wire::InstanceStatus& status) override {
     owner(name).remember(name, status);
   }
+  void receive(const std::string& name, then<running> done, over end) override {
+    owner(name).receive(name, std::move(done), std::move(end));
+  }
+  void arrive(const wire::Instance& what, then<> done) override { owner(what.name()).arrive(what, std::move(done)); }
+  bool departs(const std::string& name) const override { return owner(name).departs(name); }
+  std::string why_immovable(const std::string& name) const override { return owner(name).why_immovable(name); }
   std::filesystem::path logs(const std::string& name) const override { return owner(name).logs(name); }
   std::shared_ptr<void> when_output(const std::string& name, std::function<void()> what) override {
     return owner(name).when_output(name, std::move(what));

@@ -1,10 +1,11 @@
 #include "actors/workload/instance_actor.hpp"
 
 #include "actors/host/log.hpp"
-#include "actors/workload/conversion.hpp"
 #include "actors/workload/health.hpp"
 #include "actors/workload/instance_call_actor.hpp"
 #include "actors/workload/instance_exec_actor.hpp"
+#include "actors/workload/instance_format_actor.hpp"
+#include "actors/workload/instance_move_actor.hpp"
 #include "actors/workload/instance_state_actor.hpp"
 #include "actors/workload/log_files.hpp"
 #include "actors/workload/restart_policy.hpp"
@@ -31,11 +32,12 @@ bool terminal(wire::Phase x) {
 constexpr auto write_again = 5s;
 
 void write_down_later(instance_self self);
-void start(instance_self self);
 void settle(instance_self self);
 void serve_readers(instance_self self);
 
-void tell(instance_self self, bool urgent, bool gone = false) {
+} // namespace
+
+void tell(instance_self self, bool urgent, bool gone) {
   self->state.order.tell({self->state.status, gone, urgent});
 }
 
@@ -53,6 +55,8 @@ void write_down(instance_self self) {
   }
 }
 
+namespace {
+
 void write_down_later(instance_self self) {
   later(self, write_again, [self] {
     if (!self->state.unwritten)
@@ -63,6 +67,8 @@ void write_down_later(instance_self self) {
   });
 }
 
+} // namespace
+
 void enter(instance_self self, wire::Phase phase, const std::string& reason) {
   auto& s = self->state;
   s.status.set_phase(phase);
@@ -71,6 +77,8 @@ void enter(instance_self self, wire::Phase phase, const std::string& reason) {
   tell(self, true);
   serve_readers(self);
 }
+
+namespace {
 
 restart_policy::config restart_rules(const wire::WorkloadSpec& spec) {
   auto rules = restart_policy::config{};
@@ -125,10 +133,14 @@ void remove(instance_self self) {
   });
 }
 
+} // namespace
+
 void run_over(instance_self self, const ended& how) {
   auto& s = self->state;
   s.busy = false;
   end_lanes(self, "the instance has ended: " + how.reason);
+  if (ended_on_the_way(self, how))
+    return;
   s.check.reset();
   s.status.set_health("");
   s.status.mutable_used()->Clear();
@@ -154,6 +166,8 @@ void run_over(instance_self self, const ended& how) {
   });
 }
 
+namespace {
+
 /// Does what the goal says once nothing runs.
 void settle(instance_self self) {
   auto& s = self->state;
@@ -170,7 +184,8 @@ void settle(instance_self self) {
   }
 }
 
-/// Asks what runs to end, and makes it end when its grace is over.
+} // namespace
+
 void end_run(instance_self self, const std::string& reason) {
   auto& s = self->state;
   // While it changes its format nobody knows which of the two to end.
@@ -178,6 +193,7 @@ void end_run(instance_self self, const std::string& reason) {
     return;
   if (!s.busy)
     return settle(self);
+  stop_moving(self);
   enter(self, wire::PHASE_STOPPING, reason);
   const auto ignore = [](outcome<>) {};
   after_calls(self, [self, ignore] { self->state.order.driver->signal(self->state.what.name(), SIGTERM, ignore); });
@@ -187,6 +203,8 @@ void end_run(instance_self self, const std::string& reason) {
   });
 }
 
+namespace {
+
 // A run ----------------------------------------------------------------------------------------------------------
 
 void schedule_probe(instance_self self) {
@@ -195,7 +213,7 @@ void schedule_probe(instance_self self) {
     auto& s = self->state;
     if (s.run != run || !s.check || s.status.phase() == wire::PHASE_STOPPING)
       return;
-    if (s.status.phase() == wire::PHASE_PAUSED || s.next_run != 0)
+    if (s.status.phase() == wire::PHASE_PAUSED || s.next_run != 0 || s.moves)
       return schedule_probe(self);
     s.order.driver->probe(s.what.name(), s.what.spec().health(), [self, run, go = turn_of(self)](outcome<> well) {
       go([self, run, well] {
@@ -216,6 +234,17 @@ void schedule_probe(instance_self self) {
   });
 }
 
+} // namespace
+
+void begin_checks(instance_self self) {
+  auto& s = self->state;
+  if (!has_check(s.what.spec()))
+    return;
+  s.check.emplace(health_rules(s.what.spec().health()), self->clock().now());
+  s.status.set_health("unknown");
+  schedule_probe(self);
+}
+
 void took_off(instance_self self, const running& now) {
   auto& s = self->state;
   s.run_started = self->clock().now();
@@ -225,16 +254,20 @@ void took_off(instance_self self, const running& now) {
     s.status.set_started_ms(now.started_ms);
   s.status.set_address(now.address);
   s.status.set_exit_code(0);
-  if (has_check(s.what.spec())) {
-    s.check.emplace(health_rules(s.what.spec().health()), s.run_started);
-    s.status.set_health("unknown");
-    schedule_probe(self);
-  }
+  if (s.aim == instance_state::goal::run && s.what.move().arrives())
+    return await_guest(self, s.order.former.alive);
+  s.status.set_immovable(s.order.driver->why_immovable(s.what.name()));
+  begin_checks(self);
   open_first_lane(self);
-  if (s.aim == instance_state::goal::run)
-    return enter(self, frozen ? wire::PHASE_PAUSED : wire::PHASE_RUNNING, frozen ? "paused" : "running");
-  end_run(self, "stops");
+  if (s.aim == instance_state::goal::run && s.order.former.alive && s.order.driver->departs(s.what.name()))
+    return find_out(self);
+  if (s.aim != instance_state::goal::run)
+    return end_run(self, "stops");
+  enter(self, frozen ? wire::PHASE_PAUSED : wire::PHASE_RUNNING, frozen ? "paused" : "running");
+  set_out(self);
 }
+
+namespace {
 
 /// The continuation of a start or an adoption, and of the end that follows it.
 std::pair<then<running>, driver::over> hear(instance_self self) {
@@ -276,6 +309,8 @@ void not_prepared(instance_self self, const trouble& why) {
   enter(self, wire::PHASE_FAILED, why.text);
 }
 
+} // namespace
+
 /// From the image to the running process on worker threads, without coming back here in between: each way back and
 /// forth costs a start two thread switches.
 void start(instance_self self) {
@@ -299,7 +334,10 @@ void start(instance_self self) {
       driver->prepare(what, *found, [=, here = driver.get()](outcome<> ready) {
         if (!ready)
           return refused(ready.why());
-        here->start(what.name(), done, end);
+        if (what.move().arrives())
+          here->receive(what.name(), done, end);
+        else
+          here->start(what.name(), done, end);
         go([=] {
           self->state.prepared = true;
           write_down(self);
@@ -315,115 +353,7 @@ void start(instance_self self) {
   });
 }
 
-// Another format -------------------------------------------------------------------------------------------------
-
-/// What was asked of it meanwhile, or has happened to it.
-void catch_up(instance_self self, const std::optional<ended>& how) {
-  auto& s = self->state;
-  if (how)
-    return run_over(self, *how);
-  if (!s.unhealthy.empty())
-    return end_run(self, s.unhealthy);
-  if (s.aim != instance_state::goal::run)
-    end_run(self, "stops");
-}
-
-void is_converted(instance_self self, const wire::Instance& to, const running& now) {
-  auto& s = self->state;
-  s.run = std::exchange(s.next_run, 0);
-  s.ended_meanwhile.reset();
-  s.unhealthy.clear();
-  s.what = to;
-  s.status.set_kind(to.spec().kind());
-  s.output.reset();
-  end_sessions(self);
-  s.order.tell({s.status, false, false, to});
-  // As if it had been taken over: neither its start nor its restarts begin anew.
-  s.status.set_phase(wire::PHASE_RUNNING);
-  const auto how = std::exchange(s.next_ended, {});
-  took_off(self, now);
-  if (how)
-    run_over(self, *how);
-}
-
-void is_not_converted(instance_self self, wire::WorkloadKind to, const trouble& why) {
-  auto& s = self->state;
-  s.next_run = 0;
-  s.next_ended.reset();
-  enter(self, wire::PHASE_RUNNING, fmt::format("could not become a {}, and runs on: {}", word_of(to), why.text));
-  catch_up(self, std::exchange(s.ended_meanwhile, {}));
-}
-
-/// Gives an answer of the driver to the actor, on its own thread.
-void change_format(instance_self self, const wire::ConvertInstance& x, const wire::Instance& to,
-                   caf::typed_response_promise<wire::Converted> promise) {
-  auto& s = self->state;
-  const auto go = turn_of(self);
-  const auto run = s.next_run;
-  const auto done = [=, answer = announce_conversion(s.what, s.order.node, x)](const outcome<converted>& became) {
-    go([=]() mutable {
-      if (!became) {
-        if (!x.only_check())
-          is_not_converted(self, x.to(), became.why());
-        promise.deliver(caf::make_error(became.why().kind, became.why().text));
-        return;
-      }
-      if (!x.only_check())
-        is_converted(self, to, became->now);
-      answer.set_frozen_ms(static_cast<std::uint64_t>(became->frozen.count()));
-      promise.deliver(answer);
-    });
-  };
-  const auto end = [=](const ended& how) {
-    go([=] {
-      auto& s = self->state;
-      if (s.next_run == run)
-        s.next_ended = how;
-      else if (s.run == run && s.next_run != 0)
-        s.ended_meanwhile = how;
-      else if (s.run == run)
-        run_over(self, how);
-    });
-  };
-  s.order.workers->give([=, images = s.order.images, driver = s.order.driver, status = s.status] {
-    const auto image = images.acquire(to.spec().program().image(), to.name());
-    if (!image)
-      return done(image.why());
-    if (!x.only_check())
-      return driver->convert({to, status, *image}, done, end);
-    const auto could = driver->examine(to, *image);
-    done(could ? outcome<converted>{converted{}} : outcome<converted>{could.why()});
-  });
-}
-
-caf::result<wire::Converted> convert(instance_self self, const wire::ConvertInstance& x) {
-  auto& s = self->state;
-  if (auto refusal = refuse_conversion(s.what.spec(), x.to()); !refusal.empty())
-    return caf::make_error(fault::bad_request, std::move(refusal));
-  if (s.status.phase() != wire::PHASE_RUNNING || !s.busy || s.next_run != 0)
-    return caf::make_error(fault::conflict,
-                           s.what.name() + " does not run; only what runs can change its format with its files");
-  auto to = s.what;
-  to.mutable_spec()->set_kind(x.to());
-  auto promise = self->make_response_promise<wire::Converted>();
-  if (!x.only_check()) {
-    s.next_run = ++s.run_count;
-    enter(self, wire::PHASE_MIGRATING, fmt::format("becomes a {}", word_of(x.to())));
-  }
-  change_format(self, x, to, promise);
-  return promise;
-}
-
-/// Another generation of its workload that says what it is already.
-void relabel(instance_self self, const wire::Instance& as) {
-  auto& s = self->state;
-  s.what = as;
-  s.status.set_generation(as.generation());
-  if (s.status.kind() == as.spec().kind())
-    s.status.clear_kind();
-  write_down(self);
-  tell(self, true);
-}
+namespace {
 
 /// Whether its last run is over and counted: a start that is under way knows neither when the run began nor how it
 /// ended.
@@ -571,6 +501,8 @@ caf::result<wire::Done> pause(instance_self self, bool paused) {
   const auto to = paused ? wire::PHASE_PAUSED : wire::PHASE_RUNNING;
   if (s.status.phase() == to)
     return wire::Done{};
+  if (auto busy = on_the_move(self); !busy.empty())
+    return caf::make_error(fault::conflict, std::move(busy));
   if (s.status.phase() != from)
     return caf::make_error(fault::conflict, s.what.name() + " is not " + (paused ? "running" : "paused"));
   auto promise = self->make_response_promise<wire::Done>();
@@ -607,13 +539,15 @@ caf::result<wire::Done> resize(instance_self self, const wire::Resources& to) {
   return promise;
 }
 
-wire::Done restart(instance_self self) {
+caf::result<wire::Done> restart(instance_self self) {
   auto& s = self->state;
+  if (auto busy = on_the_move(self); !busy.empty())
+    return caf::make_error(fault::conflict, std::move(busy));
   if (s.aim == instance_state::goal::run) {
     s.aim = instance_state::goal::restart;
     end_run(self, "stops, to be started again");
   }
-  return {};
+  return wire::Done{};
 }
 
 instance_actor::behavior_type behave(instance_self self, instance_order order) {
@@ -661,6 +595,7 @@ instance_actor::behavior_type behave(instance_self self, instance_order order) {
         start(self);
       },
       [=](const relabelled& x) { relabel(self, x.as); },
+      [=](const move_news& x) { heed_move(self, x); },
       [=](const turn& x) { x.work(); },
   };
 }

@@ -5,6 +5,7 @@
 #include "actors/host/crew.hpp"
 #include "actors/workload/agent_actor.hpp"
 #include "actors/workload/driver.hpp"
+#include "actors/workload/guest_mover.hpp"
 #include "messages/registry.hpp"
 
 #include <caf/actor_addr.hpp>
@@ -45,17 +46,24 @@ using remove_atom = caf::atom_constant<caf::atom("remove")>;
 using park_atom = caf::atom_constant<caf::atom("park")>;
 using wake_atom = caf::atom_constant<caf::atom("wake")>;
 
+/// Where the instance shall go, or that it is to stay or has come to stay: its move as it is assigned now.
+struct move_news {
+  wire::Instance now;
+};
+
 } // namespace novacron::workload
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::workload::turn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::workload::instance_news)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::workload::relabelled)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::workload::move_news)
 
 // Local to the process, but checked as every message type is; far above the block of the language.
 CAF_BEGIN_TYPE_ID_BLOCK(novacron_workload, caf::id_block::novacron::end + 200)
 CAF_ADD_TYPE_ID(novacron_workload, (novacron::workload::turn))
 CAF_ADD_TYPE_ID(novacron_workload, (novacron::workload::instance_news))
 CAF_ADD_TYPE_ID(novacron_workload, (novacron::workload::relabelled))
+CAF_ADD_TYPE_ID(novacron_workload, (novacron::workload::move_news))
 CAF_END_TYPE_ID_BLOCK(novacron_workload)
 
 namespace novacron::workload {
@@ -70,7 +78,7 @@ using instance_actor = caf::typed_actor<caf::replies_to<wire::LogRequest>::with<
                                         caf::replies_to<wire::CallInstance>::with<wire::Invoked>,
                                         caf::reacts_to<remove_atom>, caf::reacts_to<park_atom>,
                                         caf::reacts_to<wake_atom>, caf::reacts_to<relabelled>,
-                                        caf::reacts_to<turn>>;
+                                        caf::reacts_to<move_news>, caf::reacts_to<turn>>;
 
 struct instance_order {
   /// What shall run; with `former.alive` it does already.
@@ -80,6 +88,8 @@ struct instance_order {
   std::string node;
   std::shared_ptr<workload::driver> driver;
   image_access images;
+  /// Null where nothing is moved while it runs.
+  std::shared_ptr<guest_mover> mover;
   std::shared_ptr<host::crew> workers;
   /// Only where `images` can fetch.
   std::shared_ptr<host::crew> fetchers;

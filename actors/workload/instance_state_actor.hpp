@@ -74,6 +74,14 @@ struct instance_state {
   /// A start is under way or something runs.
   bool busy = false;
   bool prepared = false;
+  /// Its guest is on the way to another node, or it is not known yet where it went.
+  bool moves = false;
+  /// The last move that was tried from here: each is tried once.
+  std::string tried;
+  /// Why the guest that was to come does not; empty while it may.
+  std::string failed_to_come;
+  /// How its machine ended meanwhile. It must not be started again before that is known.
+  std::optional<ended> over_on_the_way;
   /// How it is could not be written down.
   bool unwritten = false;
   enum class goal { run, restart, park, remove } aim = goal::run;
@@ -101,6 +109,21 @@ inline std::function<void(std::function<void()>)> turn_of(instance_self self) {
       caf::anon_send(caf::actor_cast<instance_actor>(strong), turn{std::move(work)});
   };
 }
+
+/// Says how it is now, and writes it down. In instance_actor.cpp, as those below.
+void enter(instance_self self, wire::Phase phase, const std::string& reason);
+void tell(instance_self self, bool urgent, bool gone = false);
+void write_down(instance_self self);
+/// Begins anew, as nothing runs.
+void start(instance_self self);
+/// What runs now, by a start or because it was taken over.
+void took_off(instance_self self, const running& now);
+/// Asks what runs to end, and makes it end when its grace is over.
+void end_run(instance_self self, const std::string& reason);
+/// A run has ended.
+void run_over(instance_self self, const ended& how);
+/// What runs has come up, or is its own now: its health is looked at from now on.
+void begin_checks(instance_self self);
 
 inline void later(instance_self self, duration delay, std::function<void()> work) {
   self->delayed_send(self, delay, turn{std::move(work)});

@@ -64,6 +64,8 @@ enum class machine_beginning {
   template_boot,
   /// As such a machine was at the moment at which it was saved. It is given that one's memory and state.
   clone,
+  /// It waits for a guest that runs elsewhere. Its memory is its own.
+  arrival,
 };
 
 /// Files are named relative to the machine's directory, in which its process runs.

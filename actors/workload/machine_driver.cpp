@@ -8,13 +8,12 @@
 #include "actors/workload/instance_places.hpp"
 #include "actors/workload/machine_files.hpp"
 #include "actors/workload/machine_images.hpp"
+#include "actors/workload/machine_orders.hpp"
 #include "actors/workload/machine_plan.hpp"
 #include "actors/workload/probe.hpp"
 #include "actors/workload/shim_runs.hpp"
 
 #include <signal.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -34,20 +33,9 @@ using namespace std::chrono_literals;
 /// Between attempts to reach a monitor that does not listen yet.
 constexpr auto retry_delay = 10ms;
 constexpr auto files_max = std::uint64_t{65'536};
-/// Of chance for a guest: what its kernel draws from.
-constexpr auto chance_bytes = std::size_t{64};
 constexpr auto no_kernel = "there is no kernel for guests here (share/guest/prepare makes one)";
 /// A clone that does not come up in a part of the time that a boot may take boots in the rest.
 constexpr auto clone_part = 3;
-
-guest_birth birth_now() {
-  auto x = guest_birth{.chance = std::string(chance_bytes, '\0')};
-  if (::getrandom(x.chance.data(), x.chance.size(), 0) != static_cast<ssize_t>(x.chance.size()))
-    throw std::system_error{errno, std::system_category(), "there is no chance to be had for a guest"};
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  x.now_ns = std::chrono::nanoseconds{now}.count();
-  return x;
-}
 
 /// What is known of a machine that this driver has in its hands.
 struct held : held_instance {
@@ -103,6 +91,16 @@ public:
   }
   void adopt(const std::string& name, then<running> done, over end) override {
     runs_.give([=, this] { take_over(name, done, end); });
+  }
+  void receive(const std::string& name, then<running> done, over end) override {
+    runs_.give([=, this] { launch(name, nullptr, done, end); });
+  }
+  void arrive(const wire::Instance& what, then<> done) override;
+  bool departs(const std::string& name) const override {
+    return fs::exists(directory(name).path() / machine_departing_file);
+  }
+  std::string why_immovable(const std::string& name) const override {
+    return why_machine_stays(directory(name).path(), settings_.preload_lack);
   }
   void signal(const std::string& name, int number, then<> done) override;
   void pause(const std::string& name, bool paused, then<> done) override {
@@ -274,26 +272,18 @@ void machines::write_orders(const held& x, const machine_link& link) {
   auto plan = plan_machine(x.what, facts, x.image, link);
   if (x.origin)
     plan = plan_clone(std::move(plan));
+  if (x.what.move().arrives()) {
+    plan.beginning = machine_beginning::arrival;
+    // It comes with the guest: that of this node has the same files, but not in the same places.
+    make_empty_base(place);
+  }
   if (!x.image.whole_disk)
     host::replace_file(place / machine_box_file,
                        box_content(x.what, x.process, x.user, facts, link, birth_now(), x.stop_signal, files_max));
   for (const auto& disk : plan.disks)
     if (disk.file == machine_seed_file)
       make_seed(seed_files(x.what, link), place / machine_seed_file);
-  const auto command = settings_.monitor->command(plan);
-  auto words = std::string{};
-  for (const auto& each : command.words)
-    words += each + '\0';
-  host::replace_file(place / "machine", words);
-  host::replace_file(place / "end", command.end_words);
-  for (const auto& [file, content] : command.files)
-    host::replace_file(place / file, content);
-  for (const auto& sink : command.sinks) {
-    ::unlink((place / sink).c_str());
-    fs::create_symlink("/dev/null", place / sink);
-  }
-  for (const auto* old : {machine_outcome_file, machine_control_socket, "monitor.sock", "end.sock"})
-    ::unlink((place / old).c_str());
+  write_command(place, settings_.monitor->command(plan), settings_.preload);
 }
 
 void machines::make_group(const wire::WorkloadSpec& spec, const std::string& name) {
@@ -415,7 +405,8 @@ void machines::reach_monitor(const std::string& name, std::uint64_t run) {
       const auto found = held_.find(name);
       if (closing_ || found == held_.end() || found->second.run != run)
         return;
-      whole = found->second.image.whole_disk;
+      // In a guest that has not come nobody answers.
+      whole = found->second.image.whole_disk || found->second.what.move().arrives();
       resumes = x && std::exchange(found->second.resumes, false);
       if (x)
         found->second.control = *x;
@@ -508,6 +499,15 @@ void machines::signal(const std::string& name, int number, then<> done) {
   }
   if (!process)
     return done(trouble{fault::not_found, name + " does not run"});
+  auto absent = departs(name);
+  {
+    const auto lock = std::lock_guard{guard_};
+    const auto found = held_.find(name);
+    absent = absent || (found != held_.end() && found->second.what.move().arrives());
+  }
+  // Its guest is not here, or no longer: it must not go on to say goodbye.
+  if (absent && number == SIGTERM)
+    number = SIGKILL;
   const auto channel = channel_of(name);
   const auto control = control_of(name);
   const auto reachable = channel && channel->up();
@@ -620,11 +620,32 @@ std::vector<leftover> machines::sweep() {
     auto& x = held_[name];
     x.what = each.instance;
     x.image.whole_disk = !fs::exists(directory(name).path() / machine_box_file);
-    x.resumes = each.alive && each.status.phase() != wire::PHASE_PAUSED;
+    x.resumes =
+        each.alive && each.status.phase() != wire::PHASE_PAUSED && !each.instance.move().arrives() && !departs(name);
     if (settings_.networks && address) {
       settings_.networks->claim(*address);
       x.address = address;
     }
+  });
+}
+
+void machines::arrive(const wire::Instance& what, then<> done) {
+  runs_.give([=, this] {
+    auto control = std::shared_ptr<machine_control>{};
+    try {
+      directory(what.name()).write(what);
+    } catch (const std::exception& problem) {
+      return done(trouble{fault::storage, problem.what()});
+    }
+    {
+      const auto lock = std::lock_guard{guard_};
+      const auto found = held_.find(what.name());
+      if (found == held_.end() || !found->second.control)
+        return done(trouble{fault::unreachable, "the machine of " + what.name() + " does not answer"});
+      found->second.what = what;
+      control = found->second.control;
+    }
+    control->pause(false, done);
   });
 }
 

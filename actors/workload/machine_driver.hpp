@@ -24,6 +24,7 @@ namespace novacron::workload {
 ///     how          how it ended, by the agent in the guest
 ///     complaints   what its process complained about
 ///     orders.*     what its process is told when it begins as a clone
+///     departing    there while somebody else may have been told already to run what is in this machine
 ///     *.sock       its monitor and the ports of its guest, while it runs
 struct machine_settings {
   /// The node's data directory.
@@ -41,6 +42,10 @@ struct machine_settings {
   /// How long a guest may take to come up. Measured without an accelerator: 1.5 s on a quiet machine, 18 s (a system with
   /// all its services: 44 s) at ten times the load, 64 s at the lowest priority beside six builds.
   duration up_patience = std::chrono::seconds{180};
+  /// What is loaded into a machine's process before all else, so that its guest can be moved while it runs; empty for
+  /// nothing, and why.
+  std::filesystem::path preload;
+  std::string preload_lack;
   /// From which machines begin as clones; null has each boot.
   std::shared_ptr<machine_templates> templates = nullptr;
 };

@@ -96,7 +96,7 @@ void machine_images::make_root(const fs::path& directory, const image_root& imag
     make_layer(whole->file, whole->format, part, bytes);
     return fs::rename(part, root);
   }
-  const auto base = directory / "base.disk";
+  const auto base = directory / machine_base_file;
   const auto room = bytes > 0 ? bytes : usual_bytes;
   const auto content = content_of(image.root);
   if (content.empty()) {
@@ -112,7 +112,7 @@ void machine_images::make_root(const fs::path& directory, const image_root& imag
     fs::last_write_time(shared, fs::file_time_type::clock::now());
   }
   // By its name alone: the directory may be moved.
-  make_layer("base.disk", machine_disk::layout::raw, part, 0);
+  make_layer(machine_base_file, machine_disk::layout::raw, part, 0);
   fs::rename(part, root);
 }
 
@@ -126,6 +126,17 @@ void machine_images::tidy() {
   auto error = std::error_code{};
   for (auto i = std::size_t{0}; i + unused_max < unused.size(); ++i)
     fs::remove(unused[i].second, error);
+}
+
+void make_empty_base(const fs::path& directory) {
+  const auto base = directory / machine_base_file;
+  if (!fs::exists(base))
+    return;
+  const auto size = fs::file_size(base);
+  const auto part = directory / "base.part";
+  host::replace_file(part, {});
+  fs::resize_file(part, size);
+  fs::rename(part, base);
 }
 
 std::vector<std::string> machine_lacks(const machine_settings& settings) {

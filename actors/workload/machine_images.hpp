@@ -37,4 +37,8 @@ private:
 /// How many time stamps of the processor pass in a millisecond; 0 where there are none. Takes 20 ms.
 std::uint64_t measure_stamp_khz();
 
+/// Puts an empty file of the same size in the place of the image's disk, which others have as well; its content is to
+/// come from elsewhere. Throws std::system_error.
+void make_empty_base(const std::filesystem::path& directory);
+
 } // namespace novacron::workload

@@ -20,6 +20,9 @@ namespace novacron::workload {
 constexpr auto machine_root_file = "root.disk";
 constexpr auto machine_box_file = "box";
 constexpr auto machine_seed_file = "seed.iso";
+constexpr auto machine_base_file = "base.disk";
+/// There while somebody else may have been told already to run what is in this machine.
+constexpr auto machine_departing_file = "departing";
 constexpr auto machine_control_socket = "control.sock";
 constexpr auto machine_agent_end_socket = "end.sock";
 /// "CODE OUT_OF_MEMORY" and a line with words, from the agent in the guest.

@@ -29,7 +29,7 @@ std::string device(const machine_plan& x, const std::string& kind) {
 /// one of its own with the same content.
 std::string memory(const machine_plan& x) {
   const auto size = x.memory_bytes >> 20;
-  if (x.beginning == machine_beginning::boot)
+  if (x.beginning == machine_beginning::boot || x.beginning == machine_beginning::arrival)
     return fmt::format("memory-backend-memfd,id=memory,size={}M,share=on", size);
   return fmt::format("memory-backend-file,id=memory,size={}M,mem-path=/proc/self/fd/{},share={}", size,
                      machine_memory_descriptor, x.shares_memory ? "off" : "on");
@@ -148,6 +148,11 @@ machine_command qemu_command(const std::string& program, const machine_plan& x) 
   add_network(all, x);
   add_rest(all, x);
   add_cloning(made, x);
+  if (x.beginning == machine_beginning::arrival)
+    add(all, {"-incoming", "defer"});
+  // Whoever moves the guest speaks with it beside us.
+  if (x.beginning != machine_beginning::template_boot)
+    add(all, {"-qmp", fmt::format("unix:{},server=on,wait=off", qemu_move_socket)});
   add(all, {"-qmp", fmt::format("unix:{},server=on,wait=off", qemu_monitor_socket)});
   made.end_socket = qemu_end_socket;
   // Where the agent listens for the end, that is its port; else the second monitor stands in for the power button.

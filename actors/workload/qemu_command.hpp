@@ -11,6 +11,8 @@ namespace novacron::workload {
 /// The two sockets at which QEMU takes orders: one for the driver, one for whoever must end the machine without it.
 constexpr auto qemu_monitor_socket = "monitor.sock";
 constexpr auto qemu_end_socket = "end.sock";
+/// And one for whoever moves its guest.
+constexpr auto qemu_move_socket = "move.sock";
 /// The socket into which it writes what it is, and what tells it to become that.
 constexpr auto qemu_state_socket = "state.sock";
 constexpr auto qemu_orders = "orders";

@@ -59,7 +59,9 @@ SCENARIO("a worker speaks in its own name only, a controller in anybody's") {
   renewal.set_role("edge");
   auto change = v1::ReportChange{};
   change.set_node("edge-1");
-  for (const auto& x : {said(report), said(change), said(renewal)}) {
+  auto settle = v1::SettleMove{};
+  settle.set_node("edge-1");
+  for (const auto& x : {said(report), said(change), said(renewal), said(settle)}) {
     CHECK(permitted(x.content(), worker, {"edge-1", "edge"}));
     CHECK_FALSE(permitted(x.content(), worker, {"edge-2", "edge"}));
     CHECK_FALSE(permitted(x.content(), nobody, {"edge-1", "edge"}));
@@ -75,7 +77,7 @@ SCENARIO("a worker speaks in its own name only, a controller in anybody's") {
 SCENARIO("a worker may introduce itself, report, ask and fetch, and nothing else") {
   CHECK(allowed_to(worker) == std::vector<std::string>{"Beat", "BlobRequest", "CertificateRenewal", "HealthRequest",
                                                        "Hello", "ImageListRequest", "ImageLookup", "NodeListRequest",
-                                                       "NodeReport", "Proof", "ReportChange", "Resolve",
+                                                       "NodeReport", "Proof", "ReportChange", "Resolve", "SettleMove",
                                                        "WorkloadListRequest"});
 }
 
@@ -85,8 +87,9 @@ SCENARIO("a person gives orders, and cannot pass for a node") {
     CAPTURE(x);
     CHECK(permitted(x, person));
   }
-  for (const auto* x : {"Hello", "Proof", "Beat", "Assign", "AssignChange", "NodeReport", "ReportChange",
-                        "LedgerCommand", "CertificateRequest", "DenyList", "CallInstance", "ScaleFunction"}) {
+  for (const auto* x :
+       {"Hello", "Proof", "Beat", "Assign", "AssignChange", "NodeReport", "ReportChange", "LedgerCommand",
+        "CertificateRequest", "DenyList", "CallInstance", "ScaleFunction", "SettleMove"}) {
     CAPTURE(x);
     CHECK_FALSE(permitted(x, person));
   }

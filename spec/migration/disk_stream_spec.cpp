@@ -115,6 +115,46 @@ SCENARIO("a disk that shrinks is as short there") {
   sink.get();
 }
 
+SCENARIO("what lay behind the end of a disk for a moment is nothing there either") {
+  const auto here = folder{};
+  put(here.path / "a", 0, noise(6 * block, 6));
+  put(here.path / "b", 0, "");
+  auto [ours, theirs] = make_way({});
+  auto sink = std::async(std::launch::async, [&] {
+    read_disk_hello(*theirs);
+    receive_disk(*theirs, {here.path / "b"});
+  });
+  auto sender = disk_sender{*ours, {}, {here.path / "a"}};
+  sender.send_pass(false, {});
+  // Between two passes it is cut off and grows again: what was there is a hole now, of which nothing is to be read.
+  fs::resize_file(here.path / "a", 4 * block);
+  fs::resize_file(here.path / "a", 9 * block);
+  const auto before = sender.bytes();
+  sender.send_pass(true, {});
+  CHECK(content(here.path / "b") == content(here.path / "a"));
+  CHECK(sender.bytes() - before < 200);
+  sink.get();
+}
+
+SCENARIO("a disk that nobody writes to is looked at once") {
+  const auto here = folder{};
+  put(here.path / "a", 0, noise(2 * block, 7));
+  put(here.path / "b", 0, "");
+  auto [ours, theirs] = make_way({});
+  auto sink = std::async(std::launch::async, [&] {
+    read_disk_hello(*theirs);
+    receive_disk(*theirs, {here.path / "b"});
+  });
+  auto sender = disk_sender{*ours, {}, {here.path / "a"}};
+  sender.let_be(0);
+  sender.send_pass(false, {});
+  const auto sent = content(here.path / "a");
+  fs::remove(here.path / "a");
+  sender.send_pass(true, {});
+  CHECK(content(here.path / "b") == sent);
+  sink.get();
+}
+
 SCENARIO("a target that cannot write says why, and a source that is cancelled sends no more") {
   const auto here = folder{};
   put(here.path / "a", 0, noise(3 * block, 5));

@@ -289,8 +289,15 @@ private:
         status.set_name(name);
         status.set_epoch(what.epoch());
         status.set_generation(what.generation());
-        status.set_phase(wire::PHASE_STARTING);
-        ++node.starts;
+        status.set_phase(what.move().arrives() ? wire::PHASE_MIGRATING : wire::PHASE_STARTING);
+        if (what.move().arrives())
+          status.add_inlets("192.0.2.1:7000");
+        else
+          ++node.starts;
+        changed = true;
+      } else if (node.has.contains(name) && node.has.at(name).phase() == wire::PHASE_MIGRATING &&
+                 !what.move().arrives()) {
+        node.has.at(name).set_phase(wire::PHASE_RUNNING);
         changed = true;
       }
     for (auto at = node.has.begin(); at != node.has.end();) {

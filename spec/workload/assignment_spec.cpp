@@ -86,6 +86,25 @@ SCENARIO("what an instance is cannot be read, and is what is assigned under its 
   }
 }
 
+SCENARIO("what has come to stay while nothing ran begins with what came") {
+  auto assigned = wire::Assign{};
+  auto& one = *assigned.add_instances();
+  one.set_name("a");
+  one.set_epoch(2);
+  one.set_generation(1);
+  auto found = leftover{};
+  found.instance = one;
+  found.instance.mutable_spec()->set_name("a");
+  found.instance.mutable_move()->set_arrives(true);
+  CHECK_FALSE(under(assigned, found).instance.has_move());
+  // What waits still has to be told.
+  found.alive = true;
+  CHECK(under(assigned, found).instance.move().arrives());
+  found.alive = false;
+  one.set_epoch(3);
+  CHECK(under(assigned, found).instance.has_move());
+}
+
 SCENARIO("an older assignment changes nothing") {
   CHECK(supersedes(5, 4));
   CHECK(supersedes(5, 5));

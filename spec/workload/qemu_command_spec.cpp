@@ -59,12 +59,12 @@ SCENARIO("a sandbox is a small machine with nothing that it does not need") {
 
 SCENARIO("a sandbox is asked to end through its agent, a disk that boots by itself through its power button") {
   CHECK(qemu_command("q", sandbox()).end_words == "stop\n");
-  CHECK(values(qemu_command("q", sandbox()), "-qmp").size() == 1);
+  CHECK(values(qemu_command("q", sandbox()), "-qmp").size() == 2);
   auto disk = machine_plan{.name = "db.0", .console = true};
   disk.disks = {{"root.disk", "nv-root", machine_disk::layout::layered, false}};
   const auto x = qemu_command("q", disk);
   CHECK(x.end_words.find("system_powerdown") != std::string::npos);
-  CHECK(values(x, "-qmp").size() == 2);
+  CHECK(values(x, "-qmp").size() == 3);
   CHECK(values(x, "-qmp").back().find(x.end_socket) != std::string::npos);
   CHECK(has(x, "-device", "virtio-blk-pci,drive=disk0,serial=nv-root,bootindex=0"));
   CHECK(values(x, "-kernel").empty());
