@@ -66,9 +66,8 @@ wire::WorkloadSpec workload(const std::string& name, std::uint32_t replicas = 1,
   return spec;
 }
 
-/// Where there are more nodes than instances, each still holds one.
 std::uint64_t milli_per_node(const bench_placements_options& x, std::uint64_t wanted) {
-  return std::max(instance_milli, static_cast<std::uint64_t>(static_cast<double>(wanted) / x.fill / x.nodes) + 1);
+  return static_cast<std::uint64_t>(static_cast<double>(wanted) / x.fill / x.nodes) + 1;
 }
 
 void ask(plan& x, wire::WorkloadSpec spec) {
@@ -177,7 +176,6 @@ struct stage_state {
   plan asked;
   scheduler_actor whom;
   std::unordered_map<std::string, puppet> nodes;
-  std::size_t nodes_wanted = 0;
   /// When each workload was asked for; of those that are measured.
   std::unordered_map<std::string, monotonic::time_point> begun;
   std::unordered_map<std::string, std::uint64_t> seen;
@@ -236,8 +234,7 @@ void send_order(pointer self, const wire::WorkloadSpec& spec, bool measured) {
 
 void begin_measuring(pointer self) {
   auto& x = self->state;
-  if (x.measuring || x.nodes.size() < x.nodes_wanted || x.answered_before < x.asked.before.size() ||
-      x.placed_before < x.asked.placed_before)
+  if (x.measuring || x.answered_before < x.asked.before.size() || x.placed_before < x.asked.placed_before)
     return;
   x.measuring = true;
   x.start = monotonic::now();
@@ -304,8 +301,7 @@ void report(pointer self, Report report, const std::string& node, std::uint64_t 
   report.set_revision(revision);
   report.set_incarnation(1);
   report.set_number(++self->state.nodes[node].number);
-  // Nobody waits for the answer: an actor that waits for thousands of them is slow.
-  caf::anon_send(self->state.whom, std::move(report));
+  self->request(self->state.whom, 60s, std::move(report)).then([](const wire::Done&) {}, [](const caf::error&) {});
 }
 
 void take(pointer self, const wire::Assign& what) {
@@ -320,7 +316,6 @@ void take(pointer self, const wire::Assign& what) {
   }
   if (what.part() + 1 < what.parts())
     return;
-  begin_measuring(self);
   auto all = wire::NodeReport{};
   all.set_takes_changes(true);
   *all.mutable_capacity() = capacity_of(self->state.asked);
@@ -345,11 +340,10 @@ void take(pointer self, const wire::AssignChange& what) {
   report(self, std::move(change), what.node(), what.revision());
 }
 
-caf::behavior perform(pointer self, plan asked, const bench_placements_options& options, double rate,
+caf::behavior perform(pointer self, plan asked, std::uint32_t outstanding, double rate,
                       std::shared_ptr<std::promise<found>> done) {
   self->state.asked = std::move(asked);
-  self->state.nodes_wanted = options.nodes;
-  self->state.outstanding = options.outstanding;
+  self->state.outstanding = outstanding;
   self->state.rate = rate;
   self->state.done = std::move(done);
   return {
@@ -408,7 +402,7 @@ found play(const bench_placements_options& options, const std::string& name, dou
   const auto capacity = capacity_of(asked);
   auto done = std::make_shared<std::promise<found>>();
   auto result = done->get_future();
-  const auto stage = system.spawn(perform, std::move(asked), options, rate, done);
+  const auto stage = system.spawn(perform, std::move(asked), options.outstanding, rate, done);
   auto decide = scheduler_config{};
   decide.reconcile.node = "cloud-1";
   decide.waiting_max = 1 << 20;
