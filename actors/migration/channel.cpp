@@ -53,15 +53,7 @@ public:
     return ::poll(&x, 1, 0) > 0;
   }
 
-  // The last packets may lie there without being acknowledged, for up to 40 ms: a few of them are no queue.
-  std::optional<link_look> look() override {
-    auto now = tcp_info{};
-    auto size = static_cast<socklen_t>(sizeof now);
-    if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &now, &size) != 0)
-      return {};
-    return link_look{now.tcpi_bytes_acked, now.tcpi_unacked > 4 || now.tcpi_notsent_bytes > 0,
-                     static_cast<double>(now.tcpi_delivery_rate)};
-  }
+  std::optional<link_look> look() override { return look_at(fd_); }
 
   void close() noexcept override { ::shutdown(fd_, SHUT_RDWR); }
 
@@ -81,6 +73,16 @@ private:
 };
 
 } // namespace
+
+std::optional<link_look> look_at(int fd) {
+  auto now = tcp_info{};
+  auto size = static_cast<socklen_t>(sizeof now);
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &now, &size) != 0)
+    return {};
+  // The last packets may lie there without being acknowledged, for up to 40 ms: a few of them are no queue.
+  return link_look{now.tcpi_bytes_acked, now.tcpi_unacked > 4 || now.tcpi_notsent_bytes > 0,
+                   static_cast<double>(now.tcpi_delivery_rate)};
+}
 
 std::unique_ptr<channel> make_socket_channel(int fd, std::chrono::milliseconds patience) {
   return std::make_unique<socket_channel>(fd, patience);

@@ -49,6 +49,9 @@ public:
   virtual void close() noexcept = 0;
 };
 
+/// What TCP knows of the link beneath a connected socket.
+std::optional<link_look> look_at(int fd);
+
 /// Takes over the connected socket `fd`. An end that neither takes nor gives anything for `patience` counts as gone.
 std::unique_ptr<channel> make_socket_channel(int fd, std::chrono::milliseconds patience = std::chrono::seconds{10});
 

@@ -58,13 +58,7 @@ public:
   }
 
   // As for a plain socket; the few bytes that TLS adds do not matter.
-  std::optional<link_look> look() override {
-    auto now = tcp_info{};
-    auto size = static_cast<socklen_t>(sizeof now);
-    if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &now, &size) != 0)
-      return {};
-    return link_look{now.tcpi_bytes_acked, now.tcpi_unacked > 4 || now.tcpi_notsent_bytes > 0};
-  }
+  std::optional<link_look> look() override { return look_at(fd_); }
 
   void close() noexcept override { ::shutdown(fd_, SHUT_RDWR); }
 

@@ -1,4 +1,5 @@
 #include "actors/scheduler/move_estimate.hpp"
+#include "actors/scheduler/orders.hpp"
 #include "actors/scheduler/reconcile_round.hpp"
 
 #include <fmt/format.h>
@@ -18,13 +19,6 @@ constexpr auto preparing_ms_max = std::int64_t{10} * 60 * 1000;
 constexpr auto remembered_max = std::size_t{100};
 constexpr auto streams_max = 64u;
 constexpr auto still_ms_max = std::uint64_t{60'000};
-
-order refuse(fault kind, std::string reason) {
-  auto x = order{};
-  x.refused = kind;
-  x.reason = std::move(reason);
-  return x;
-}
 
 bool is_codec(const std::string& x) {
   return x.empty() || x == "auto" || x == "none" || x == "lz4" || x == "zstd";
@@ -176,15 +170,8 @@ order reconciler::migrate(const wire::Migrate& asked, std::int64_t now_ms, const
   }
   auto made = order{};
   made.effect = move.migration();
-  const auto put = [&](std::string key, const auto& value) {
-    auto& op = made.ops.emplace_back();
-    op.set_value(value.SerializeAsString());
-    op.set_conditional(true);
-    op.set_revision(truth_.revision_of(key));
-    op.set_key(std::move(key));
-  };
-  put("instance/" + x->name(), next);
-  put("migration/" + log.name(), log);
+  put(made, truth_, "instance/" + x->name(), next);
+  put(made, truth_, "migration/" + log.name(), log);
   return made;
 }
 

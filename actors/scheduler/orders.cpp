@@ -16,9 +16,6 @@
 #include <vector>
 
 namespace novacron::scheduler {
-namespace {
-
-using google::protobuf::util::MessageDifferencer;
 
 order refuse(fault kind, std::string reason) {
   auto x = order{};
@@ -27,14 +24,17 @@ order refuse(fault kind, std::string reason) {
   return x;
 }
 
-template <class Record>
-void put(order& x, const truth& now, const std::string& key, const Record& value) {
+void put(order& x, const truth& now, const std::string& key, const google::protobuf::MessageLite& value) {
   auto& op = x.ops.emplace_back();
   op.set_key(key);
   op.set_value(value.SerializeAsString());
   op.set_conditional(true);
   op.set_revision(now.revision_of(key));
 }
+
+namespace {
+
+using google::protobuf::util::MessageDifferencer;
 
 void remove(order& x, const truth& now, const std::string& key) {
   auto& op = x.ops.emplace_back();

@@ -7,6 +7,8 @@
 #include "messages/wire/agent.pb.h"
 #include "messages/wire/function.pb.h"
 
+#include <google/protobuf/message_lite.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,6 +28,11 @@ struct order {
   /// Of a move that was only asked about.
   std::optional<wire::Migration> plan;
 };
+
+/// An order that is not followed, with the reason in words.
+order refuse(fault kind, std::string reason);
+/// Has `x` write a record, if it is then still the one of `now`.
+void put(order& x, const truth& now, const std::string& key, const google::protobuf::MessageLite& value);
 
 order order_submit(const truth& now, const wire::Submit& asked, std::int64_t now_ms);
 order order_stop(const truth& now, const wire::StopWorkload& x);

@@ -5,22 +5,6 @@
 namespace novacron::scheduler {
 namespace {
 
-order refuse(fault kind, std::string reason) {
-  auto x = order{};
-  x.refused = kind;
-  x.reason = std::move(reason);
-  return x;
-}
-
-template <class Record>
-void put(order& x, const truth& now, std::string key, const Record& value) {
-  auto& op = x.ops.emplace_back();
-  op.set_value(value.SerializeAsString());
-  op.set_conditional(true);
-  op.set_revision(now.revision_of(key));
-  op.set_key(std::move(key));
-}
-
 /// The instance while it is on this very move; null when it is not, or not any more.
 const wire::Instance* on_the_move(const truth& now, const wire::Migration& what) {
   const auto* x = now.find_instance(what.instance());
@@ -48,8 +32,7 @@ order decided(const truth& now, wire::Migration what, bool moved, std::string re
   what.set_phase(moved ? "moved" : "kept");
   what.set_reason(std::move(reason));
   what.set_ended_ms(now_ms);
-  auto key = "migration/" + what.name();
-  put(x, now, std::move(key), what);
+  put(x, now, "migration/" + what.name(), what);
   return x;
 }
 

@@ -1,15 +1,19 @@
 #include "actors/migration/disk_stream.hpp"
 #include "spec/migration/moving_guest.hpp"
+#include "spec/workload/temporary.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace novacron::migration;
 using namespace novacron::spec;
@@ -18,20 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto block = std::size_t{64} << 10;
-
-struct folder {
-  fs::path path;
-  folder() {
-    auto pattern = (fs::temp_directory_path() / "nvd-XXXXXX").string();
-    path = ::mkdtemp(pattern.data());
-  }
-  ~folder() {
-    auto ignored = std::error_code{};
-    fs::remove_all(path, ignored);
-  }
-  folder(const folder&) = delete;
-  folder& operator=(const folder&) = delete;
-};
 
 std::string content(const fs::path& name) {
   auto file = std::ifstream{name, std::ios::binary};
@@ -54,17 +44,45 @@ std::string noise(std::size_t size, unsigned seed) {
   return text;
 }
 
+/// One file here, "a", that is sent to be "b".
+class lone_file {
+public:
+  explicit lone_file(const std::string& what) {
+    put(ours(), 0, what);
+    put(theirs(), 0, "");
+    sink_ = std::async(std::launch::async, [this] {
+      read_disk_hello(*way_.second);
+      receive_disk(*way_.second, {theirs()});
+    });
+    sender.emplace(*way_.first, disk_hello{}, std::vector{ours()});
+  }
+
+  fs::path ours() const { return here_.path() / "a"; }
+  fs::path theirs() const { return here_.path() / "b"; }
+  void send_last() {
+    sender->send_pass(true, {});
+    sink_.get();
+  }
+
+  std::optional<disk_sender> sender;
+
+private:
+  temporary here_;
+  std::pair<std::unique_ptr<channel>, std::unique_ptr<channel>> way_ = make_way({});
+  std::future<void> sink_;
+};
+
 } // namespace
 
 SCENARIO("a disk that is written while it moves is the same at the other end once it stands still") {
-  const auto here = folder{};
-  const auto layer = here.path / "layer";
-  const auto base = here.path / "base";
+  const auto here = temporary{};
+  const auto layer = here.path() / "layer";
+  const auto base = here.path() / "base";
   put(layer, 0, noise(5 * block + 77, 1));
   put(base, 0, noise(block, 2));
   fs::resize_file(base, 40 * block);
   put(base, 30 * block + 5, "far behind a hole");
-  const auto there = std::vector{here.path / "layer-there", here.path / "base-there"};
+  const auto there = std::vector{here.path() / "layer-there", here.path() / "base-there"};
   // What is there already does not matter.
   put(there[0], 0, noise(9 * block, 3));
   put(there[1], 0, "x");
@@ -99,78 +117,51 @@ SCENARIO("a disk that is written while it moves is the same at the other end onc
 }
 
 SCENARIO("a disk that shrinks is as short there") {
-  const auto here = folder{};
-  put(here.path / "a", 0, noise(3 * block, 4));
-  put(here.path / "b", 0, "");
-  auto [ours, theirs] = make_way({});
-  auto sink = std::async(std::launch::async, [&] {
-    read_disk_hello(*theirs);
-    receive_disk(*theirs, {here.path / "b"});
-  });
-  auto sender = disk_sender{*ours, {}, {here.path / "a"}};
-  sender.send_pass(false, {});
-  fs::resize_file(here.path / "a", block + 1);
-  sender.send_pass(true, {});
-  CHECK(content(here.path / "b") == content(here.path / "a"));
-  sink.get();
+  auto x = lone_file{noise(3 * block, 4)};
+  x.sender->send_pass(false, {});
+  fs::resize_file(x.ours(), block + 1);
+  x.send_last();
+  CHECK(content(x.theirs()) == content(x.ours()));
 }
 
 SCENARIO("what lay behind the end of a disk for a moment is nothing there either") {
-  const auto here = folder{};
-  put(here.path / "a", 0, noise(6 * block, 6));
-  put(here.path / "b", 0, "");
-  auto [ours, theirs] = make_way({});
-  auto sink = std::async(std::launch::async, [&] {
-    read_disk_hello(*theirs);
-    receive_disk(*theirs, {here.path / "b"});
-  });
-  auto sender = disk_sender{*ours, {}, {here.path / "a"}};
-  sender.send_pass(false, {});
+  auto x = lone_file{noise(6 * block, 6)};
+  x.sender->send_pass(false, {});
   // Between two passes it is cut off and grows again: what was there is a hole now, of which nothing is to be read.
-  fs::resize_file(here.path / "a", 4 * block);
-  fs::resize_file(here.path / "a", 9 * block);
-  const auto before = sender.bytes();
-  sender.send_pass(true, {});
-  CHECK(content(here.path / "b") == content(here.path / "a"));
-  CHECK(sender.bytes() - before < 200);
-  sink.get();
+  fs::resize_file(x.ours(), 4 * block);
+  fs::resize_file(x.ours(), 9 * block);
+  const auto before = x.sender->bytes();
+  x.send_last();
+  CHECK(content(x.theirs()) == content(x.ours()));
+  CHECK(x.sender->bytes() - before < 200);
 }
 
 SCENARIO("a disk that nobody writes to is looked at once") {
-  const auto here = folder{};
-  put(here.path / "a", 0, noise(2 * block, 7));
-  put(here.path / "b", 0, "");
-  auto [ours, theirs] = make_way({});
-  auto sink = std::async(std::launch::async, [&] {
-    read_disk_hello(*theirs);
-    receive_disk(*theirs, {here.path / "b"});
-  });
-  auto sender = disk_sender{*ours, {}, {here.path / "a"}};
-  sender.let_be(0);
-  sender.send_pass(false, {});
-  const auto sent = content(here.path / "a");
-  fs::remove(here.path / "a");
-  sender.send_pass(true, {});
-  CHECK(content(here.path / "b") == sent);
-  sink.get();
+  auto x = lone_file{noise(2 * block, 7)};
+  x.sender->let_be(0);
+  x.sender->send_pass(false, {});
+  const auto sent = content(x.ours());
+  fs::remove(x.ours());
+  x.send_last();
+  CHECK(content(x.theirs()) == sent);
 }
 
 SCENARIO("a target that cannot write says why, and a source that is cancelled sends no more") {
-  const auto here = folder{};
-  put(here.path / "a", 0, noise(3 * block, 5));
+  const auto here = temporary{};
+  put(here.path() / "a", 0, noise(3 * block, 5));
   {
     auto [ours, theirs] = make_way({});
     auto sink = std::async(std::launch::async, [&] {
       read_disk_hello(*theirs);
-      CHECK_THROWS_AS(receive_disk(*theirs, {here.path / "not" / "there"}), migration_error);
+      CHECK_THROWS_AS(receive_disk(*theirs, {here.path() / "not" / "there"}), migration_error);
     });
-    auto sender = disk_sender{*ours, {}, {here.path / "a"}};
+    auto sender = disk_sender{*ours, {}, {here.path() / "a"}};
     CHECK_THROWS_AS(sender.send_pass(false, {}), refusal);
     sink.get();
   }
   {
     auto [ours, theirs] = make_way({});
-    auto sender = disk_sender{*ours, {}, {here.path / "a"}};
+    auto sender = disk_sender{*ours, {}, {here.path() / "a"}};
     auto stop = std::stop_source{};
     stop.request_stop();
     CHECK_THROWS_WITH_AS(sender.send_pass(false, stop.get_token()), "it was cancelled", migration_error);
@@ -178,13 +169,13 @@ SCENARIO("a target that cannot write says why, and a source that is cancelled se
 }
 
 SCENARIO("what is no stream of a disk is refused") {
-  const auto here = folder{};
-  put(here.path / "a", 0, "");
+  const auto here = temporary{};
+  put(here.path() / "a", 0, "");
   for (const auto seed : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u}) {
     auto [ours, theirs] = make_way({});
     const auto junk = noise(4096, seed);
     ours->send(std::as_bytes(std::span{junk}));
     CHECK_THROWS_AS(read_disk_hello(*theirs), migration_error);
-    CHECK_THROWS_AS(receive_disk(*theirs, {here.path / "a"}), migration_error);
+    CHECK_THROWS_AS(receive_disk(*theirs, {here.path() / "a"}), migration_error);
   }
 }
