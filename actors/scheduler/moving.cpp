@@ -132,8 +132,8 @@ order reconciler::migrate(const wire::Migrate& asked, std::int64_t now_ms, const
   if (auto why = why_not_move(*x, record->spec(), asked); !why.empty())
     return refuse(fault::conflict, std::move(why));
   auto wanted = wanted_for(record->spec(), x->name());
-  wanted.require["node"] = asked.node();
-  const auto where = find_place(*x, wanted);
+  const auto only = wanted.require.emplace("node", asked.node()).first->second;
+  const auto where = only == asked.node() ? find_place(*x, wanted) : std::nullopt;
   if (!where)
     return refuse(fault::conflict, fmt::format("{} cannot take {}: {}", asked.node(), x->name(),
                                                why_not_there(wanted_for(record->spec(), x->name()), asked.node())));

@@ -18,7 +18,7 @@ wire::WorkloadSpec machine(const std::string& name) {
 
 /// Two nodes and more, and a virtual machine on one of them.
 struct ground : play {
-  ground() {
+  ground() : play{{"cloud-1", "cloud-2"}} {
     for (const auto* node : {"a", "b", "c"})
       add_node(node);
     REQUIRE(submit(machine("vm")));
@@ -178,6 +178,61 @@ SCENARIO("what a move would take is said without moving anything") {
   const auto back = x.stage.ask<wire::Migration>(x.boss(), asked);
   REQUIRE(back);
   CHECK(back->expected().moves() == 1);
+}
+
+SCENARIO("two nodes have one move between them at a time, and each has two") {
+  auto x = ground{};
+  x.add_node("d");
+  for (const auto* name : {"m1", "m2", "m3", "m4", "m5", "m6", "m7"})
+    REQUIRE(x.submit(machine(name)));
+  x.pass(6);
+  const auto on = [&](const std::string& node, std::size_t nth) {
+    for (const auto* name : {"m1.0", "m2.0", "m3.0", "m4.0", "m5.0", "m6.0", "m7.0"})
+      if (x.where(name) == std::vector{node} && nth-- == 0)
+        return std::string{name};
+    FAIL("too few on " << node);
+    return std::string{};
+  };
+  const auto why_not = [&](const std::string& name, const std::string& to) {
+    const auto said = x.move(name, to);
+    return said ? std::string{} : explain(said.error()).text;
+  };
+  CHECK(why_not(on("a", 0), "b") == "");
+  CHECK(why_not(on("b", 0), "a").find("moves between b and a") != std::string::npos);
+  CHECK(why_not(on("c", 0), "b") == "");
+  CHECK(why_not(on("d", 0), "b").find("b has 2 moves under way") != std::string::npos);
+  CHECK(why_not(on("c", 1), "d") == "");
+}
+
+SCENARIO("what shall be on one node alone is not moved from there") {
+  auto x = ground{};
+  auto spec = machine("pinned");
+  (*spec.mutable_placement()->mutable_require())["node"] = x.home;
+  REQUIRE(x.submit(spec));
+  x.pass(4);
+  REQUIRE(x.where("pinned.0") == std::vector{x.home});
+  const auto said = x.move("pinned.0", x.there);
+  REQUIRE_FALSE(said);
+  CHECK(explain(said.error()).text.find("node") != std::string::npos);
+  CHECK_FALSE(x.record("pinned.0")->has_move());
+}
+
+SCENARIO("what comes to a node takes its room there once, also for a new leader") {
+  auto x = ground{};
+  REQUIRE(x.move("vm.0", x.there));
+  x.pass(3);
+  REQUIRE(x.nodes.at(x.there).has.contains("vm.0"));
+  x.book.lead("cloud-2");
+  x.pass(4);
+  // Of four processors one is kept for what comes: three are left, and no more.
+  auto spec = play::service("web", 4);
+  (*spec.mutable_placement()->mutable_require())["node"] = x.there;
+  REQUIRE(x.submit(spec));
+  x.pass(4);
+  auto placed = 0;
+  for (const auto* name : {"web.0", "web.1", "web.2", "web.3"})
+    placed += x.where(name) == std::vector{x.there};
+  CHECK(placed == 3);
 }
 
 SCENARIO("what stops while it moves ends in both places") {

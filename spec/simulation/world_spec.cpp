@@ -1,6 +1,8 @@
 #include "actors/simulation/world.hpp"
 
+#include "messages/language.hpp"
 #include "messages/registry.hpp"
+#include "messages/wire/node.pb.h"
 
 #include <doctest/doctest.h>
 
@@ -217,6 +219,37 @@ SCENARIO("with each beat a peer says again who leads, for whoever heard otherwis
     here.advance(3s);
     CHECK(names.leader() == leader);
   }
+}
+
+SCENARIO("who leads is told once when it has changed, and no more with each beat") {
+  auto here = world{{.seed = 18}};
+  furnish(here, 2, 3);
+  auto told = 0;
+  here.post().heard = [&](const caf::type_erased_tuple& x) {
+    told += x.match_elements<wire::Beat>() && !x.get_as<wire::Beat>(0).leader().empty();
+  };
+  here.advance(30s);
+  CHECK(told == 0);
+  here.crash(*here.controller());
+  here.advance(1min);
+  CHECK(told > 0);
+  told = 0;
+  here.advance(1min);
+  CHECK(told == 0);
+}
+
+SCENARIO("what need not be encoded arrives whole, and as often as the network carries it") {
+  auto here = world{{.seed = 17, .post = {.encoded = false}}};
+  furnish(here, 3);
+  CHECK(run(here, service("web", 4)));
+  auto heard = std::uint64_t{0};
+  here.post().heard = [&](const caf::type_erased_tuple& x) { heard += !name_of(x).empty(); };
+  here.wires().usual.doubled = 500'000;
+  const auto before = here.post().counted();
+  here.advance(1min);
+  const auto after = here.post().counted();
+  CHECK(after.doubled > before.doubled + 20);
+  CHECK(heard == after.delivered - before.delivered);
 }
 
 SCENARIO("nodes that came in the same moment do not beat in the same moment") {
