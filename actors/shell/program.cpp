@@ -145,7 +145,7 @@ int program::run_parsed(const invocation& what) {
   } catch (const failure& x) {
     deliver(where.out);
     const auto meant =
-        x.code == exit_code::not_found && what.what.by == performer::fabric ? suggestion(what) : std::string{};
+        x.code == exit_code::not_found && what.what.by == performer::fabric ? suggestion(what, x.what()) : std::string{};
     return complain(x.what() + meant, x.code);
   } catch (const interrupted&) {
     return static_cast<int>(exit_code::interrupted);
@@ -258,9 +258,11 @@ std::pair<std::string, std::string> program::whereabouts() {
   }
 }
 
-/// What may have been meant by a name that the fabric does not have.
-std::string program::suggestion(const invocation& what) {
+/// What may have been meant by the name that the fabric said it does not have.
+std::string program::suggestion(const invocation& what, const std::string& said) {
   const auto unknown = [&](kind is, const std::string& name) -> std::optional<std::string> {
+    if (said.find(name) == said.npos)
+      return std::nullopt;
     if (is != kind::node && is != kind::workload && is != kind::instance && is != kind::image && is != kind::migration)
       return std::nullopt;
     const auto known = names_from(fabric(what), is, {});

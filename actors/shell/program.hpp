@@ -55,7 +55,7 @@ private:
   int run_self(const invocation& what);
   int version(const invocation& what);
   std::vector<std::string> names_from(client& from, kind is, const std::string& context);
-  std::string suggestion(const invocation& what);
+  std::string suggestion(const invocation& what, const std::string& said);
   session make_session(const invocation& what);
   client& fabric(const invocation& what);
   client make_client(const invocation& what, std::chrono::milliseconds timeout) const;

@@ -124,6 +124,19 @@ SCENARIO("a name that does not exist is answered with one that does") {
   CHECK(run_on(fabric, {"node", "show", "cloud"}).err == "novacron: there is no node called egde-17\n");
 }
 
+SCENARIO("of several names that is put right which the answer speaks of") {
+  auto fabric = fake_fabric{[](const fake_request& x) {
+    if (x.line == "GET /v1/nodes")
+      return answer(R"({"nodes":[{"record":{"facts":{"name":"edge-2"}}}]})");
+    if (x.line == "GET /v1/instances")
+      return answer(R"({"instances":[{"instance":{"name":"db.0"}}]})");
+    return answer(problem_json("there is no node called egde-2"), 404, "application/problem+json");
+  }};
+  // The only instance of a workload may be called by the name of that.
+  CHECK(run_on(fabric, {"migrate", "db", "--to=egde-2"}).err ==
+        "novacron: there is no node called egde-2; did you mean 'edge-2'?\n");
+}
+
 SCENARIO("what is no fabric is told from one that is not there") {
   const auto nobody = run_with({"--connect=/nonexistent/api.sock", "ps"});
   CHECK(nobody.code == 6);
