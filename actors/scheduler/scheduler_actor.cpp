@@ -144,6 +144,8 @@ void arm(pointer self) {
   auto next = x.command ? std::nullopt : x.book->wake();
   for (const auto& each : x.readers)
     next = next ? std::min(*next, each.until) : each.until;
+  if (const auto turn = x.deliveries.wake(); turn && x.ready)
+    next = next ? std::min(*next, *turn) : *turn;
   if (!next || (x.armed && *x.armed <= *next))
     return;
   const auto now = self->clock().now();
@@ -416,7 +418,7 @@ scheduler_extended::behavior_type behavior(pointer self, scheduler_config settin
   here.agent_of = std::move(agent_of);
   here.chance.seed(seed);
   here.book.emplace(settings.reconcile);
-  here.deliveries = outbox{settings.assign_bytes_max};
+  here.deliveries = outbox{settings.assign_bytes_max, settings.assigns_max};
   here.start = self->clock().now();
   here.seen = numbers{settings.numbers};
   watch(self);

@@ -23,6 +23,8 @@ struct scheduler_config {
   duration retry_delay_max = std::chrono::seconds{5};
   /// A larger assignment is sent in parts of about this size: half of what a message may have.
   std::size_t assign_bytes_max = message_bytes_max / 2;
+  /// How many nodes are waited for at a time: what an answer costs grows with them.
+  std::size_t assigns_max = 1024;
   /// Orders that may wait while a new leader finds its feet, and readers that may wait for events.
   std::size_t waiting_max = 1024;
   /// Where to count; null counts nothing.

@@ -9,6 +9,7 @@ namespace {
 void delivered(scheduler_self self, const std::string& node, const outbox::verdict& now) {
   if (now.more)
     deliver(self, node);
+  deliver_next(self);
   if (!now.delivered)
     return;
   self->state.book->delivered(node, *now.delivered);
@@ -23,11 +24,12 @@ void after_pause(scheduler_self self, const std::string& node, unsigned attempts
 void not_delivered(scheduler_self self, const std::string& node, std::uint64_t number, bool change,
                    const caf::error& problem) {
   auto& x = self->state;
+  // What it was to change may not be what the node has.
   if (!change || explain(problem).kind != fault::conflict)
-    return after_pause(self, node, x.deliveries.failed(node, number));
-  // What it was to change is not what the node has.
-  if (x.deliveries.astray(node, number))
+    after_pause(self, node, x.deliveries.failed(node, number));
+  else if (x.deliveries.astray(node, number))
     assign_anew(self, node);
+  deliver_next(self);
 }
 
 } // namespace
@@ -47,7 +49,7 @@ void deliver(scheduler_self self, const std::string& node) {
   const auto agent = x.agent_of(node);
   if (!agent)
     return after_pause(self, node, x.deliveries.postpone(node));
-  auto next = x.deliveries.take(node);
+  auto next = x.deliveries.take(node, self->clock().now());
   if (!next)
     return;
   const auto number = next->number;
@@ -58,6 +60,11 @@ void deliver(scheduler_self self, const std::string& node) {
               [=](caf::error& problem) { not_delivered(self, node, number, change, problem); });
   };
   std::visit(send, next->what);
+}
+
+void deliver_next(scheduler_self self) {
+  while (const auto node = self->state.deliveries.next(self->clock().now()))
+    deliver(self, *node);
 }
 
 void assign(scheduler_self self) {
@@ -72,6 +79,7 @@ void assign(scheduler_self self) {
         again = true;
       }
     }
+  deliver_next(self);
 }
 
 } // namespace novacron::scheduler

@@ -14,5 +14,7 @@ void assign(scheduler_self self);
 void assign_anew(scheduler_self self, const std::string& node);
 /// Sends the node what lies ready for it, if nothing is on its way.
 void deliver(scheduler_self self, const std::string& node);
+/// Sends those whose turn has come what lies ready for them.
+void deliver_next(scheduler_self self);
 
 } // namespace novacron::scheduler
