@@ -58,7 +58,7 @@ void sight::arrive(const wire::NodeFacts& facts, instant now) {
   x.away_since.reset();
   x.lost_at.reset();
   x.reason.clear();
-  unlinked_.erase(facts.name());
+  set_due(facts.name(), x);
 }
 
 void sight::depart(const std::string& node, const std::string& reason, instant now) {
@@ -68,7 +68,7 @@ void sight::depart(const std::string& node, const std::string& reason, instant n
   x.linked = false;
   x.reason = reason;
   x.away_since = now;
-  unlinked_.insert(node);
+  set_due(node, x);
 }
 
 bool sight::accept(seen_node& x, const wire::NodeReport& report) {
@@ -93,8 +93,7 @@ void sight::hear(seen_node& x, const Report& report, instant now, std::int64_t n
   x.lost = false;
   x.away_since.reset();
   x.lost_at.reset();
-  if (!x.linked)
-    unlinked_.insert(report.node());
+  set_due(report.node(), x);
 }
 
 std::optional<std::vector<sighting>> sight::report(const wire::NodeReport& report, instant now, std::int64_t now_ms) {
@@ -157,7 +156,7 @@ void sight::expect(const std::vector<std::string>& nodes, instant now) {
     x.lost = false;
     x.lost_at.reset();
     x.away_since = now + settings_.grace;
-    unlinked_.insert(node);
+    set_due(node, x);
   }
 }
 
@@ -165,29 +164,39 @@ void sight::rest() {
   for (auto& [node, x] : nodes_) {
     x.lost = false;
     x.lost_at.reset();
+    set_due(node, x);
   }
 }
 
 void sight::forget(const std::string& node) {
+  if (const auto found = nodes_.find(node); found != nodes_.end() && found->second.due)
+    due_.erase({*found->second.due, node});
   nodes_.erase(node);
-  unlinked_.erase(node);
 }
 
-std::optional<instant> sight::due(const seen_node& x) const {
-  if (x.linked || x.lost)
-    return std::nullopt;
-  if (x.away_since)
-    return *x.away_since + settings_.patience;
-  return x.heard ? std::optional{*x.heard + settings_.silence} : std::nullopt;
+/// Begins to wait for what time changes of a node next, instead of what was waited for before.
+void sight::set_due(const std::string& node, seen_node& x) {
+  const auto before = x.due;
+  x.due.reset();
+  if (!x.linked && !x.lost && x.away_since)
+    x.due = *x.away_since + settings_.patience;
+  else if (!x.linked && !x.lost && x.heard)
+    x.due = *x.heard + settings_.silence;
+  if (x.due == before)
+    return;
+  if (before)
+    due_.erase({*before, node});
+  if (x.due)
+    due_.emplace(*x.due, node);
 }
 
 std::vector<std::string> sight::pass(instant now) {
   auto changed = std::vector<std::string>{};
-  for (const auto& node : unlinked_) {
-    auto& x = nodes_[node];
-    const auto at = due(x);
-    if (!at || *at > now)
-      continue;
+  for (auto at = due_.begin(); at != due_.end() && at->first <= now; ++at)
+    changed.push_back(at->second);
+  std::ranges::sort(changed);
+  for (const auto& node : changed) {
+    auto& x = nodes_.at(node);
     if (x.away_since) {
       x.lost = true;
       x.lost_at = now;
@@ -195,17 +204,13 @@ std::vector<std::string> sight::pass(instant now) {
       x.away_since = now;
       x.reason = "no report";
     }
-    changed.push_back(node);
+    set_due(node, x);
   }
   return changed;
 }
 
 std::optional<instant> sight::next() const {
-  auto first = std::optional<instant>{};
-  for (const auto& node : unlinked_)
-    if (const auto at = due(nodes_.at(node)); at && (!first || *at < *first))
-      first = at;
-  return first;
+  return due_.empty() ? std::nullopt : std::optional{due_.begin()->first};
 }
 
 const seen_node* sight::find(const std::string& node) const {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace novacron::scheduler {
@@ -50,6 +51,8 @@ struct seen_node {
   wire::Resources used;
   std::string reason;
   std::int64_t heard_ms = 0;
+  /// When time alone changes it next.
+  std::optional<instant> due;
 
   bool present() const { return !away_since; }
 };
@@ -89,12 +92,12 @@ private:
   bool accept(seen_node& x, const wire::NodeReport& report);
   template <class Report>
   void hear(seen_node& x, const Report& report, instant now, std::int64_t now_ms);
-  std::optional<instant> due(const seen_node& x) const;
+  void set_due(const std::string& node, seen_node& x);
 
   sight_config settings_;
   std::map<std::string, seen_node> nodes_;
-  /// Those who have no link: the only ones whom time can change.
-  std::set<std::string> unlinked_;
+  /// Those who have no link, the only ones whom time can change, and when.
+  std::set<std::pair<instant, std::string>> due_;
 };
 
 /// Whether an instance in this phase has a process.
