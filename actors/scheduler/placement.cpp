@@ -117,23 +117,27 @@ cluster::slot cluster::slot_for(const std::string& name) {
 bool cluster::set_node(const node_shape& shape) {
   const auto known = slots_.contains(shape.name);
   const auto at = slot_for(shape.name);
+  auto relabelled = !known;
   auto full = shape;
   full.labels["node"] = shape.name;
   if (known && same(shapes_[at], full))
     return false;
   if (known) {
+    relabelled = shapes_[at].labels != full.labels;
     mark(at, shapes_[at], false);
     leave(at);
   }
   fill(at, full);
   mark(at, full, true);
-  forget_shapes();
+  forget_shapes(relabelled);
   return true;
 }
 
-/// What was worked out from the shapes of nodes.
-void cluster::forget_shapes() {
+/// What was worked out from the shapes of nodes. Most often only the state of one changes, and no label.
+void cluster::forget_shapes(bool relabelled) {
   ready_kinds_.clear();
+  if (!relabelled)
+    return;
   domains_.clear();
   rule_masks_.clear();
   prices_.clear();
@@ -170,14 +174,19 @@ std::vector<std::int64_t>& cluster::extra_column(const std::string& name) {
 }
 
 void cluster::mark(slot at, const node_shape& shape, bool on) {
+  // Its name is every node's own: who asks for it is told by `slots_`.
   for (const auto& [key, value] : shape.labels)
-    set_bit(label_masks_[key + "=" + value], at, on);
+    if (key != "node")
+      set_bit(label_masks_[key + "=" + value], at, on);
   for (const auto& kind : shape.kinds)
     set_bit(kind_masks_[kind], at, on);
   if (!shape.capacity.gpu_model.empty())
     set_bit(model_masks_[shape.capacity.gpu_model], at, on);
   set_bit(every_kind_, at, on && shape.kinds.empty());
   set_bit(ready_, at, on && shape.hosts && shape.state == node_state::ready);
+  set_bit(there_, at, on);
+  set_bit(drained_, at, on && shape.state == node_state::drained);
+  set_bit(lost_, at, on && shape.state == node_state::lost);
   if (on && !shape.taints.empty())
     tainted_.insert(at);
   else
@@ -216,7 +225,7 @@ void cluster::remove_node(const std::string& node) {
   shapes_[at] = {};
   vacant_.push_back(at);
   slots_.erase(found);
-  forget_shapes();
+  forget_shapes(true);
   ranked_ = false;
 }
 
@@ -323,15 +332,16 @@ void cluster::reorder() {
   held_.room_at.clear();
   for (auto* masks : {&label_masks_, &image_masks_, &kind_masks_, &model_masks_})
     masks->clear();
-  every_kind_.clear();
+  for (auto* bits : {&every_kind_, &ready_, &there_, &drained_, &lost_})
+    bits->clear();
   tainted_.clear();
-  ready_.clear();
   present_.clear();
   extra_free_.clear();
   images_.clear();
   version_.clear();
   parts_version_.clear();
   rows_.clear();
+  lacks_.clear();
   for (auto& [shape, images] : nodes) {
     set_node(shape);
     set_images(shape.name, std::move(images));

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -230,7 +231,7 @@ public:
   std::optional<double> score_on(const request& x, const std::string& node) const;
   /// Scores and refusals of all nodes.
   explanation explain(const request& x) const;
-  /// The summary alone, for a fraction of the effort.
+  /// The summary alone, for a fraction of the effort: nodes are counted by the bits of masks, not looked at.
   std::string why_not(const request& x) const;
 
   std::size_t size() const { return slots_.size(); }
@@ -298,11 +299,13 @@ private:
   const mask& ready_for(const std::string& kind) const;
   search prepare(const request& x) const;
   features weights_of(const std::string& policy) const;
+  const mask* with_label(const std::string& key, const std::string& value, mask& own) const;
+  const mask& mask_of(const label_rule& rule) const;
   void hold_to_labels(search& s) const;
   void heed_taints(search& s) const;
   void prefer_cheap(search& s) const;
   void prefer_other_zones(search& s) const;
-  void forget_shapes();
+  void forget_shapes(bool relabelled);
   void forbid_apart(search& s) const;
   void demand_near(search& s) const;
   void limit_spread(search& s) const;
@@ -342,7 +345,21 @@ private:
   };
   std::optional<lack> find_lack(const request& x, slot at) const;
   bool lacks_reserved(const lack& x, slot at) const;
+  /// Which nodes have too little of what, for requests that need the same. Kept until a node changes, and then only
+  /// that node is looked at again.
+  struct lack_row {
+    std::vector<std::pair<std::string, mask>> by_cause;
+    std::size_t size = 0;
+    std::uint64_t seen = 0;
+    std::uint64_t asked = 0;
+  };
+  const lack_row& lacks_for(const request& x) const;
+  void find_lack_again(lack_row& row, const request& x, slot at) const;
   class tally;
+  class elimination;
+  void count_rules(elimination& e, const search& s) const;
+  void count_neighbours(elimination& e, const search& s) const;
+  void count_spread(elimination& e, const search& s) const;
   std::pair<std::int64_t, std::string> reserved_at(slot at, std::string_view resource) const;
   std::optional<node_refusal> refuse_by_rules(const search& s, slot at) const;
   std::optional<node_refusal> refuse_by_neighbours(const search& s, slot at) const;
@@ -376,7 +393,7 @@ private:
   /// What is left of each extensible resource.
   std::unordered_map<std::string, std::vector<std::int64_t>> extra_free_;
   std::vector<std::vector<std::string>> images_;
-  mask ready_;
+  mask ready_, there_, drained_, lost_;
   std::set<slot> tainted_;
 
   /// The name in `present_` of a workload or a label, and of those who refuse to share a value of `over` with it.
@@ -439,6 +456,8 @@ private:
   std::uint64_t changes_forgotten_ = 0;
   mutable std::map<std::pair<kind_of_need, features>, score_row> rows_;
   mutable std::uint64_t rows_asked_ = 0;
+  using whole_need = std::tuple<kind_of_need, std::string, std::map<std::string, std::int64_t>>;
+  mutable std::map<whole_need, lack_row> lacks_;
   /// Blocks of a row whose greatest score has to be found anew; empty between two looks.
   mutable mask stale_;
   /// What speaks for or against single nodes; zero between two decisions.

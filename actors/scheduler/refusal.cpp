@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -189,11 +190,11 @@ node_refusal cluster::refuse(const search& s, slot at) const {
 /// How many nodes are refused for what, in words.
 class cluster::tally {
 public:
-  void fits() { ++fit_; }
-  void add(std::string_view cause, std::string_view label) {
+  void fits(std::size_t count = 1) { fit_ += count; }
+  void add(std::string_view cause, std::string_view label, std::size_t count = 1) {
     const auto found =
         std::ranges::find_if(counts_, [&](const auto& x) { return x.cause == cause && x.label == label; });
-    ++(found == counts_.end() ? counts_.emplace_back(std::string{cause}, std::string{label}) : *found).count;
+    (found == counts_.end() ? counts_.emplace_back(std::string{cause}, std::string{label}) : *found).count += count;
   }
 
   std::string summary(std::size_t nodes) {
@@ -222,28 +223,150 @@ private:
   std::vector<entry> counts_;
 };
 
-std::string cluster::why_not(const request& x) const {
-  auto s = prepare(x);
-  auto counts = tally{};
-  for (const auto& [name, at] : slots_) {
-    const auto open = has_bit(s.open, at);
-    if (open && cluster::fits(s, at)) {
-      counts.fits();
-      continue;
+/// Takes nodes out for one cause after another and counts them: the first that holds of a node is told of it.
+class cluster::elimination {
+public:
+  explicit elimination(mask all) : left_{std::move(all)} {}
+
+  /// `refused` gives the words of the mask of those that the cause holds of.
+  template <class Refused>
+  void refuse(std::string_view cause, std::string_view label, Refused&& refused) {
+    auto count = std::size_t{0};
+    for (auto i = std::size_t{0}; i < left_.size(); ++i) {
+      const auto hit = left_[i] & refused(i);
+      left_[i] &= ~hit;
+      count += static_cast<std::size_t>(std::popcount(hit));
     }
-    // What no rule forbids lacks something, and that is told without a word.
-    if (!open)
-      if (const auto by_rules = refuse_by_rules(s, at)) {
-        const auto label = by_rules->cause == "label" ? by_rules->detail.substr(0, by_rules->detail.find(':')) : "";
-        counts.add(by_rules->cause, label);
-        continue;
-      }
-    if (const auto found = find_lack(x, at))
-      counts.add(lacks_reserved(*found, at) ? "reserved" : found->cause, "");
-    else
-      counts.add("", "");
+    if (count > 0)
+      counts_.add(cause, label, count);
   }
-  return counts.summary(slots_.size());
+  void refuse(std::string_view cause, const mask& refused) {
+    refuse(cause, "", [&](std::size_t i) { return i < refused.size() ? refused[i] : 0; });
+  }
+  void refuse_without(std::string_view cause, std::string_view label, const mask* able) {
+    refuse(cause, label, [&](std::size_t i) { return able && i < able->size() ? ~(*able)[i] : ~std::uint64_t{0}; });
+  }
+
+  std::string summary(std::size_t nodes) {
+    for (const auto word : left_)
+      counts_.fits(static_cast<std::size_t>(std::popcount(word)));
+    return counts_.summary(nodes);
+  }
+
+private:
+  mask left_;
+  tally counts_;
+};
+
+void cluster::count_rules(elimination& e, const search& s) const {
+  const auto& x = s.what;
+  e.refuse("drained", drained_);
+  e.refuse("lost", lost_);
+  e.refuse_without("kind", "", &ready_for(x.kind));
+  for (const auto& [key, value] : x.require) {
+    auto own = mask{};
+    e.refuse_without("label", key, with_label(key, value, own));
+  }
+  for (const auto& rule : x.where)
+    e.refuse_without("label", rule.key, &mask_of(rule));
+  auto tainted = mask(ready_.size(), 0);
+  for (const auto at : tainted_)
+    if (std::ranges::any_of(shapes_[at].taints, [&](const taint& each) {
+          return each.effect != taint_effect::avoid && !tolerates(x.tolerate, each);
+        }))
+      tainted[at / 64] |= std::uint64_t{1} << (at % 64);
+  e.refuse("taint", tainted);
+}
+
+void cluster::count_neighbours(elimination& e, const search& s) const {
+  const auto& x = s.what;
+  const auto beside = [&](std::string_view cause, const std::string& who, const std::string& over) {
+    if (const auto found = present_.find(who); found != present_.end())
+      e.refuse(cause, around(found->second, over));
+  };
+  for (const auto& each : x.apart)
+    if (!each.prefer)
+      beside("apart", presence_of(each.who), each.over);
+  for (const auto& over : apart_over_) {
+    beside("apart", refusal_of(x.workload, over), over);
+    for (const auto& label : x.labels)
+      beside("apart", refusal_of(label, over), over);
+  }
+  for (const auto& claim : x.claims)
+    beside("port", claim, "node");
+  for (const auto& each : x.near) {
+    if (each.prefer)
+      continue;
+    const auto found = present_.find(presence_of(each.who));
+    const auto there = found == present_.end() ? mask{} : around(found->second, each.over);
+    if (found != present_.end() || !is_itself(x, each))
+      e.refuse_without("near", "", &there);
+  }
+}
+
+void cluster::count_spread(elimination& e, const search& s) const {
+  for (auto i = std::size_t{0}; i < s.what.spread.size(); ++i) {
+    if (s.what.spread[i].prefer)
+      continue;
+    const auto& of = domains_of(s.what.spread[i].key).of;
+    auto open = mask(ready_.size(), 0);
+    for (auto at = std::size_t{0}; at < of.size(); ++at)
+      if (of[at] >= 0 && s.domain_open[i][static_cast<std::size_t>(of[at])])
+        open[at / 64] |= std::uint64_t{1} << (at % 64);
+    e.refuse_without("spread", "", &open);
+  }
+}
+
+void cluster::find_lack_again(lack_row& row, const request& x, slot at) const {
+  const auto bit = std::uint64_t{1} << (at % 64);
+  for (auto& [cause, where] : row.by_cause)
+    where[at / 64] &= ~bit;
+  const auto found = has_bit(there_, at) ? find_lack(x, at) : std::nullopt;
+  if (!found)
+    return;
+  const auto cause = lacks_reserved(*found, at) ? std::string_view{"reserved"} : found->cause;
+  auto known = std::ranges::find(row.by_cause, cause, &std::pair<std::string, mask>::first);
+  if (known == row.by_cause.end())
+    known = row.by_cause.insert(known, {std::string{cause}, mask((shapes_.size() + 63) / 64, 0)});
+  known->second[at / 64] |= bit;
+}
+
+const cluster::lack_row& cluster::lacks_for(const request& x) const {
+  // Chosen: of so many kinds of needs it is kept, of a hundred thousand nodes some 50 kB each.
+  constexpr auto lacks_max = std::size_t{64};
+  const auto& need = x.need;
+  auto key =
+      whole_need{{need.cpu_milli, need.memory_bytes, need.disk_bytes, need.gpu_milli}, need.gpu_model, need.extra};
+  auto found = lacks_.find(key);
+  if (found == lacks_.end()) {
+    if (lacks_.size() >= lacks_max)
+      lacks_.erase(std::ranges::min_element(lacks_, {}, [](const auto& each) { return each.second.asked; }));
+    found = lacks_.try_emplace(std::move(key)).first;
+  }
+  auto& row = found->second;
+  row.asked = ++rows_asked_;
+  if (row.size == shapes_.size() && row.seen >= changes_forgotten_) {
+    for (auto i = row.seen - changes_forgotten_; i < changes_.size(); ++i)
+      find_lack_again(row, x, changes_[i]);
+  } else {
+    row.by_cause.clear();
+    row.size = shapes_.size();
+    for (auto at = slot{0}; at < shapes_.size(); ++at)
+      find_lack_again(row, x, at);
+  }
+  row.seen = changes_forgotten_ + changes_.size();
+  return row;
+}
+
+std::string cluster::why_not(const request& x) const {
+  const auto s = prepare(x);
+  auto e = elimination{there_};
+  count_rules(e, s);
+  count_neighbours(e, s);
+  count_spread(e, s);
+  for (const auto& [cause, where] : lacks_for(x).by_cause)
+    e.refuse(cause, where);
+  return e.summary(slots_.size());
 }
 
 explanation cluster::explain(const request& x) const {

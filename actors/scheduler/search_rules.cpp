@@ -51,21 +51,19 @@ cluster::search cluster::prepare(const request& x) const {
   auto s = search{x};
   s.weights = weights_of(x.policy);
   s.open = ready_for(x.kind);
-  const auto label_mask = [&](const auto& label) {
-    const auto found = label_masks_.find(label.first + "=" + label.second);
-    return found == label_masks_.end() ? nullptr : &found->second;
-  };
-  for (const auto& label : x.require) {
-    const auto* with = label_mask(label);
+  for (const auto& [key, value] : x.require) {
+    auto own = mask{};
+    const auto* with = with_label(key, value, own);
     const auto known = with ? std::min(with->size(), s.open.size()) : 0;
     for (auto i = std::size_t{0}; i < known; ++i)
       s.open[i] &= (*with)[i];
     std::fill(s.open.begin() + static_cast<std::ptrdiff_t>(known), s.open.end(), 0);
   }
   hold_to_labels(s);
-  for (const auto& label : x.prefer) {
+  for (const auto& [key, value] : x.prefer) {
     const auto part = part_of_wish(x);
-    s.bonuses.push_back({label_mask(label), feature::prefer, part, s.weights[feature::prefer] * part});
+    s.bonuses.push_back(
+        {with_label(key, value, s.own_masks.emplace_back()), feature::prefer, part, s.weights[feature::prefer] * part});
   }
   if (const auto found = image_masks_.find(x.image); !x.image.empty() && found != image_masks_.end())
     s.bonuses.push_back({&found->second, feature::image, 1, s.weights[image]});
@@ -87,20 +85,40 @@ cluster::search cluster::prepare(const request& x) const {
   return s;
 }
 
-void cluster::hold_to_labels(search& s) const {
+/// The nodes with that label, null where there is none; by name it is one, in `own`.
+const cluster::mask* cluster::with_label(const std::string& key, const std::string& value, mask& own) const {
+  if (key != "node") {
+    const auto found = label_masks_.find(key + "=" + value);
+    return found == label_masks_.end() ? nullptr : &found->second;
+  }
+  const auto found = slots_.find(value);
+  if (found == slots_.end())
+    return nullptr;
+  own.assign(ready_.size(), 0);
+  own[found->second / 64] |= std::uint64_t{1} << (found->second % 64);
+  return &own;
+}
+
+/// The nodes of which a rule over labels holds.
+const cluster::mask& cluster::mask_of(const label_rule& rule) const {
   // Chosen: more rules than that are not kept.
   constexpr auto masks_max = std::size_t{1024};
+  if (rule_masks_.size() >= masks_max)
+    rule_masks_.clear();
+  const auto [found, fresh] = rule_masks_.try_emplace(in_words(rule));
+  auto& allowed = found->second;
+  if (fresh) {
+    allowed.assign((shapes_.size() + 63) / 64, 0);
+    for (const auto& [name, at] : slots_)
+      if (holds(rule, shapes_[at].labels))
+        allowed[at / 64] |= std::uint64_t{1} << (at % 64);
+  }
+  return allowed;
+}
+
+void cluster::hold_to_labels(search& s) const {
   for (const auto& rule : s.what.where) {
-    if (rule_masks_.size() >= masks_max)
-      rule_masks_.clear();
-    const auto [found, fresh] = rule_masks_.try_emplace(in_words(rule));
-    auto& allowed = found->second;
-    if (fresh) {
-      allowed.assign((shapes_.size() + 63) / 64, 0);
-      for (const auto& [name, at] : slots_)
-        if (holds(rule, shapes_[at].labels))
-          allowed[at / 64] |= std::uint64_t{1} << (at % 64);
-    }
+    const auto& allowed = mask_of(rule);
     for (auto i = std::size_t{0}; i < s.open.size(); ++i)
       s.open[i] &= i < allowed.size() ? allowed[i] : 0;
   }
