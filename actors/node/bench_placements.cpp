@@ -21,11 +21,13 @@
 namespace novacron::node {
 
 /// What the bench says to itself. It never leaves the process.
+struct begin {};
 struct go_on {};
 struct too_late {};
 
 } // namespace novacron::node
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::begin)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::go_on)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(novacron::node::too_late)
 
@@ -66,8 +68,9 @@ wire::WorkloadSpec workload(const std::string& name, std::uint32_t replicas = 1,
   return spec;
 }
 
+/// Where there are more nodes than instances, each still holds one.
 std::uint64_t milli_per_node(const bench_placements_options& x, std::uint64_t wanted) {
-  return static_cast<std::uint64_t>(static_cast<double>(wanted) / x.fill / x.nodes) + 1;
+  return std::max(instance_milli, static_cast<std::uint64_t>(static_cast<double>(wanted) / x.fill / x.nodes) + 1);
 }
 
 void ask(plan& x, wire::WorkloadSpec spec) {
@@ -176,10 +179,13 @@ struct stage_state {
   plan asked;
   scheduler_actor whom;
   std::unordered_map<std::string, puppet> nodes;
+  std::size_t nodes_wanted = 0;
   /// When each workload was asked for; of those that are measured.
   std::unordered_map<std::string, monotonic::time_point> begun;
   std::unordered_map<std::string, std::uint64_t> seen;
   std::size_t placed_before = 0;
+  /// The scheduler knows all nodes: orders may come.
+  bool open = false;
   bool measuring = false;
   std::size_t next_before = 0;
   std::size_t next = 0;
@@ -234,7 +240,8 @@ void send_order(pointer self, const wire::WorkloadSpec& spec, bool measured) {
 
 void begin_measuring(pointer self) {
   auto& x = self->state;
-  if (x.measuring || x.answered_before < x.asked.before.size() || x.placed_before < x.asked.placed_before)
+  if (!x.open || x.measuring || x.nodes.size() < x.nodes_wanted || x.answered_before < x.asked.before.size() ||
+      x.placed_before < x.asked.placed_before)
     return;
   x.measuring = true;
   x.start = monotonic::now();
@@ -301,7 +308,8 @@ void report(pointer self, Report report, const std::string& node, std::uint64_t 
   report.set_revision(revision);
   report.set_incarnation(1);
   report.set_number(++self->state.nodes[node].number);
-  self->request(self->state.whom, 60s, std::move(report)).then([](const wire::Done&) {}, [](const caf::error&) {});
+  // Nobody waits for the answer: an actor that waits for thousands of them is slow.
+  caf::anon_send(self->state.whom, std::move(report));
 }
 
 void take(pointer self, const wire::Assign& what) {
@@ -316,6 +324,7 @@ void take(pointer self, const wire::Assign& what) {
   }
   if (what.part() + 1 < what.parts())
     return;
+  begin_measuring(self);
   auto all = wire::NodeReport{};
   all.set_takes_changes(true);
   *all.mutable_capacity() = capacity_of(self->state.asked);
@@ -340,10 +349,11 @@ void take(pointer self, const wire::AssignChange& what) {
   report(self, std::move(change), what.node(), what.revision());
 }
 
-caf::behavior perform(pointer self, plan asked, std::uint32_t outstanding, double rate,
+caf::behavior perform(pointer self, plan asked, const bench_placements_options& options, double rate,
                       std::shared_ptr<std::promise<found>> done) {
   self->state.asked = std::move(asked);
-  self->state.outstanding = outstanding;
+  self->state.nodes_wanted = options.nodes;
+  self->state.outstanding = options.outstanding;
   self->state.rate = rate;
   self->state.done = std::move(done);
   return {
@@ -357,6 +367,9 @@ caf::behavior perform(pointer self, plan asked, std::uint32_t outstanding, doubl
       },
       [=](const caf::actor& whom) {
         self->state.whom = caf::actor_cast<scheduler_actor>(whom);
+      },
+      [=](begin) {
+        self->state.open = true;
         self->delayed_send(self, time_max, too_late{});
         for (auto i = 0u; i < self->state.outstanding; ++i)
           submit_next(self);
@@ -402,7 +415,7 @@ found play(const bench_placements_options& options, const std::string& name, dou
   const auto capacity = capacity_of(asked);
   auto done = std::make_shared<std::promise<found>>();
   auto result = done->get_future();
-  const auto stage = system.spawn(perform, std::move(asked), options.outstanding, rate, done);
+  const auto stage = system.spawn(perform, std::move(asked), options, rate, done);
   auto decide = scheduler_config{};
   decide.reconcile.node = "cloud-1";
   decide.waiting_max = 1 << 20;
@@ -412,6 +425,8 @@ found play(const bench_placements_options& options, const std::string& name, dou
   const auto agent = caf::actor_cast<caf::actor>(stage);
   const auto boss = spawn_scheduler(
       system, decide, book, [agent](const std::string&) { return agent; }, 1);
+  // Before the first assignment comes: what is reported to nobody is lost.
+  caf::anon_send(agent, caf::actor_cast<caf::actor>(boss));
   add_nodes(boss, options, capacity);
   {
     auto self = caf::scoped_actor{system};
@@ -427,7 +442,7 @@ found play(const bench_placements_options& options, const std::string& name, dou
                    [&](const caf::error&) { std::this_thread::sleep_for(50ms); });
     }
   }
-  caf::anon_send(agent, caf::actor_cast<caf::actor>(boss));
+  caf::anon_send(agent, begin{});
   auto all = result.get();
   for (const auto& each : {agent, caf::actor_cast<caf::actor>(boss), caf::actor_cast<caf::actor>(book)})
     caf::anon_send_exit(each, caf::exit_reason::user_shutdown);

@@ -56,7 +56,9 @@ void reconciler::reset(const wire::LedgerEntries& all) {
   // What changed since is not known: everybody is sent the whole.
   sent_.clear();
   truth_.index = all.index();
+  capacity_total_ = {};
   for (const auto& [name, x] : truth_.nodes) {
+    count_capacity(x.value, 1);
     refresh_node(name);
     dirty_nodes_[name];
     unrecorded_nodes_.insert(name);
@@ -124,7 +126,10 @@ void reconciler::written(const wire::LedgerEntry& entry) {
     const auto drained = known != truth_.nodes.end() && known->second.value.drained();
     if (known == truth_.nodes.end())
       tell("node", name, "joined");
+    else
+      count_capacity(known->second.value, -1);
     truth_.write(entry);
+    count_capacity(truth_.nodes.at(name).value, 1);
     if (drained != truth_.nodes.at(name).value.drained())
       tell("node", name, drained ? "undrained" : "drained");
     refresh_node(name);
@@ -165,6 +170,8 @@ void reconciler::removed(const std::string& key) {
     free_on(forget_made_room(name));
   } else if (key.starts_with("node/")) {
     tell("node", name, "forgotten");
+    if (const auto known = truth_.nodes.find(name); known != truth_.nodes.end())
+      count_capacity(known->second.value, -1);
     touch_node(name);
     forget_strays(name);
     cluster_.remove_node(name);
@@ -209,7 +216,7 @@ void reconciler::refresh_node(const std::string& node) {
   auto shape = to_shape(record.facts(), state);
   shape.taints = to_taints(record);
   if (cluster_.set_node(shape)) {
-    capacity_ = nodes_changed_ = places_due_ = true;
+    capacity_ = places_due_ = true;
     hopeless_.clear();
     reserved_.heed(node);
   }
@@ -451,7 +458,6 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
   rebalance_when_due(r);
   make_moves(r);
   touch_waiting();
-  sum_up_capacity();
   // The most important first; among equals the tenant that has least of what is meant for it, and who came first.
   auto order = std::vector<std::tuple<std::int64_t, double, std::int64_t, std::string>>{};
   for (const auto& name : dirty_) {

@@ -196,7 +196,7 @@ private:
   void count(const wire::Instance& x);
   void uncount(const std::string& instance);
   std::string beyond_quota(const wire::WorkloadSpec& spec, const std::string& instance);
-  void sum_up_capacity();
+  void count_capacity(const wire::NodeRecord& x, int sign);
   const wire::WorkloadRecord* settled(const wire::Instance& x) const;
   void shift(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, const decision& where,
              const std::string& reason, bool make_before_break);
@@ -313,7 +313,7 @@ private:
   quotas quotas_;
   /// What each instance counts for which tenant.
   std::map<std::string, std::pair<std::string, amount>> counted_;
-  bool nodes_changed_ = true;
+  amount capacity_total_;
   /// How many workloads there are of each priority.
   std::map<std::int32_t, std::size_t> priorities_;
   /// Since when workloads find no room for an instance, and how many they look for; whom no node could ever hold; for

@@ -115,20 +115,11 @@ std::string reconciler::beyond_quota(const wire::WorkloadSpec& spec, const std::
                      quota->second.value.limits().at(resource), resource);
 }
 
-void reconciler::sum_up_capacity() {
-  if (!std::exchange(nodes_changed_, false))
-    return;
-  auto all = amount{};
-  for (const auto& [name, x] : truth_.nodes) {
-    const auto part = to_amount(x.value.facts().capacity());
-    all.cpu_milli += part.cpu_milli;
-    all.memory_bytes += part.memory_bytes;
-    all.disk_bytes += part.disk_bytes;
-    all.gpu_milli += part.gpu_milli;
-    for (const auto& [resource, amount] : part.extra)
-      all.extra[resource] += amount;
-  }
-  quotas_.set_capacity(all);
+/// What all nodes have together: it grows or shrinks by what one of them has.
+void reconciler::count_capacity(const wire::NodeRecord& x, int sign) {
+  change(capacity_total_, to_amount(x.facts().capacity()), sign);
+  std::erase_if(capacity_total_.extra, [](const auto& each) { return each.second == 0; });
+  quotas_.set_capacity(capacity_total_);
 }
 
 // -- making room -------------------------------------------------------------------------------

@@ -136,9 +136,11 @@ wire::NodeView reconciler::view(const std::string& name, const wire::NodeRecord&
 wire::NodeList reconciler::list_nodes(const std::string& name) const {
   auto list = wire::NodeList{};
   list.set_index(truth_.index);
-  for (const auto& [each, record] : truth_.nodes)
-    if (name.empty() || name == each)
+  if (name.empty())
+    for (const auto& [each, record] : truth_.nodes)
       *list.add_nodes() = view(each, record.value);
+  else if (const auto found = truth_.nodes.find(name); found != truth_.nodes.end())
+    *list.add_nodes() = view(name, found->second.value);
   return list;
 }
 
