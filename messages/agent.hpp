@@ -18,6 +18,8 @@ using agent_actor = caf::typed_actor<caf::replies_to<wire::Assign>::with<wire::D
                                      caf::replies_to<wire::ResizeInstance>::with<wire::Done>,
                                      caf::replies_to<wire::RestartInstance>::with<wire::Done>,
                                      caf::replies_to<wire::ConvertInstance>::with<wire::Converted>,
+                                     caf::replies_to<wire::CheckpointInstance>::with<wire::Checkpoint>,
+                                     caf::replies_to<wire::RestoreInstance>::with<wire::Restored>,
                                      caf::replies_to<wire::CallInstance>::with<wire::Invoked>,
                                      caf::reacts_to<wire::NodeArrived>,
                                      caf::reacts_to<wire::NodeDeparted>>;
@@ -34,5 +36,9 @@ using image_actor = caf::typed_actor<caf::replies_to<wire::ImageImport>::with<wi
 using template_actor = caf::typed_actor<caf::replies_to<wire::TemplateCreate>::with<wire::Template>,
                                         caf::replies_to<wire::TemplateListRequest>::with<wire::TemplateList>,
                                         caf::replies_to<wire::TemplateDelete>::with<wire::Done>>;
+
+/// The checkpoints that lie on a node.
+using checkpoint_actor = caf::typed_actor<caf::replies_to<wire::CheckpointListRequest>::with<wire::CheckpointList>,
+                                          caf::replies_to<wire::CheckpointDelete>::with<wire::Done>>;
 
 } // namespace novacron

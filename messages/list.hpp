@@ -56,6 +56,13 @@
   X(TemplateListRequest,    cloud | person)                \
   X(TemplateList,           nobody)                        \
   X(TemplateDelete,         cloud | person)                \
+  X(CheckpointInstance,     cloud | person)                \
+  X(Checkpoint,             nobody)                        \
+  X(CheckpointListRequest,  cloud | person)                \
+  X(CheckpointList,         nobody)                        \
+  X(CheckpointDelete,       cloud | person)                \
+  X(RestoreInstance,        cloud | person)                \
+  X(Restored,               nobody)                        \
   /* scheduler */                                          \
   X(Submit,                 cloud | person)                \
   X(Submitted,              nobody)                        \

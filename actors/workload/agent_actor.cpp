@@ -624,6 +624,8 @@ agent_self::behavior_type behave(self_pointer self, agent_settings settings, std
       [=](const wire::ResizeInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::RestartInstance& x) { return pass_on<wire::Done>(self, x.instance(), x); },
       [=](const wire::ConvertInstance& x) { return pass_on<wire::Converted>(self, x.instance(), x); },
+      [=](const wire::CheckpointInstance& x) { return pass_on<wire::Checkpoint>(self, x.instance(), x); },
+      [=](const wire::RestoreInstance& x) { return pass_on<wire::Restored>(self, x.instance(), x); },
       [=](const wire::CallInstance& x) { return pass_on<wire::Invoked>(self, x.instance(), x); },
       [=](const wire::NodeArrived&) {
         // However long nobody answered: what fails from now on is tried again soon.

@@ -575,6 +575,12 @@ instance_actor::behavior_type behave(instance_self self, instance_order order) {
       [=](const wire::ResizeInstance& x) { return resize(self, x.resources()); },
       [=](const wire::RestartInstance&) { return restart(self); },
       [=](const wire::ConvertInstance& x) { return convert(self, x); },
+      [=](const wire::CheckpointInstance&) -> caf::result<wire::Checkpoint> {
+        return caf::make_error(fault::unsupported, self->state.order.node + " keeps no checkpoints");
+      },
+      [=](const wire::RestoreInstance&) -> caf::result<wire::Restored> {
+        return caf::make_error(fault::unsupported, self->state.order.node + " keeps no checkpoints");
+      },
       [=](const wire::CallInstance& x) { return take_call(self, x); },
       [=](remove_atom) {
         self->state.aim = instance_state::goal::remove;

@@ -75,6 +75,8 @@ using instance_actor = caf::typed_actor<caf::replies_to<wire::LogRequest>::with<
                                         caf::replies_to<wire::ResizeInstance>::with<wire::Done>,
                                         caf::replies_to<wire::RestartInstance>::with<wire::Done>,
                                         caf::replies_to<wire::ConvertInstance>::with<wire::Converted>,
+                                        caf::replies_to<wire::CheckpointInstance>::with<wire::Checkpoint>,
+                                        caf::replies_to<wire::RestoreInstance>::with<wire::Restored>,
                                         caf::replies_to<wire::CallInstance>::with<wire::Invoked>,
                                         caf::reacts_to<remove_atom>, caf::reacts_to<park_atom>,
                                         caf::reacts_to<wake_atom>, caf::reacts_to<relabelled>,
