@@ -25,6 +25,7 @@ void reconciler::converge(round& r, const std::string& workload) {
     waited_.insert(waiting_.extract(at++));
   waiting_workloads_.erase(workload);
   plain_waits_.erase(workload);
+  turn_to_come_.erase(workload);
   nowhere_.reset();
   calm_.erase(workload);
   const auto since = roomless_since_.extract(workload);

@@ -342,6 +342,7 @@ void cluster::reorder() {
   parts_version_.clear();
   rows_.clear();
   lacks_.clear();
+  victims_.clear();
   for (auto& [shape, images] : nodes) {
     set_node(shape);
     set_images(shape.name, std::move(images));
@@ -362,25 +363,20 @@ std::vector<std::string> cluster::held_on(const std::string& node) const {
   return keys;
 }
 
+std::vector<std::pair<const std::string*, const hold*>> cluster::holds_on(const std::string& node) const {
+  auto all = std::vector<std::pair<const std::string*, const hold*>>{};
+  if (const auto found = slots_.find(node); found != slots_.end())
+    for (const auto* held : held_.room_at[found->second]->holds)
+      all.emplace_back(held->key, &held->what);
+  return all;
+}
+
 /// Of what is only kept for others nothing can move.
 void cluster::refresh_least(slot at) {
   least_[at] = nobody;
   for (const auto* held : held_.room_at[at]->holds)
     if (held->what.reservation.empty())
       least_[at] = std::min(least_[at], held->what.priority);
-}
-
-bool cluster::has_free(const std::string& node, const amount& need) const {
-  const auto found = slots_.find(node);
-  if (found == slots_.end())
-    return false;
-  const auto at = found->second;
-  return cpu_free_[at] >= need.cpu_milli && memory_free_[at] >= need.memory_bytes &&
-         disk_free_[at] >= need.disk_bytes && gpu_sum_[at] >= need.gpu_milli &&
-         std::ranges::all_of(need.extra, [&](const auto& x) {
-           const auto column = extra_free_.find(x.first);
-           return column != extra_free_.end() && column->second[at] >= x.second;
-         });
 }
 
 /// Nobody who holds room there is there any more, by name or label: the node goes, or is filled anew.

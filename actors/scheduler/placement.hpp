@@ -32,6 +32,8 @@ struct amount {
   /// In a request several models may be named, separated by `|`; empty means any.
   std::string gpu_model;
   std::map<std::string, std::int64_t> extra;
+
+  bool operator==(const amount&) const = default;
 };
 
 enum class node_state : std::uint8_t { ready, drained, lost };
@@ -115,6 +117,8 @@ struct hold {
   std::int32_t priority = 0;
   /// Nobody is there: the room is kept for those who may draw on this reservation.
   std::string reservation = {};
+
+  bool operator==(const hold&) const = default;
 };
 
 struct decision {
@@ -212,14 +216,19 @@ public:
   const hold* find_hold(const std::string& key) const;
   /// The keys of what is held on a node, sorted.
   std::vector<std::string> held_on(const std::string& node) const;
-  /// Of the nodes that no rule forbids to an instance and where something of a lower priority is held, those first
-  /// where the least important is: `count` of them, the first `from` left out.
-  std::vector<std::string> yielding(const request& x, std::int32_t priority, std::size_t from, std::size_t count) const;
-  /// How many of those that hold room on a node and are less important would have to go at least before it has that
-  /// much free; none when not even all of them would do, whatever the rules say.
-  std::optional<std::size_t> least_victims(const std::string& node, const amount& need, std::int32_t priority) const;
-  /// Whether a node has that much free, whatever the rules say.
-  bool has_free(const std::string& node, const amount& need) const;
+  /// The same as they lie there, until one of them is released.
+  std::vector<std::pair<const std::string*, const hold*>> holds_on(const std::string& node) const;
+  /// A node where some of those that hold room would have to go before something more important has room.
+  struct yielding_node {
+    std::string name;
+    /// So many at least, whatever the rules say.
+    std::size_t victims = 0;
+  };
+  /// Of the nodes that no rule forbids to an instance, and that have room for it once at most `victims_max` of a lower
+  /// priority went, those first where the fewest have to go, and of equals those where the least important is: `count`
+  /// of them, the first `from` left out.
+  std::vector<yielding_node> yielding(const request& x, std::int32_t priority, std::size_t victims_max,
+                                      std::size_t from, std::size_t count) const;
   /// Whether somebody has ever refused to share a node or more with somebody.
   bool refuses_any() const { return !apart_over_.empty(); }
   /// The nodes that no rule forbids to an instance, whether they have room or not, by name.
@@ -354,6 +363,16 @@ private:
     std::uint64_t asked = 0;
   };
   const lack_row& lacks_for(const request& x) const;
+  /// How many of less than a priority have to go at least before a node has room for what needs that; kept like the
+  /// rest.
+  struct victim_row {
+    /// 0: not even all of them would do.
+    std::vector<std::uint8_t> least;
+    std::uint64_t seen = 0;
+    std::uint64_t asked = 0;
+  };
+  std::uint8_t least_victims(slot at, const amount& need, std::int32_t priority) const;
+  const victim_row& victims_for(const amount& need, std::int32_t priority) const;
   void find_lack_again(lack_row& row, const request& x, slot at) const;
   class tally;
   class elimination;
@@ -458,6 +477,7 @@ private:
   mutable std::uint64_t rows_asked_ = 0;
   using whole_need = std::tuple<kind_of_need, std::string, std::map<std::string, std::int64_t>>;
   mutable std::map<whole_need, lack_row> lacks_;
+  mutable std::map<std::pair<kind_of_need, std::int32_t>, victim_row> victims_;
   /// Blocks of a row whose greatest score has to be found anew; empty between two looks.
   mutable mask stale_;
   /// What speaks for or against single nodes; zero between two decisions.

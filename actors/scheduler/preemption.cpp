@@ -1,38 +1,33 @@
 #include "actors/scheduler/preemption.hpp"
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
 namespace novacron::scheduler {
 namespace {
 
-struct candidate {
-  std::string key;
-  displaceable what;
-  hold held;
-};
+/// Chosen: the first node that is tried does most often.
+constexpr auto looks_first = std::size_t{4};
 
-struct trial {
-  std::string node;
-  /// Lowest priority first, and of equals the greatest, so that few move.
-  std::vector<candidate> guests;
-};
+using finder = std::function<std::optional<displaceable>(const std::string&)>;
 
-std::optional<trial> look_at(const cluster& all, const std::string& node, std::int32_t priority,
-                             const std::function<std::optional<displaceable>(const std::string&)>& find) {
-  auto found = trial{node, {}};
-  for (const auto& key : all.held_on(node))
-    if (auto what = find(key); what && what->priority < priority)
-      found.guests.push_back({key, std::move(*what), *all.find_hold(key)});
-  if (found.guests.empty())
-    return std::nullopt;
-  std::ranges::sort(found.guests, [](const candidate& a, const candidate& b) {
-    return std::tuple{a.what.priority, -a.held.need.gpu_milli, -a.held.need.cpu_milli, -a.held.need.memory_bytes,
-                      a.key} < std::tuple{b.what.priority, -b.held.need.gpu_milli, -b.held.need.cpu_milli,
-                                          -b.held.need.memory_bytes, b.key};
-  });
-  return found;
+/// Who is less important on a node: lowest priority first, and of equals the greatest, so that few move.
+std::vector<std::pair<std::string, hold>> guests_of(const cluster& all, const std::string& node,
+                                                    std::int32_t priority) {
+  auto here = all.holds_on(node);
+  std::erase_if(here, [&](const auto& x) { return !x.second->reservation.empty() || x.second->priority >= priority; });
+  const auto order = [](const auto& x) {
+    const auto& need = x.second->need;
+    return std::tuple{x.second->priority, -need.gpu_milli, -need.cpu_milli, -need.memory_bytes,
+                      std::string_view{*x.first}};
+  };
+  std::ranges::sort(here, {}, order);
+  auto guests = std::vector<std::pair<std::string, hold>>{};
+  for (const auto& [key, what] : here)
+    guests.emplace_back(*key, *what);
+  return guests;
 }
 
 /// What was changed on trial, and is changed back at the end.
@@ -48,9 +43,9 @@ public:
   tentative(const tentative&) = delete;
   tentative& operator=(const tentative&) = delete;
 
-  void release(const candidate& x) {
-    all_.release(x.key);
-    released_.emplace_back(x.key, x.held);
+  void release(const std::string& key, const hold& what) {
+    all_.release(key);
+    released_.emplace_back(key, what);
   }
   void take(const std::string& key, hold what) {
     all_.take(key, std::move(what));
@@ -69,47 +64,59 @@ private:
   std::vector<std::pair<std::string, hold>> released_;
 };
 
-std::optional<preemption> attempt(cluster& all, const request& x, const trial& here, std::size_t victims_max) {
+struct attempt {
+  /// Somebody there may be moved at all.
+  bool tried = false;
+  std::optional<preemption> found = std::nullopt;
+};
+
+struct victim {
+  std::string key;
+  hold held;
+  request wanted;
+};
+
+attempt try_on(cluster& all, const request& x, const std::string& node, std::int32_t priority, const finder& find,
+               std::size_t victims_max) {
   auto changes = tentative{all};
   auto only_here = x;
-  only_here.require["node"] = here.node;
-  auto victims = std::vector<const candidate*>{};
+  only_here.require["node"] = node;
+  auto victims = std::vector<victim>{};
   auto where = std::optional<decision>{};
-  for (const auto& victim : here.guests) {
+  for (auto& [key, held] : guests_of(all, node, priority)) {
+    auto what = find(key);
+    if (!what)
+      continue;
     if (victims.size() == victims_max)
-      return std::nullopt;
-    changes.release(victim);
-    victims.push_back(&victim);
+      return {true};
+    changes.release(key, held);
+    victims.push_back({std::move(key), std::move(held), std::move(what->wanted)});
     if ((where = all.place(only_here)))
       break;
   }
   if (!where)
-    return std::nullopt;
+    return {!victims.empty()};
   // Who need not go after all stays: the most important first.
+  const auto several = victims.size() > 1;
   for (auto i = victims.size(); i-- > 0 && victims.size() > 1;) {
-    const auto* victim = victims[i];
-    changes.restore(victim->key);
-    if (const auto still = all.place(only_here)) {
-      where = still;
+    changes.restore(victims[i].key);
+    if (all.place(only_here))
       victims.erase(victims.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      changes.release(*victim);
-    }
+    else
+      changes.release(victims[i].key, victims[i].held);
   }
-  where = all.place(only_here);
-  if (!where)
-    return std::nullopt;
-  constexpr auto self = "preemption/";
-  changes.take(self, hold_of(x, *where));
+  if (several && !(where = all.place(only_here)))
+    return {true};
+  changes.take("preemption/", hold_of(x, *where));
   auto result = preemption{*where, {}};
-  for (const auto* victim : victims) {
-    const auto other = all.place(victim->what.wanted);
-    if (!other || other->node == here.node)
-      return std::nullopt;
-    changes.take("preemption/" + victim->key, hold_of(victim->what.wanted, *other));
-    result.victims.push_back({victim->key, *other});
+  for (const auto& each : victims) {
+    const auto other = all.place(each.wanted);
+    if (!other || other->node == node)
+      return {true};
+    changes.take("preemption/" + each.key, hold_of(each.wanted, *other));
+    result.victims.push_back({each.key, *other});
   }
-  return result;
+  return {true, std::move(result)};
 }
 
 } // namespace
@@ -122,31 +129,20 @@ std::optional<preemption> preempt(cluster& all, const request& x, std::int32_t p
   anywhere.need.extra.clear();
   auto best = std::optional<preemption>{};
   auto trials = std::size_t{0};
-  const auto enough = [&] { return trials == settings.nodes_max || (best && best->victims.size() == 1); };
-  // First where the least important have to move. Of most others there is nothing to be known: nodes where more would
-  // have to move than where a place was found are not tried.
-  const auto fewest = [&](const std::string& node) { return all.least_victims(node, anywhere.need, priority); };
+  // Where a place was found, nodes where as many would have to move are not tried.
   auto from = std::size_t{0};
-  for (auto count = settings.nodes_max; !enough(); count *= 8) {
-    const auto nodes = all.yielding(anywhere, priority, from, count);
-    auto order = std::vector<std::pair<std::size_t, std::size_t>>{};
-    for (auto i = std::size_t{0}; i < nodes.size(); ++i)
-      if (const auto victims = fewest(nodes[i]); victims && *victims <= settings.victims_max)
-        order.emplace_back(*victims, i);
-    std::ranges::sort(order);
-    for (auto at = order.begin(); at != order.end() && !enough(); ++at) {
-      if (best && at->first >= best->victims.size())
-        break;
-      const auto here = look_at(all, nodes[at->second], priority, find);
-      if (!here)
-        continue;
-      ++trials;
-      auto found = attempt(all, x, *here, settings.victims_max);
-      if (found && (!best || found->victims.size() < best->victims.size()))
-        best = std::move(found);
+  for (auto count = looks_first;; count *= 8) {
+    const auto nodes = all.yielding(anywhere, priority, settings.victims_max, from, count);
+    for (const auto& node : nodes) {
+      if (trials == settings.nodes_max || (best && node.victims >= best->victims.size()))
+        return best;
+      auto here = try_on(all, x, node.name, priority, find, settings.victims_max);
+      trials += here.tried ? 1 : 0;
+      if (here.found && (!best || here.found->victims.size() < best->victims.size()))
+        best = std::move(here.found);
     }
     from += count;
-    if (nodes.size() < count || (best && from >= settings.looks_max))
+    if (nodes.size() < count)
       break;
   }
   return best;

@@ -30,12 +30,10 @@ struct preemption {
 };
 
 struct preemption_config {
-  /// How many nodes are tried, those first where the least has to move.
+  /// How many nodes are tried, those first where the fewest have to move.
   std::size_t nodes_max = 32;
   /// How many may move for one.
   std::size_t victims_max = 16;
-  /// Once a place was found, in how many nodes is looked for one where fewer have to move.
-  std::size_t looks_max = 1024;
 };
 
 /// A place for `x` on a node that has too little room, by moving holds of a lower priority than `priority` to nodes

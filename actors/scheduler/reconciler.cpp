@@ -153,6 +153,7 @@ void reconciler::removed(const std::string& key) {
     tell("workload", name, "forgotten");
     waiting_workloads_.erase(name);
     plain_waits_.erase(name);
+    turn_to_come_.erase(name);
     roomless_since_.erase(name);
     roomless_.erase(name);
     if (const auto* gone = truth_.find_workload(name))
@@ -238,7 +239,9 @@ void reconciler::hold_as(const wire::Instance& x) {
       // Whom it refused, or who refused it, may come now.
       capacity_ = capacity_ || (before && (before->apart != next.apart || before->labels != next.labels ||
                                            before->claims != next.claims));
-      cluster_.take(key, std::move(next));
+      // What was decided here is committed as it was held.
+      if (!before || *before != next)
+        cluster_.take(key, std::move(next));
       draw(key, record, *spec, node);
     } else {
       if (const auto* before = cluster_.find_hold(key))
@@ -483,6 +486,9 @@ std::vector<wire::LedgerOp> reconciler::propose(instant now, std::int64_t now_ms
     if (!first_served && priority >= -std::int64_t{first_record->spec().priority()})
       serve_first();
     if (r.shifted.contains(name) || (first && name == *first))
+      continue;
+    // It found no place, and its turn does not come in this round.
+    if (r.preemptions >= settings_.preemptions_max && turn_to_come_.contains(name))
       continue;
     dirty_.erase(name);
     converge(r, name);

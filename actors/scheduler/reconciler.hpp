@@ -222,7 +222,7 @@ private:
   // room_freeing.cpp
   void free_on(const std::string& node);
   void touch_waiting();
-  bool may_help(const std::string& workload) const;
+  bool may_help(const std::string& workload, const std::vector<amount>& free) const;
 
   // policy_judging.cpp
   void note_asked(const request& wanted);
@@ -271,6 +271,8 @@ private:
   /// Something changed for all of them: who waits may have a place now. Or only on these nodes something became free.
   bool capacity_ = false;
   std::set<std::string> freed_;
+  /// Workloads of which one found no place when too many had looked for others to move in that round.
+  std::set<std::string> turn_to_come_;
   /// For whom nothing counts but how much is free on a node: what an instance needs, and which one waits.
   struct plain_wait {
     amount need;

@@ -76,14 +76,16 @@ std::string reconciler::default_policy() const {
 
 /// An instance counts once, also while two copies of it run.
 void reconciler::count(const wire::Instance& x) {
-  uncount(x.name());
   const auto occupies = x.outcome() == wire::PHASE_UNSPECIFIED || x.outcome() == wire::PHASE_STOPPING;
   const auto* spec = truth_.spec_of(x.workload(), x.generation());
   if (!occupies || x.node().empty() || !spec)
+    return uncount(x.name());
+  auto now = std::pair{spec->tenant(), to_amount(spec->resources())};
+  if (const auto known = counted_.find(x.name()); known != counted_.end() && known->second == now)
     return;
-  const auto& [tenant, need] =
-      counted_.insert_or_assign(x.name(), std::pair{spec->tenant(), to_amount(spec->resources())}).first->second;
-  quotas_.take(tenant, need);
+  uncount(x.name());
+  quotas_.take(now.first, now.second);
+  counted_.insert_or_assign(x.name(), std::move(now));
 }
 
 void reconciler::uncount(const std::string& instance) {
@@ -205,6 +207,7 @@ std::string reconciler::make_room(round& r, const wire::WorkloadRecord& record, 
     return {};
   if (r.preemptions >= settings_.preemptions_max) {
     touch(spec.name());
+    turn_to_come_.insert(spec.name());
     return "waits for its turn to have room made";
   }
   ++r.preemptions;

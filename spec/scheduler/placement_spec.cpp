@@ -1,5 +1,7 @@
 #include "actors/scheduler/placement.hpp"
 
+#include <fmt/format.h>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -307,33 +309,47 @@ SCENARIO("wishes make places better and forbid none") {
   CHECK(c.place(even));
 }
 
-SCENARIO("nodes where something less important is come in the order of the least") {
+SCENARIO("nodes where the fewest would have to make room come first, and of them those of the least importance") {
   auto c = cluster{};
   for (const auto* name : {"n1", "n2", "n3", "n4"})
     c.set_node(shape(name, "a", 4000, 4000));
-  const auto put_at = [&](const std::string& key, const std::string& node, std::int32_t priority) {
+  const auto put_at = [&](const std::string& key, const std::string& node, std::int32_t priority, std::int64_t cpu) {
     auto x = hold{node, key, {}, {}, {}, {}};
-    x.need.cpu_milli = 100;
+    x.need.cpu_milli = cpu;
     x.priority = priority;
     c.take(key, x);
   };
-  put_at("a", "n1", 5);
-  put_at("b", "n2", 3);
-  put_at("c", "n2", 7);
-  put_at("d", "n3", 9);
-  const auto x = request{};
-  using names = std::vector<std::string>;
-  CHECK(c.yielding(x, 9, 0, 8) == names{"n2", "n1"});
-  CHECK(c.yielding(x, 10, 1, 1) == names{"n1"});
-  CHECK(c.yielding(x, 10, 3, 9).empty());
-  CHECK(c.yielding(x, 3, 0, 8).empty());
+  put_at("a", "n1", 5, 3000);
+  put_at("b", "n2", 3, 2000);
+  put_at("c", "n2", 7, 2000);
+  put_at("d", "n3", 9, 4000);
+  auto x = request{};
+  x.need.cpu_milli = 2000;
+  const auto listed = [&](std::int32_t priority, std::size_t victims_max, std::size_t from, std::size_t count) {
+    auto text = std::string{};
+    for (const auto& each : c.yielding(x, priority, victims_max, from, count))
+      text += fmt::format("{}:{} ", each.name, each.victims);
+    return text;
+  };
+  CHECK(listed(9, 8, 0, 8) == "n2:1 n1:1 ");
+  CHECK(listed(10, 8, 0, 8) == "n2:1 n1:1 n3:1 ");
+  CHECK(listed(10, 8, 1, 1) == "n1:1 ");
+  CHECK(listed(10, 8, 3, 9).empty());
+  CHECK(listed(3, 8, 0, 8).empty());
+  // What has changed since then counts.
   c.release("b");
-  CHECK(c.yielding(x, 9, 0, 8) == names{"n1", "n2"});
-  put_at("d", "n4", 1);
-  CHECK(c.yielding(x, 10, 0, 8) == names{"n4", "n1", "n2"});
-  CHECK(c.has_free("n1", {3900}));
-  CHECK_FALSE(c.has_free("n1", {3901}));
-  CHECK_FALSE(c.has_free("n9", {}));
+  put_at("b", "n2", 3, 1000);
+  put_at("e", "n4", 1, 1500);
+  put_at("f", "n4", 1, 1500);
+  put_at("g", "n2", 4, 1000);
+  CHECK(listed(9, 8, 0, 8) == "n4:1 n2:1 n1:1 ");
+  x.need.cpu_milli = 3500;
+  CHECK(listed(8, 8, 0, 8) == "n1:1 n4:2 n2:3 ");
+  CHECK(listed(8, 2, 0, 8) == "n1:1 n4:2 ");
+  // Not even all of them would do.
+  CHECK(listed(7, 8, 0, 8) == "n1:1 n4:2 ");
+  c.remove_node("n1");
+  CHECK(listed(8, 8, 0, 8) == "n4:2 n2:3 ");
 }
 
 SCENARIO("every decision is one that a plain reference allows, and the best of them") {
