@@ -106,13 +106,14 @@ void plan_replicas(plan& x, std::uint32_t count, std::uint32_t replicas, const a
   }
 }
 
-/// Nodes with six of eight cores taken by three, and newcomers that need four: one has to move for each.
+/// Nodes with six of eight cores taken by three, and newcomers that need four: one has to move for each. Two nodes have
+/// room for one newcomer and who had to move; four of five that fit come.
 void plan_preemption(plan& x, const bench_placements_options& options) {
   x.node_milli = 8000;
   for (auto i = 0u; i < options.nodes * 3; ++i)
     x.before.push_back(workload(fmt::format("low-{}", i), 1, 2000));
   x.placed_before = options.nodes * 3;
-  for (auto i = 0u; i < options.nodes / 4; ++i) {
+  for (auto i = 0u; i < options.nodes * 2 / 5; ++i) {
     auto spec = workload(fmt::format("w-{}", i), 1, 4000);
     spec.set_priority(10);
     ask(x, std::move(spec));
@@ -371,7 +372,7 @@ caf::behavior perform(pointer self, plan asked, const bench_placements_options& 
       [=](begin) {
         self->state.open = true;
         self->delayed_send(self, time_max, too_late{});
-        for (auto i = 0u; i < self->state.outstanding; ++i)
+        for (auto i = 0u; i < self->state.outstanding && !self->state.measuring; ++i)
           submit_next(self);
       },
       [=](go_on) { keep_pace(self); },
