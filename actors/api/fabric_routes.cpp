@@ -51,6 +51,12 @@ response drain_node(const call& c) {
   return c.relay<wire::Done>("scheduler", order);
 }
 
+response plan_drain(const call& c) {
+  auto question = wire::PlanRequest{};
+  question.set_drained_node(c.name("node"));
+  return c.relay<wire::Plan>("scheduler", question);
+}
+
 response taint_node(const call& c) {
   const auto wanted = c.body<wire::TaintOrder>();
   if (!wanted)
@@ -271,6 +277,10 @@ std::vector<route> fabric_routes() {
        .help = "Moves everything off a node and gives it nothing new; {\"drained\": false} takes that back.",
        .body = &wire::DrainOrder::descriptor, .answer = &wire::Done::descriptor, .order = true,
        .patience = std::chrono::seconds{10}, .run = drain_node},
+      {.method = "GET", .pattern = "/v1/nodes/{node}/drain", .title = "planDrain",
+       .help = "What would become of each instance of a node if it were drained: `migrate` is a move while it runs, "
+               "`move` a new start elsewhere.",
+       .answer = &wire::Plan::descriptor, .run = plan_drain},
       {.method = "POST", .pattern = "/v1/nodes/{node}:taint", .title = "taintNode",
        .help = "Keeps workloads off a node that do not tolerate it, or takes the taint of that key back.",
        .body = &wire::TaintOrder::descriptor, .answer = &wire::Done::descriptor, .order = true,

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace novacron::api {
@@ -25,9 +26,18 @@ response migrate(const call& c) {
 }
 
 response list_migrations(const call& c) {
+  const auto state = c.text("state");
+  if (!state.empty() && state != "moving" && state != "over")
+    return problem(400, "state is " + state + ", but can be moving or over", "bad_request");
   auto list = c.ask<wire::MigrationList>("scheduler", wire::MigrationListRequest{});
   if (!list)
     return problem(list.error());
+  if (!state.empty()) {
+    auto& all = *list->mutable_migrations();
+    all.erase(std::remove_if(all.begin(), all.end(),
+                             [&](const auto& x) { return (x.phase() == "moving") != (state == "moving"); }),
+              all.end());
+  }
   // As they began.
   const auto key = [](const wire::Migration& x) { return fmt::format("{:020}/{}", x.began_ms(), x.name()); };
   const auto next =
@@ -72,7 +82,9 @@ std::vector<route> migration_routes() {
        .title = "listMigrations",
        .help = "The moves of running instances: those under way with their progress, and the last hundred.",
        .answer = &wire::MigrationList::descriptor,
-       .query = {limit_parameter, page_parameter},
+       .query = {{"state", parameter::kind::text, "Only those that are `moving`, or that are `over`."},
+                 limit_parameter,
+                 page_parameter},
        .run = list_migrations},
       {.method = "GET",
        .pattern = "/v1/migrations/{migration}",

@@ -167,6 +167,13 @@ private:
   bool whole_ = false;
 };
 
+void note_pass(wire::MovePass& into, const pass_facts& was, std::uint64_t written) {
+  into.set_seconds(was.seconds);
+  into.set_bytes(was.bytes);
+  into.set_pages(was.pages);
+  into.set_written(written);
+}
+
 class mover final : public workload::guest_mover {
 public:
   explicit mover(guest_moving settings) : settings_{std::move(settings)} {}
@@ -342,6 +349,8 @@ source_report mover::send_all(const wire::Instance& what, const told& progress, 
   };
   settings.passed = [&](std::uint32_t pass, const pass_facts& was, std::uint64_t written) {
     memory_bytes += was.bytes;
+    note_pass(*facts.add_course(), was, written);
+    facts.set_disk_bytes(disk.bytes());
     facts.set_passes(pass + 1);
     facts.set_bytes(disk.bytes() + memory_bytes);
     now.set_bytes(facts.bytes());

@@ -134,15 +134,28 @@ void reconciler::drain_and_update(round& r, const wire::WorkloadRecord& record) 
       return;
 }
 
+/// While it runs, if it can; else it is stopped, or has another copy take over.
 bool reconciler::move_off(round& r, const wire::WorkloadRecord& record, const wire::Instance& x,
                           bool make_before_break) {
+  const auto choice = leave_running(r, record, x);
+  if (choice.how == leave_choice::way::live)
+    return true;
+  if (choice.how == leave_choice::way::wait) {
+    wait(x.name(), fmt::format("cannot leave {} yet; {}", x.node(), choice.why));
+    return false;
+  }
   const auto wanted = wanted_for(record.spec(), x.name());
   const auto where = find_place(x, wanted);
   if (!where) {
     wait(x.name(), "cannot leave " + x.node() + " yet; " + why_nowhere(wanted));
     return false;
   }
-  shift(r, record, x, *where, why_leave(record.spec(), x), make_before_break);
+  auto reason = why_leave(record.spec(), x);
+  // Of others nobody expects it.
+  if (const auto kind = record.spec().kind();
+      !choice.why.empty() && (kind == wire::WORKLOAD_KIND_VM || kind == wire::WORKLOAD_KIND_SANDBOX))
+    reason += "; it is started anew: " + choice.why;
+  shift(r, record, x, *where, reason, make_before_break);
   return true;
 }
 

@@ -10,13 +10,12 @@
 namespace novacron::scheduler {
 namespace {
 
-/// Chosen: a second move of a node halves what the first one gets, and the link between two nodes carries one.
-constexpr auto moves_of_node_max = std::size_t{2};
-constexpr auto moves_of_link_max = std::size_t{1};
 /// Chosen: so long the target may take until its machine waits for the guest; it may have to fetch the image first.
 constexpr auto preparing_ms_max = std::int64_t{10} * 60 * 1000;
 /// Chosen: of those that are over so many are remembered.
 constexpr auto remembered_max = std::size_t{100};
+/// Chosen: twice as long as the ledger may take to answer.
+constexpr auto begun_counts_ms = std::int64_t{10'000};
 constexpr auto streams_max = 64u;
 constexpr auto still_ms_max = std::uint64_t{60'000};
 
@@ -24,59 +23,69 @@ bool is_codec(const std::string& x) {
   return x.empty() || x == "auto" || x == "none" || x == "lz4" || x == "zstd";
 }
 
-/// Why a workload of this spec cannot be moved while it runs, wherever it is; empty when it can.
-std::string why_never(const wire::WorkloadSpec& spec) {
-  const auto& name = spec.name();
-  if (spec.kind() != wire::WORKLOAD_KIND_VM && spec.kind() != wire::WORKLOAD_KIND_SANDBOX)
-    return fmt::format("{} is no virtual machine and no sandbox: only these are moved while they run; `drain` stops "
-                       "it and starts it elsewhere",
-                       name);
-  if (spec.network().mode() != "none")
-    return fmt::format("{} has a network whose addresses are its node's, and connections would break; only what has "
-                       "the network mode \"none\" is moved while it runs, `drain` stops the others and starts them "
-                       "elsewhere",
-                       name);
-  if (spec.resources().gpu_milli() > 0)
-    return fmt::format("{} uses a GPU, whose state cannot be moved; `drain` stops it and starts it elsewhere", name);
-  return {};
+wire::Instance on_the_move(const wire::Instance& x, const wire::Migration& log, std::uint64_t epoch,
+                           const std::string& token) {
+  auto next = x;
+  auto& there = *next.mutable_next();
+  there.set_node(log.target());
+  there.set_epoch(epoch);
+  there.set_generation(x.generation());
+  auto& move = *next.mutable_move();
+  move.set_migration(log.name());
+  move.set_token(token);
+  move.set_streams(log.streams());
+  move.set_codec(log.codec());
+  move.set_downtime_ms(log.downtime_ms());
+  return next;
 }
 
 } // namespace
 
+/// Why it cannot leave its node while it runs, wherever to; empty when it can.
+std::string reconciler::why_not_live(const wire::Instance& x, const wire::WorkloadSpec& spec) const {
+  if (auto why = why_never_live(spec); !why.empty())
+    return why;
+  const auto* seen = sight_.find(x.node(), x.name(), x.epoch());
+  if (!seen || !sight_.present(x.node()))
+    return "nothing has been heard of it yet";
+  const auto& status = seen->status;
+  if (status.phase() == wire::PHASE_PAUSED)
+    return "it is paused";
+  if (status.phase() != wire::PHASE_RUNNING || status.health() == "failing")
+    return "it does not run undisturbed at the moment";
+  if (status.kind() != wire::WORKLOAD_KIND_UNSPECIFIED)
+    return "it has just changed its format";
+  return status.immovable();
+}
+
+/// The moves under way, with those that will be in the ledger in a moment.
+move_slots reconciler::taken_slots(std::int64_t now_ms) const {
+  auto slots = move_slots{};
+  for (const auto& [name, each] : truth_.migrations)
+    if (each.value.phase() == "moving")
+      slots.take(each.value.source(), each.value.target());
+  for (const auto& [instance, each] : begun_)
+    if (!truth_.migrations.contains(each.migration) && now_ms - each.began_ms < begun_counts_ms)
+      slots.take(each.source, each.target);
+  return slots;
+}
+
 /// Why it cannot be moved there now; empty when it can.
 std::string reconciler::why_not_move(const wire::Instance& x, const wire::WorkloadSpec& spec,
-                                     const wire::Migrate& asked) const {
-  if (auto why = why_never(spec); !why.empty())
-    return why;
-  if (!settled(x) || !available(spec, x))
+                                     const wire::Migrate& asked, std::int64_t now_ms) const {
+  if (const auto why = why_never_live(spec); !why.empty())
+    return fmt::format("{} cannot be moved while it runs: {}; `drain` stops such and starts them elsewhere", x.name(),
+                       why);
+  if (!settled(x))
     return fmt::format("{} does not run undisturbed at the moment; see `ps`, and try again when it does", x.name());
-  const auto& status = sight_.find(x.node(), x.name(), x.epoch())->status;
-  if (status.phase() == wire::PHASE_PAUSED)
-    return fmt::format("{} is paused; resume it first", x.name());
-  if (status.kind() != wire::WORKLOAD_KIND_UNSPECIFIED)
-    return fmt::format("{} has just changed its format; try again in a moment", x.name());
-  if (!status.immovable().empty())
-    return fmt::format("{} cannot be moved while it runs: {}", x.name(), status.immovable());
+  if (const auto why = why_not_live(x, spec); !why.empty())
+    return fmt::format("{} cannot be moved while it runs: {}", x.name(), why);
+  if (!available(spec, x))
+    return fmt::format("{} is not well at the moment; see `ps`, and try again when it is", x.name());
   if (!sight_.present(asked.node()))
     return fmt::format("{} is out of reach; see `node list`", asked.node());
-  auto busy_source = std::size_t{0};
-  auto busy_target = std::size_t{0};
-  auto busy_link = std::size_t{0};
-  for (const auto& [name, each] : truth_.migrations) {
-    const auto& m = each.value;
-    if (m.phase() != "moving")
-      continue;
-    busy_source += m.source() == x.node() || m.target() == x.node();
-    busy_target += m.source() == asked.node() || m.target() == asked.node();
-    busy_link += (m.source() == x.node() && m.target() == asked.node()) ||
-                 (m.target() == x.node() && m.source() == asked.node());
-  }
-  const auto later = "`migration list` shows them; try again when one is over";
-  if (busy_link >= moves_of_link_max)
-    return fmt::format("something moves between {} and {} already; {}", x.node(), asked.node(), later);
-  for (const auto& [node, busy] : {std::pair{x.node(), busy_source}, std::pair{asked.node(), busy_target}})
-    if (busy >= moves_of_node_max)
-      return fmt::format("{} has {} moves under way already; {}", node, busy, later);
+  if (const auto why = taken_slots(now_ms).why_not(x.node(), asked.node()); !why.empty())
+    return why + "; `migration list` shows them, try again when one is over";
   return {};
 }
 
@@ -98,6 +107,26 @@ wire::MoveEstimate reconciler::expect_move(const wire::Instance& x, const wire::
   const auto* seen = sight_.find(x.node(), x.name(), x.epoch());
   const auto used = seen ? seen->status.used().memory_bytes() : 0;
   return estimate_move(used > 0 ? used : spec.resources().memory_bytes(), x.node(), target, before);
+}
+
+/// A move as it begins. Its epoch at the target is above all that this name ever had, so that no remainder of an earlier
+/// attempt can be taken for it.
+wire::Migration reconciler::move_record(const wire::Instance& x, const wire::WorkloadSpec& spec,
+                                        const wire::Migrate& asked, std::int64_t now_ms) const {
+  auto log = wire::Migration{};
+  log.set_name(fmt::format("{}-{}", x.name(), truth_.index + 1));
+  log.set_instance(x.name());
+  log.set_workload(x.workload());
+  log.set_source(x.node());
+  log.set_target(asked.node());
+  log.set_streams(asked.streams());
+  log.set_codec(asked.codec().empty() ? "auto" : asked.codec());
+  log.set_downtime_ms(asked.downtime_ms());
+  log.set_phase("moving");
+  log.set_cause(std::string{cause_asked});
+  log.set_began_ms(now_ms);
+  *log.mutable_expected() = expect_move(x, spec, asked.node());
+  return log;
 }
 
 order reconciler::migrate(const wire::Migrate& asked, std::int64_t now_ms, const std::string& token) {
@@ -129,7 +158,10 @@ order reconciler::migrate(const wire::Migrate& asked, std::int64_t now_ms, const
     return refuse(fault::conflict,
                   fmt::format("{} is on the move to {} already; cancel that first (`migration cancel {}`)", x->name(),
                               x->next().node(), x->move().migration()));
-  if (auto why = why_not_move(*x, record->spec(), asked); !why.empty())
+  // What was tried before and did not get into the ledger does not stand in its own way.
+  if (!asked.only_check())
+    begun_.erase(x->name());
+  if (auto why = why_not_move(*x, record->spec(), asked, now_ms); !why.empty())
     return refuse(fault::conflict, std::move(why));
   auto wanted = wanted_for(record->spec(), x->name());
   const auto only = wanted.require.emplace("node", asked.node()).first->second;
@@ -137,30 +169,7 @@ order reconciler::migrate(const wire::Migrate& asked, std::int64_t now_ms, const
   if (!where)
     return refuse(fault::conflict, fmt::format("{} cannot take {}: {}", asked.node(), x->name(),
                                                why_not_there(wanted_for(record->spec(), x->name()), asked.node())));
-  auto next = *x;
-  auto& there = *next.mutable_next();
-  there.set_node(asked.node());
-  // Above all that this name ever had, so that no remainder of an earlier attempt can be taken for it.
-  there.set_epoch(truth_.index + 1);
-  there.set_generation(x->generation());
-  auto& move = *next.mutable_move();
-  move.set_migration(fmt::format("{}-{}", x->name(), there.epoch()));
-  move.set_token(token);
-  move.set_streams(asked.streams());
-  move.set_codec(asked.codec());
-  move.set_downtime_ms(asked.downtime_ms());
-  auto log = wire::Migration{};
-  log.set_name(move.migration());
-  log.set_instance(x->name());
-  log.set_workload(x->workload());
-  log.set_source(x->node());
-  log.set_target(asked.node());
-  log.set_streams(asked.streams());
-  log.set_codec(asked.codec().empty() ? "auto" : asked.codec());
-  log.set_downtime_ms(asked.downtime_ms());
-  log.set_phase("moving");
-  log.set_began_ms(now_ms);
-  *log.mutable_expected() = expect_move(*x, record->spec(), asked.node());
+  auto log = move_record(*x, record->spec(), asked, now_ms);
   if (asked.only_check()) {
     log.set_name("");
     log.set_phase("planned");
@@ -169,10 +178,25 @@ order reconciler::migrate(const wire::Migrate& asked, std::int64_t now_ms, const
     return planned;
   }
   auto made = order{};
-  made.effect = move.migration();
-  put(made, truth_, "instance/" + x->name(), next);
+  made.effect = log.name();
+  begun_[x->name()] = {log.name(), log.source(), log.target(), now_ms};
+  put(made, truth_, "instance/" + x->name(), on_the_move(*x, log, truth_.index + 1, token));
   put(made, truth_, "migration/" + log.name(), log);
   return made;
+}
+
+/// Begins one that nobody asked for by name.
+void reconciler::begin_move(round& r, const wire::WorkloadRecord& record, const wire::Instance& x,
+                            const std::string& target, std::string_view cause, const std::string& reason) {
+  r.shifted.insert(x.workload());
+  auto asked = wire::Migrate{};
+  asked.set_node(target);
+  auto log = move_record(x, record.spec(), asked, r.now_ms);
+  log.set_cause(std::string{cause});
+  begun_[x.name()] = {log.name(), x.node(), target, r.now_ms};
+  write(r, on_the_move(x, log, truth_.index + 1, settings_.draw_token()));
+  r.put("migration/" + log.name(), log, truth_.revision_of("migration/" + log.name()));
+  tell("instance", x.name(), "moving", fmt::format("{}, to {}", reason, target), x.node());
 }
 
 /// Gives a move up: the instance goes on where it is. Its source may have had it decided otherwise in the meantime;
@@ -225,17 +249,29 @@ void reconciler::attend_move(round& r, const wire::Migration& each) {
   write(r, next);
 }
 
-/// Does what the moves under way need, and forgets the oldest of those that are over.
+/// Does what the moves under way need.
 void reconciler::attend_moves(round& r) {
   for (const auto& [name, each] : truth_.migrations)
     if (each.value.phase() == "moving")
       attend_move(r, each.value);
+  std::erase_if(begun_, [&](const auto& each) {
+    return truth_.migrations.contains(each.second.migration) || r.now_ms - each.second.began_ms >= begun_counts_ms;
+  });
+  forget_old_moves(r);
+}
+
+/// Forgets the oldest of those that are over, but for attempts that decide how what has to leave does so.
+void reconciler::forget_old_moves(round& r) {
   if (truth_.migrations.size() <= remembered_max)
     return;
   auto over = std::vector<std::pair<std::int64_t, std::string>>{};
-  for (const auto& [name, each] : truth_.migrations)
-    if (each.value.phase() != "moving")
-      over.emplace_back(each.value.ended_ms(), name);
+  for (const auto& [name, each] : truth_.migrations) {
+    const auto& x = each.value;
+    const auto* instance = truth_.find_instance(x.instance());
+    const auto counts = instance && instance->node() == x.source() && counts_as_attempt(x, r.now_ms);
+    if (x.phase() != "moving" && !counts)
+      over.emplace_back(x.ended_ms(), name);
+  }
   std::ranges::sort(over);
   for (auto i = std::size_t{0}; i + remembered_max < over.size(); ++i)
     remove(r, "migration/" + over[i].second);

@@ -140,7 +140,7 @@ order order_scale(const truth& now, const wire::ScaleFunction& asked) {
   return x;
 }
 
-order order_drain(const truth& now, const wire::DrainNode& drain) {
+order order_drain(const truth& now, const wire::DrainNode& drain, std::int64_t now_ms) {
   const auto known = now.nodes.find(drain.node());
   if (known == now.nodes.end())
     return refuse(fault::not_found, "there is no node called " + drain.node());
@@ -149,6 +149,7 @@ order order_drain(const truth& now, const wire::DrainNode& drain) {
     return x;
   auto record = known->second.value;
   record.set_drained(drain.drained());
+  record.set_drained_ms(drain.drained() ? now_ms : 0);
   x.effect = "changed";
   put(x, now, "node/" + drain.node(), record);
   return x;

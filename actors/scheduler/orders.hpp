@@ -38,7 +38,7 @@ order order_submit(const truth& now, const wire::Submit& asked, std::int64_t now
 order order_stop(const truth& now, const wire::StopWorkload& x);
 /// That many instances of a function; no new generation.
 order order_scale(const truth& now, const wire::ScaleFunction& x);
-order order_drain(const truth& now, const wire::DrainNode& x);
+order order_drain(const truth& now, const wire::DrainNode& x, std::int64_t now_ms);
 order order_taint(const truth& now, const wire::TaintNode& x);
 order order_quota(const truth& now, const wire::SetQuota& x);
 order order_reservation(const truth& now, const wire::SetReservation& x, std::int64_t now_ms);

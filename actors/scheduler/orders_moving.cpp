@@ -1,9 +1,13 @@
+#include "actors/scheduler/move_rules.hpp"
 #include "actors/scheduler/orders.hpp"
 
 #include <utility>
 
 namespace novacron::scheduler {
 namespace {
+
+/// Chosen: a move has a handful of passes; a source that says otherwise fills no ledger.
+constexpr auto course_max = 64;
 
 /// The instance while it is on this very move; null when it is not, or not any more.
 const wire::Instance* on_the_move(const truth& now, const wire::Migration& what) {
@@ -60,7 +64,7 @@ order order_cancel(const truth& now, const wire::CancelMigration& asked, std::in
                   what.instance() + " has moved to " + what.target() + " already; move it back from there");
   if (what.phase() == "kept")
     return {};
-  return decided(now, what, false, "it was cancelled", now_ms);
+  return decided(now, what, false, std::string{was_cancelled}, now_ms);
 }
 
 order order_settle(const truth& now, const wire::SettleMove& asked, std::int64_t now_ms) {
@@ -78,6 +82,10 @@ order order_settle(const truth& now, const wire::SettleMove& asked, std::int64_t
   what.set_bytes(asked.bytes());
   what.set_passes(asked.passes());
   what.set_still_seconds(asked.still_seconds());
+  what.set_disk_bytes(asked.disk_bytes());
+  *what.mutable_course() = asked.course();
+  if (what.course_size() > course_max)
+    what.mutable_course()->DeleteSubrange(course_max, what.course_size() - course_max);
   const auto* x = on_the_move(now, what);
   if (asked.moved() && (!x || x->node() != asked.node() || x->epoch() != asked.epoch()))
     return decided(now, what, false, asked.instance() + " was stopped or placed anew meanwhile", now_ms);

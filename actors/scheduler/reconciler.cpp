@@ -139,6 +139,10 @@ void reconciler::written(const wire::LedgerEntry& entry) {
       tell("reservation", name, truth_.reservations.contains(name) ? "changed" : "created");
     truth_.write(entry);
     heed_setting(entry.key());
+    // One that is over makes way for another.
+    if (entry.key().starts_with("migration/") && truth_.migrations.at(name).value.phase() != "moving")
+      for (const auto& each : std::exchange(awaiting_turn_, {}))
+        touch(each);
   }
 }
 
@@ -337,6 +341,8 @@ void reconciler::follow() {
     forget_made_room(std::string{making_room_.begin()->first});
   moves_.clear();
   moving_.clear();
+  begun_.clear();
+  awaiting_turn_.clear();
   next_rebalance_.reset();
 }
 
@@ -512,6 +518,8 @@ void reconciler::refused() {
       unrecorded_nodes_.insert(name);
     } else if (key.starts_with("reservation/")) {
       heed_reservation(name);
+    } else if (key.starts_with("migration/")) {
+      std::erase_if(begun_, [&](const auto& each) { return each.second.migration == name; });
     } else {
       touch(name);
     }

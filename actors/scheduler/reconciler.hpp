@@ -4,6 +4,7 @@
 /// assignments for the nodes, and news.
 
 #include "actors/scheduler/demand.hpp"
+#include "actors/scheduler/move_rules.hpp"
 #include "actors/scheduler/orders.hpp"
 #include "actors/scheduler/placement.hpp"
 #include "actors/scheduler/preemption.hpp"
@@ -18,10 +19,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -57,6 +60,9 @@ struct reconcile_config {
   /// them: some ten milliseconds.
   std::size_t judge_after = 500;
   duration judge_every = std::chrono::minutes{10};
+  /// What nobody can guess, for each move that is begun without being asked for by name. Without it what has to leave
+  /// its node is always started anew.
+  std::function<std::string()> draw_token = nullptr;
 };
 
 /// All that a node shall run, or what changed in it.
@@ -105,6 +111,8 @@ public:
   wire::NodeList list_nodes(const std::string& name) const;
   std::optional<wire::Explanation> explain(const std::string& name) const;
   wire::Plan plan(const wire::WorkloadSpec& wanted) const;
+  /// What would become of what is on a node, if that were drained now.
+  wire::Plan plan_drain(const std::string& node) const;
   wire::QuotaList list_quotas() const;
   wire::PolicyList list_policies() const;
   wire::ReservationList list_reservations() const;
@@ -208,16 +216,30 @@ private:
                         const std::string& instance);
   std::vector<planned_move> find_moves(std::size_t moves_max, const std::string& policy) const;
   void rebalance_when_due(round& r);
+  bool moves_while_it_runs(const wire::Instance& x, const wire::WorkloadRecord& record) const;
   void make_moves(round& r);
 
   // moving.cpp
-  std::string why_not_move(const wire::Instance& x, const wire::WorkloadSpec& spec, const wire::Migrate& asked) const;
+  std::string why_not_live(const wire::Instance& x, const wire::WorkloadSpec& spec) const;
+  std::string why_not_move(const wire::Instance& x, const wire::WorkloadSpec& spec, const wire::Migrate& asked,
+                           std::int64_t now_ms) const;
+  move_slots taken_slots(std::int64_t now_ms) const;
+  wire::Migration move_record(const wire::Instance& x, const wire::WorkloadSpec& spec, const wire::Migrate& asked,
+                              std::int64_t now_ms) const;
+  void begin_move(round& r, const wire::WorkloadRecord& record, const wire::Instance& x, const std::string& target,
+                  std::string_view cause, const std::string& reason);
   std::string why_not_there(const request& wanted, const std::string& node) const;
   wire::MoveEstimate expect_move(const wire::Instance& x, const wire::WorkloadSpec& spec,
                                  const std::string& target) const;
   void attend_moves(round& r);
   void attend_move(round& r, const wire::Migration& each);
   void keep(round& r, const wire::Migration& each, const std::string& why);
+  void forget_old_moves(round& r);
+
+  // leaving.cpp
+  std::int64_t leaves_since(const wire::Instance& x) const;
+  leave_choice choose_leave_of(const wire::WorkloadRecord& record, const wire::Instance& x, std::int64_t now_ms) const;
+  leave_choice leave_running(round& r, const wire::WorkloadRecord& record, const wire::Instance& x);
 
   // room_freeing.cpp
   void free_on(const std::string& node);
@@ -341,6 +363,17 @@ private:
   /// Moves to better places that are still to be made, and whose are being made.
   std::deque<planned_move> moves_;
   names moving_;
+  std::size_t wave_ = 0;
+  /// Moves that are begun, but not seen in the ledger yet, by instance: they take their turn already.
+  struct begun_move {
+    std::string migration;
+    std::string source;
+    std::string target;
+    std::int64_t began_ms = 0;
+  };
+  std::map<std::string, begun_move> begun_;
+  /// Workloads that look at their turn again when a move is over.
+  std::set<std::string> awaiting_turn_;
   std::optional<instant> next_rebalance_;
   std::vector<wire::Event> events_;
 };

@@ -253,7 +253,8 @@ std::vector<planned_move> reconciler::find_moves(std::size_t moves_max, const st
     if (!record || record->spec().kind() == wire::WORKLOAD_KIND_BATCH || !available(record->spec(), kept.value) ||
         reserved_.draws(name))
       continue;
-    all.push_back({name, wanted_for(record->spec(), name), record->spec().replicas() > 1});
+    all.push_back({name, wanted_for(record->spec(), name),
+                   record->spec().replicas() > 1 || moves_while_it_runs(kept.value, *record)});
   }
   auto limits = rebalance_limits{};
   limits.moves_max = moves_max;
@@ -268,7 +269,8 @@ wire::Plan reconciler::rebalance(const wire::Rebalance& asked) {
   for (const auto& move : moves) {
     auto& step = *plan.add_steps();
     step.set_instance(move.key);
-    step.set_action("move");
+    const auto live = moves_while_it_runs(*truth_.find_instance(move.key), *settled(*truth_.find_instance(move.key)));
+    step.set_action(live ? "migrate" : "move");
     step.set_node(move.target);
     step.set_from(move.source);
     step.set_score(move.gain);
@@ -303,30 +305,46 @@ void reconciler::rebalance_when_due(round& r) {
   moves_.assign(found.begin(), found.end());
 }
 
-/// The next wave of moves, once the one before has come to its end.
+/// Whether it is moved to a better place without being started anew.
+bool reconciler::moves_while_it_runs(const wire::Instance& x, const wire::WorkloadRecord& record) const {
+  return settings_.draw_token && why_not_live(x, record.spec()).empty();
+}
+
+/// The next wave of moves, once the one before has come to its end. What moves while it runs may have to wait for its
+/// turn within the wave.
 void reconciler::make_moves(round& r) {
   std::erase_if(moving_, [&](const std::string& name) {
     const auto* x = truth_.find_instance(name);
     return !x || !on_its_way(*x);
   });
-  if (!moving_.empty() || moves_.empty())
+  if (moves_.empty() || (!moving_.empty() && moves_.front().wave != wave_))
     return;
-  const auto wave = moves_.front().wave;
-  for (; !moves_.empty() && moves_.front().wave == wave; moves_.pop_front()) {
+  wave_ = moves_.front().wave;
+  auto later = std::deque<planned_move>{};
+  for (; !moves_.empty() && moves_.front().wave == wave_; moves_.pop_front()) {
     const auto& move = moves_.front();
     const auto* x = truth_.find_instance(move.key);
     const auto* record = x && x->node() == move.source && !r.wrote("instance/" + move.key) ? settled(*x) : nullptr;
     if (!record)
       continue;
+    const auto live = moves_while_it_runs(*x, *record);
+    if (live && !taken_slots(r.now_ms).free(move.source, move.target)) {
+      later.push_back(move);
+      continue;
+    }
     auto there = wanted_for(record->spec(), move.key);
     there.require["node"] = move.target;
     const auto where = find_place(*x, there);
     if (!where)
       continue;
     moving_.push_back(move.key);
-    shift(r, *record, *x, *where, "is better off on " + move.target,
-          record->spec().replicas() > 1 && available(record->spec(), *x));
+    const auto reason = "is better off on " + move.target;
+    if (live)
+      begin_move(r, *record, *x, where->node, cause_rebalance, reason);
+    else
+      shift(r, *record, *x, *where, reason, record->spec().replicas() > 1 && available(record->spec(), *x));
   }
+  moves_.insert(moves_.begin(), later.begin(), later.end());
 }
 
 // -- what people see ---------------------------------------------------------------------------

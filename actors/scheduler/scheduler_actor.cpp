@@ -367,7 +367,9 @@ caf::result<wire::Migration> migrate(pointer self, const wire::Migrate& x) {
   auto promise = self->make_response_promise<wire::Migration>();
   when_ready(self, promise, [=] {
     carry_out<wire::Migration>(
-      self, promise, x.order(), [=, token = draw_token()] { return self->state.book->migrate(x, now_ms(self), token); },
+      self, promise, x.order(), [=, token = self->state.settings.reconcile.draw_token()] {
+        return self->state.book->migrate(x, now_ms(self), token);
+      },
       [=](const order& what, std::uint64_t) {
         auto words = wire::Migration{};
         // One that is under way already is answered as it is.
@@ -413,6 +415,8 @@ void changed(pointer self, const wire::LedgerChanged& x) {
 scheduler_extended::behavior_type behavior(pointer self, scheduler_config settings, ledger_actor ledger,
                                            agent_lookup agent_of, std::uint64_t seed) {
   auto& here = self->state;
+  if (!settings.reconcile.draw_token)
+    settings.reconcile.draw_token = draw_token;
   here.settings = settings;
   here.ledger = std::move(ledger);
   here.agent_of = std::move(agent_of);
@@ -430,8 +434,13 @@ scheduler_extended::behavior_type behavior(pointer self, scheduler_config settin
     },
     [=](const wire::PlanRequest& x) -> caf::result<wire::Plan> {
       return tell<wire::Plan>(self, [=]() -> caf::expected<wire::Plan> {
+        const auto& facts = self->state.book->facts();
+        if (!x.drained_node().empty() && !facts.nodes.contains(x.drained_node()))
+          return caf::make_error(fault::not_found, "there is no node called " + x.drained_node());
+        if (!x.drained_node().empty())
+          return self->state.book->plan_drain(x.drained_node());
         auto policies = std::vector<std::string>{};
-        for (const auto& [name, policy] : self->state.book->facts().policies)
+        for (const auto& [name, policy] : facts.policies)
           policies.push_back(name);
         if (auto wrong = what_is_wrong(x.spec(), policies); !wrong.empty())
           return caf::make_error(fault::bad_request, std::move(wrong));
@@ -446,7 +455,10 @@ scheduler_extended::behavior_type behavior(pointer self, scheduler_config settin
       });
     },
     [=](const wire::StopWorkload& x) { return follow_order(self, x, order_stop); },
-    [=](const wire::DrainNode& x) { return follow_order(self, x, order_drain); },
+    [=](const wire::DrainNode& x) -> caf::result<wire::Done> {
+      return follow_order<wire::DrainNode>(
+          self, x, [=](const auto& y) { return order_drain(self->state.book->facts(), y, now_ms(self)); });
+    },
     [=](const wire::ForgetNode& x) -> caf::result<wire::Done> {
       return follow_order<wire::ForgetNode>(self, x, [=](const auto& forget) {
         return order_forget(self->state.book->facts(), forget, self->state.book->present(forget.node()));

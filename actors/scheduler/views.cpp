@@ -43,6 +43,8 @@ wire::InstanceStatus reconciler::view(const wire::Instance& x) const {
   } else if (!seen) {
     status.set_phase(wire::PHASE_PLACED);
   }
+  if (x.has_move() && x.outcome() == wire::PHASE_UNSPECIFIED)
+    status.set_reason(fmt::format("moves to {} while it runs ({})", x.next().node(), x.move().migration()));
   if (waiting != waiting_.end() && !ended_for_good(x.outcome()))
     status.set_reason(waiting->second);
   else if (!ended_for_good(x.outcome()) && node && !node->present())

@@ -25,6 +25,7 @@ struct shared_parts {
   flag tail{"tail", 0, "LINES", "begin with this many last lines (default: all)", kind::number};
   flag on_node{"node", 0, "NODE", "only of this node", kind::node};
   flag wait{"wait", 'w', "", "wait until it is so (see --timeout; 60s unless given)"};
+  flag check_drain{"check", 0, "", "only say what would become of each instance"};
   flag detach{"detach", 'd', "", "do not wait, not even on a terminal"};
   flag expected{"if-revision", 0, "N", "only if nobody changed it since this revision (0: only if it is new)",
                 kind::number};

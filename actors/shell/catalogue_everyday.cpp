@@ -59,9 +59,13 @@ std::vector<command> everyday_commands() {
       {.path = "drain",
        .summary = "move everything off a node and give it nothing new",
        .arguments = {with.one_node},
-       .flags = {with.wait},
-       .examples = {{"drain edge-1 --wait", "come back when nothing runs there any more"}},
-       .see_also = {"undrain", "node show"}},
+       .flags = {with.wait, with.check_drain},
+       .examples = {{"drain edge-1 --check", "what would move while it runs, what would start anew, and where"},
+                    {"drain edge-1 --wait --timeout=10m", "say what happens until nothing runs there any more"}},
+       .more = "Virtual machines and sandboxes that `migrate --check` would accept move while they run, two at a time; "
+               "one that\ncould not twice is started anew elsewhere, as all others are. The exit code of --check is 4 "
+               "when something\nfinds no room.",
+       .see_also = {"undrain", "node show", "migration list"}},
       {.path = "undrain",
        .summary = "let a drained node work again",
        .arguments = {with.one_node},
@@ -75,7 +79,8 @@ std::vector<command> everyday_commands() {
        .examples = {{"rebalance --dry-run", ""},
                     {"rebalance --max-moves=5", "a few at a time; never more on a node than it has"},
                     {"rebalance --every=10m", "in the background"}},
-       .more = "One of several replicas runs at its new place before the old copy ends; a single one stops first.",
+       .more = "What `migrate` can move does so while it runs. Of others, one of several replicas runs at its new place\n"
+               "before the old copy ends; a single one stops first.",
        .see_also = {"policy set", "drain", "explain placement"}},
       {.path = "migrate",
        .summary = "move a virtual machine or a sandbox to another node while it runs",

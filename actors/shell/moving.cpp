@@ -1,6 +1,8 @@
 #include "actors/shell/moving.hpp"
 
+#include "actors/host/files.hpp"
 #include "actors/shell/answers.hpp"
+#include "actors/shell/move_picture.hpp"
 #include "actors/shell/units.hpp"
 
 #include <fmt/format.h>
@@ -26,6 +28,10 @@ std::string rate_in_words(std::uint64_t x) {
   return print_bytes(x) + "/s";
 }
 
+double seconds_of(const v1::Migration& x) {
+  return static_cast<double>(x.ended_ms() - x.began_ms()) / 1000;
+}
+
 /// "moving, 78 %, 96.1 MiB, 44 MiB/s, 3.1:1, 12 MiB/s dirtied".
 std::string progress_in_words(const v1::MoveProgress& x) {
   auto text = x.phase();
@@ -49,18 +55,42 @@ std::string state_in_words(const v1::Migration& x) {
     return progress_in_words(x.progress());
   if (x.phase() == "kept")
     return x.reason();
-  return fmt::format(
-      "{}, stood still {}, {} in {} pass{}", seconds_in_words(static_cast<double>(x.ended_ms() - x.began_ms()) / 1000),
-      seconds_in_words(x.still_seconds()), print_bytes(x.bytes()), x.passes(), x.passes() == 1 ? "" : "es");
+  return fmt::format("{}, stood still {}, {} in {} pass{}", seconds_in_words(seconds_of(x)),
+                     seconds_in_words(x.still_seconds()), print_bytes(x.bytes()), x.passes(),
+                     x.passes() == 1 ? "" : "es");
 }
 
-/// "2.4 s, 31 MiB, standing still for 18 ms (from 3 earlier moves)".
+/// What each pass over the memory was.
+table course_table(const v1::Migration& x) {
+  auto out = table{.columns = {{"PASS", false, true},
+                               {"TOOK", false, true},
+                               {"MEMORY", false, true},
+                               {"BYTES", false, true},
+                               {"RATE", false, true},
+                               {"WRITTEN MEANWHILE", false, true}},
+                   .rows = {},
+                   .noun = "pass"};
+  for (const auto& pass : x.course())
+    out.rows.push_back(
+        {std::to_string(out.rows.size() + 1), seconds_in_words(pass.seconds()), print_bytes(pass.pages() * 4096),
+         print_bytes(pass.bytes()),
+         pass.seconds() > 0
+             ? rate_in_words(static_cast<std::uint64_t>(static_cast<double>(pass.bytes()) / pass.seconds()))
+             : "",
+         print_bytes(pass.written() * 4096)});
+  return out;
+}
+
+/// "2.4 s (mostly 1.9 s to 3.0 s), 31 MiB, standing still for 18 ms (from 3 earlier moves)".
 std::string expected_in_words(const v1::MoveEstimate& x) {
   const auto from = x.moves() == 0   ? std::string{"what is usual"}
                     : x.moves() == 1 ? "one earlier move"
                                      : fmt::format("{} earlier moves", x.moves());
-  return fmt::format("{}, {}, standing still for {} (from {})", seconds_in_words(x.seconds()), print_bytes(x.bytes()),
-                     seconds_in_words(x.still_seconds()), from);
+  const auto range = x.seconds_high() > 0 ? fmt::format(" (mostly {} to {})", seconds_in_words(x.seconds_low()),
+                                                        seconds_in_words(x.seconds_high()))
+                                          : std::string{};
+  return fmt::format("{}{}, {}, standing still for {} (from {})", seconds_in_words(x.seconds()), range,
+                     print_bytes(x.bytes()), seconds_in_words(x.still_seconds()), from);
 }
 
 /// Until it is over; 0 when it has moved.
@@ -97,6 +127,23 @@ int follow_move(session& with, const std::string& name) {
   }
 }
 
+/// Writes the picture of a move; says what it did to who watches.
+void keep_picture(const v1::Migration& x, const std::string& file, session& with) {
+  const auto drawn = draw_move(x);
+  if (drawn.empty())
+    throw failure{exit_code::conflict,
+                  fmt::format("nothing is known of the passes of {}: they are told when it is over, and only if it had "
+                              "begun to send",
+                              x.name())};
+  try {
+    host::replace_file(file, drawn);
+  } catch (const std::exception& problem) {
+    throw failure{exit_code::failed, fmt::format("{} cannot be written: {}", file, problem.what())};
+  }
+  if (!with.output.quiet)
+    with.err << fmt::format("drawn into {}\n", file);
+}
+
 } // namespace
 
 int migrate(const invocation& what, session& with) {
@@ -123,33 +170,72 @@ int migrate(const invocation& what, session& with) {
 }
 
 int migration_list(const invocation&, session& with) {
-  return list<v1::MigrationList>(with, "/v1/migrations", [](const auto& x) {
-    auto out = table{.columns = {{"NAME"}, {"INSTANCE"}, {"FROM"}, {"TO"}, {"STATE"}, {"BEGAN"}, {"HOW"}},
+  return list<v1::MigrationList>(with, "/v1/migrations?state=moving", [](const auto& x) {
+    auto out = table{.columns = {{"NAME"}, {"INSTANCE"}, {"FROM"}, {"TO"}, {"BEGAN"}, {"CAUSE", true}, {"HOW"}},
                      .rows = {},
                      .noun = "migration"};
     for (const auto& m : x.migrations())
       out.rows.push_back(
-          {m.name(), m.instance(), m.source(), m.target(), m.phase(), print_time(m.began_ms()), state_in_words(m)});
+          {m.name(), m.instance(), m.source(), m.target(), print_time(m.began_ms()), m.cause(), state_in_words(m)});
+    return out;
+  });
+}
+
+int migration_history(const invocation&, session& with) {
+  return list<v1::MigrationList>(with, "/v1/migrations?state=over", [](const auto& x) {
+    auto out = table{.columns = {{"NAME"},
+                                 {"FROM"},
+                                 {"TO"},
+                                 {"STATE"},
+                                 {"ENDED"},
+                                 {"BYTES", false, true},
+                                 {"TOOK", false, true},
+                                 {"EXPECTED", false, true},
+                                 {"STILL", false, true},
+                                 {"EXPECTED STILL", false, true},
+                                 {"PASSES", true, true},
+                                 {"CAUSE", true},
+                                 {"WHY"}},
+                     .rows = {},
+                     .noun = "migration"};
+    const auto of = [](double seconds) { return seconds > 0 ? seconds_in_words(seconds) : std::string{}; };
+    for (const auto& m : x.migrations())
+      out.rows.push_back({m.name(), m.source(), m.target(), m.phase(), print_time(m.ended_ms()),
+                          m.bytes() > 0 ? print_bytes(m.bytes()) : "", of(seconds_of(m)), of(m.expected().seconds()),
+                          of(m.still_seconds()), of(m.expected().still_seconds()), std::to_string(m.passes()),
+                          m.cause(), m.reason()});
     return out;
   });
 }
 
 int migration_show(const invocation& what, session& with) {
-  return show<v1::Migration>(
-      with, below("migrations", what.argument(0)), what.argument(0), [&](const v1::Migration& x) {
-        const auto time = [](std::int64_t ms) { return ms > 0 ? print_time(ms) : std::string{}; };
-        print(with.out,
-              lines{{"name", x.name()},
-                    {"instance", x.instance()},
-                    {"from", x.source()},
-                    {"to", x.target()},
-                    {"state", x.phase()},
-                    {"how", state_in_words(x)},
-                    {"expected", x.has_expected() ? expected_in_words(x.expected()) : ""},
-                    {"began", time(x.began_ms())},
-                    {"ended", time(x.ended_ms())}},
-              with.output);
-      });
+  const auto body = with.fabric().get(below("migrations", what.argument(0)));
+  const auto x = read<v1::Migration>(body);
+  if (what.has("plot"))
+    keep_picture(x, what.get("plot"), with);
+  return emit(with, body, [&] {
+    if (with.output.quiet || with.output.as == format::name) {
+      with.out << x.name() << '\n';
+      return;
+    }
+    const auto time = [](std::int64_t ms) { return ms > 0 ? print_time(ms) : std::string{}; };
+    print(with.out,
+          lines{{"name", x.name()},
+                {"instance", x.instance()},
+                {"from", x.source()},
+                {"to", x.target()},
+                {"cause", x.cause()},
+                {"state", x.phase()},
+                {"how", state_in_words(x)},
+                {"expected", x.has_expected() ? expected_in_words(x.expected()) : ""},
+                {"began", time(x.began_ms())},
+                {"ended", time(x.ended_ms())}},
+          with.output);
+    if (x.course().empty())
+      return;
+    with.out << '\n';
+    print(with.out, course_table(x), with.output);
+  });
 }
 
 int migration_cancel(const invocation& what, session& with) {

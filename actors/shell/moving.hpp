@@ -9,6 +9,7 @@ namespace novacron::shell {
 
 int migrate(const invocation& what, session& with);
 int migration_list(const invocation& what, session& with);
+int migration_history(const invocation& what, session& with);
 int migration_show(const invocation& what, session& with);
 int migration_cancel(const invocation& what, session& with);
 

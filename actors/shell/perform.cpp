@@ -1,6 +1,7 @@
 #include "actors/shell/answers.hpp"
 #include "actors/shell/bundle.hpp"
 #include "actors/shell/calling.hpp"
+#include "actors/shell/draining.hpp"
 #include "actors/shell/exec.hpp"
 #include "actors/shell/follow.hpp"
 #include "actors/shell/lasting.hpp"
@@ -40,21 +41,6 @@ int node_show(const invocation& what, session& with) {
 }
 int node_links(const invocation& what, session& with) {
   return list<v1::LinkList>(with, with_node("/v1/links", what.argument(0)), link_table);
-}
-int drain(const invocation& what, session& with, bool drained) {
-  const auto node = what.argument(0);
-  order(with, "POST", below("nodes", node) + ":drain", {{"drained", drained}},
-        drained ? fmt::format("{} is being drained", node) : fmt::format("{} may work again", node));
-  if (drained && what.has("wait"))
-    wait_until([&] { return read<v1::NodeView>(with.fabric().get(below("nodes", node))).instances() == 0; },
-               fmt::format("nothing runs on {}", node), what.milliseconds("timeout", wait_default_ms), with);
-  return 0;
-}
-int node_drain(const invocation& what, session& with) {
-  return drain(what, with, true);
-}
-int node_undrain(const invocation& what, session& with) {
-  return drain(what, with, false);
 }
 int node_delete(const invocation& what, session& with) {
   return order(with, "DELETE", below("nodes", what.argument(0)), {}, fmt::format("{} is forgotten", what.argument(0)));
@@ -482,6 +468,7 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"logs", logs},
       {"migrate", migrate},
       {"migration cancel", migration_cancel},
+      {"migration history", migration_history},
       {"migration list", migration_list},
       {"migration show", migration_show},
       {"node delete", node_delete},

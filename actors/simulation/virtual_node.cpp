@@ -112,6 +112,8 @@ room virtual_node::scheduler() {
             settings.reconcile.sight.silence =
                 std::max<duration>(settings.reconcile.sight.silence, 4 * around_.settings.report_interval);
             settings.wall_ms = around_.wall_ms(on_);
+            // Nobody in a world guesses; but the same seed has to give the same run.
+            settings.reconcile.draw_token = [this] { return fmt::format("{:016x}", drawn()); };
             auto started = caf::actor_cast<caf::actor>(spawn_scheduler(
                 around_.system, settings, handle_of<ledger_actor>(*names_.open("ledger")),
                 [this](const std::string& node) { return names_.handle(node, "agent"); }, drawn()));

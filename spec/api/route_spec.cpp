@@ -208,6 +208,32 @@ SCENARIO("workloads are submitted, stopped and deleted by orders with an identit
   CHECK(here.send("DELETE", "/v1/workloads/web", {}, {{"idempotency-key", std::string(129, 'x')}}).status == 400);
 }
 
+SCENARIO("moves are listed by whether they are over, and a drain can be asked about") {
+  auto here = scripted{};
+  auto all = wire::MigrationList{};
+  for (const auto* phase : {"moved", "moving", "kept"}) {
+    auto& x = *all.add_migrations();
+    x.set_name(phase);
+    x.set_phase(phase);
+  }
+  here.says("scheduler", all);
+  const auto names = [&](const std::string& query) {
+    auto found = std::string{};
+    const auto list = document::parse(here.send("GET", "/v1/migrations" + query).body);
+    for (const auto& x : list["migrations"])
+      found += x["name"].get<std::string>() + " ";
+    return found;
+  };
+  CHECK(names("") == "kept moved moving ");
+  CHECK(names("?state=moving") == "moving ");
+  CHECK(names("?state=over") == "kept moved ");
+  CHECK(names("?state=over&limit=1") == "kept ");
+  CHECK(here.send("GET", "/v1/migrations?state=gone").status == 400);
+  here.says("scheduler", wire::Plan{});
+  CHECK(here.send("GET", "/v1/nodes/edge-1/drain").status == 200);
+  CHECK(here.question<wire::PlanRequest>(here.questions.size() - 1).drained_node() == "edge-1");
+}
+
 SCENARIO("lists come in pages") {
   auto here = scripted{};
   here.says("scheduler", some_workloads());

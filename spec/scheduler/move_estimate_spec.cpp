@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdint>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -72,4 +74,44 @@ SCENARIO("of many moves the last ones count") {
   const auto x = estimate_move(100 * mib, "a", "b", before);
   CHECK(x.moves() == 16);
   CHECK(x.seconds() == doctest::Approx(2));
+}
+
+SCENARIO("what a move took beside its passes does not grow with the memory") {
+  auto one = made("a", "b", 100 * mib, 20 * mib, 3'000);
+  one.add_course()->set_seconds(0.9);
+  one.add_course()->set_seconds(0.1);
+  CHECK(estimate_move(300 * mib, "a", "b", {one}).seconds() == doctest::Approx(2 + 3));
+  CHECK(estimate_move(50 * mib, "a", "b", {one}).seconds() == doctest::Approx(2 + 0.5));
+}
+
+SCENARIO("nine of ten moves are expected within a range that narrows with what is known") {
+  const auto width = [](const wire::MoveEstimate& x) {
+    CHECK(x.seconds_low() > 0);
+    CHECK(x.seconds_low() < x.seconds());
+    CHECK(x.seconds() < x.seconds_high());
+    return x.seconds_high() / x.seconds_low();
+  };
+  auto same = std::vector<wire::Migration>{};
+  auto before = width(estimate_move(100 * mib, "a", "b", same));
+  for (auto i = 0; i < 16; ++i) {
+    same.push_back(made("a", "b", 100 * mib, 10 * mib, 2'000 + i));
+    const auto now = width(estimate_move(100 * mib, "a", "b", same));
+    CHECK(now < before);
+    before = now;
+  }
+  // Of durations that differ by chance, by a fifth mostly, nine of ten lie within it.
+  auto chance = std::mt19937{3};
+  auto draw = [&] { return std::exp(0.2 * std::normal_distribution<>{}(chance)); };
+  auto within = 0;
+  constexpr auto rounds = 2000;
+  for (auto i = 0; i < rounds; ++i) {
+    auto known = std::vector<wire::Migration>{};
+    for (auto k = 0; k < 16; ++k)
+      known.push_back(made("a", "b", 100 * mib, 10 * mib, static_cast<std::int64_t>(2'000 * draw())));
+    const auto x = estimate_move(100 * mib, "a", "b", known);
+    const auto took = 2 * draw();
+    within += took >= x.seconds_low() && took <= x.seconds_high();
+  }
+  CHECK(within > rounds * 0.85);
+  CHECK(within < rounds * 0.95);
 }
