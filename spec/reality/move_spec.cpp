@@ -1,163 +1,97 @@
 /// What a whole fabric promises about moving what runs: memory and disk go along, and it runs once, whatever breaks.
 
-#include "actors/host/files.hpp"
-#include "actors/host/process.hpp"
-#include "actors/migration/write_tracker.hpp"
-#include "actors/workload/instance_directory.hpp"
-#include "actors/workload/machine_files.hpp"
-#include "spec/reality/fabric_fixture.hpp"
-#include "spec/skip.hpp"
+#include "spec/reality/borrowed_links.hpp"
+#include "spec/reality/moving_fabric.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <cstdlib>
-#include <optional>
+#include <functional>
+#include <map>
+#include <memory>
 #include <random>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 using namespace novacron;
 using namespace std::chrono_literals;
-using json = nlohmann::json;
-namespace fs = std::filesystem;
 
 namespace {
 
-bool cannot_move(const char* what) {
-  auto lacking = spec::live_fabric::lacking();
-  if (lacking.empty() && !workload::find_guest_kernel({}))
-    lacking = "there is no kernel for guests (share/guest/prepare build-guest)";
-  if (lacking.empty())
-    lacking = migration::tracking_lack();
-  if (!lacking.empty())
-    spec::skip(what, lacking);
-  return !lacking.empty();
-}
+/// One move that goes wrong: who is on the move, and how long what was broken stays so.
+struct attempt {
+  spec::moving_fabric& x;
+  std::string from;
+  std::string to;
+  std::string move;
+  std::chrono::milliseconds away;
+  /// Machines that were killed by it.
+  int lost = 0;
 
-/// A fabric with a virtual machine that counts aloud, and writes down on its disk what it has counted.
-class stage {
-public:
-  stage() {
-    REQUIRE(fabric.start_all());
-    fabric.bring_image();
-    fabric.run("vm",
-               {"/bin/sh", "-c", "i=0; while :; do i=$((i+1)); echo tick $i; echo $i >> /trace; sleep 0.05; done"},
-               {{"kind", "WORKLOAD_KIND_VM"},
-                {"resources", {{"cpu_milli", 200}, {"memory_bytes", 64 << 20}}},
-                {"network", {{"mode", "none"}}}});
-    REQUIRE(spec::eventually([&] { return count() > 5; }, 300s));
+  void kill_node(const std::string& which) const {
+    x.fabric.processes().signal(which, SIGKILL);
+    REQUIRE(spec::eventually([&] { return !x.fabric.processes().take_ended().empty(); }, 5s));
+    std::this_thread::sleep_for(away);
+    x.fabric.processes().start(which);
   }
-
-  std::string command(std::vector<std::string> words) const {
-    words.insert(words.begin(), NOVACRON);
-    auto what = host::command{};
-    what.argv = std::move(words);
-    what.environment = {"NOVACRON_CONNECT=" + (fabric.data_of("cloud-1") / "api.sock").string(), "PATH=/usr/bin:/bin"};
-    return host::run(what).out;
+  void kill_machine(const std::string& which) {
+    if (const auto pid = x.machine_on(which); pid > 0 && ::kill(pid, SIGKILL) == 0)
+      ++lost;
   }
-  json instance() const {
-    for (const auto& each : fabric.get("/v1/instances").value("instances", json::array()))
-      if (each.value("name", "") == "vm.0")
-        return each;
-    return json::object();
+  /// What the two nodes are connected by at this moment, seen from the first.
+  [[nodiscard]] std::unique_ptr<spec::borrowed_links> link(const std::string& one, const std::string& other) const {
+    return std::make_unique<spec::borrowed_links>(x.fabric.process_of(one), x.fabric.process_of(other));
   }
-  std::string node() const { return instance().value("node", ""); }
-  bool runs() const { return instance().value("phase", "") == "PHASE_RUNNING"; }
-  std::string elsewhere() const { return node() == "edge-1" ? "edge-2" : "edge-1"; }
-
-  /// The last number that it has said; 0 while there is none.
-  long count() const {
-    const auto said = command({"logs", "--tail=2", "vm.0"});
-    const auto whole = said.substr(0, said.rfind('\n') + 1);
-    const auto at = whole.rfind("tick ");
-    return at == whole.npos ? 0 : std::atol(whole.c_str() + at + 5);
+  /// Nothing that is sent to `whom` gets there; for so long, or sometimes for good.
+  void mute(const std::string& whom, const std::string& other) const {
+    const auto links = link(whom, other);
+    links->mute();
+    // Longer than the patience of either end, or not.
+    std::this_thread::sleep_for(away > 2s ? 12s : away);
+    links->unmute();
   }
-
-  /// Begins a move; its name.
-  std::string begin_move(const std::string& to) const {
-    const auto said = fabric.ask().order("POST", "/v1/instances/vm.0:migrate", json{{"node", to}}.dump());
-    return json::parse(said).value("name", "");
-  }
-  json migration(const std::string& name) const { return fabric.get("/v1/migrations/" + name); }
-  json await_end(const std::string& name) const {
-    auto now = json{};
-    CHECK(spec::eventually(
-        [&] {
-          try {
-            now = migration(name);
-          } catch (const std::exception&) {
-            return false;
-          }
-          return now.value("phase", "") != "moving";
-        },
-        120s));
-    return now;
-  }
-
-  pid_t machine_on(const std::string& which) const {
-    const auto found = workload::instance_directory{fabric.data_of(which) / "machines/vm.0"}.container();
-    const auto alive = found && workload::open_process(*found);
-    return alive ? found->pid : 0;
-  }
-
-  /// What it has written down: how often it began anew. Each number follows the one before, or is the first.
-  int begins() {
-    auto lines = std::istringstream{command({"exec", "vm.0", "/bin/busybox", "cat", "/trace"})};
-    auto found = 0;
-    auto last = 0L;
-    for (auto each = 0L; lines >> each; last = each) {
-      found += each == 1;
-      if (each != 1)
-        REQUIRE(each == last + 1);
-    }
-    return found;
-  }
-
-  /// It runs, and on one node only.
-  void check_once() {
-    REQUIRE(spec::eventually(
-        [&] {
-          try {
-            return runs();
-          } catch (const std::exception&) {
-            return false;
-          }
-        },
-        120s));
-    const auto before = count();
-    CHECK(spec::eventually([&] { return count() != before; }, 60s));
-    const auto here = node();
-    CHECK(machine_on(here) != 0);
-    const auto other = here == "edge-1" ? "edge-2" : "edge-1";
-    CHECK(spec::eventually([&] { return machine_on(other) == 0; }, 60s));
-    CHECK(spec::eventually([&] { return !fs::exists(fabric.data_of(other) / "machines/vm.0"); }, 30s));
-    CHECK(node() == here);
-  }
-
-  /// It goes on from where it was, and never began anew.
-  void check_whole(long since) {
-    REQUIRE(spec::eventually([&] { return runs() && count() > since; }, 120s));
-    check_once();
-    CHECK(begins() == 1);
-  }
-
-  spec::live_fabric fabric{{{"cloud-1", "cloud"}, {"edge-1", "edge"}, {"edge-2", "edge"}}};
 };
+
+struct mishap {
+  std::string name;
+  std::function<void(attempt&)> strike;
+};
+
+const std::vector<mishap>& mishaps() {
+  static const auto all = std::vector<mishap>{
+      {"the source's novacron", [](attempt& r) { r.kill_node(r.from); }},
+      {"the target's novacron", [](attempt& r) { r.kill_node(r.to); }},
+      {"the controller", [](attempt& r) { r.kill_node("cloud-1"); }},
+      {"the source's machine", [](attempt& r) { r.kill_machine(r.from); }},
+      {"the target's machine", [](attempt& r) { r.kill_machine(r.to); }},
+      {"cancelled", [](attempt& r) { r.x.command({"migration", "cancel", r.move}); }},
+      {"the ledger's process",
+       [](attempt& r) {
+         if (const auto ledger = r.x.fabric.process_of("cloud-1", true); ledger > 0)
+           ::kill(ledger, SIGKILL);
+       }},
+      {"the link is cut", [](attempt& r) { r.link(r.from, r.to)->reset(); }},
+      {"the link carries nothing to the target", [](attempt& r) { r.mute(r.to, r.from); }},
+      {"the link carries nothing to the source", [](attempt& r) { r.mute(r.from, r.to); }},
+      {"a byte more to the target", [](attempt& r) { r.link(r.from, r.to)->damage(); }},
+      {"a byte more to the source", [](attempt& r) { r.link(r.to, r.from)->damage(); }},
+  };
+  return all;
+}
 
 } // namespace
 
 TEST_SUITE_BEGIN("reality");
 
 SCENARIO("a virtual machine moves to another node and back while it runs") {
-  if (cannot_move("moves between nodes"))
+  if (spec::cannot_move("moves between nodes"))
     return;
-  auto x = stage{};
+  auto x = spec::moving_fabric{};
   for (auto i = 0; i < 2; ++i) {
     const auto to = x.elsewhere();
     const auto before = x.count();
@@ -167,92 +101,65 @@ SCENARIO("a virtual machine moves to another node and back while it runs") {
     REQUIRE(how.value("phase", "") == "moved");
     CHECK(x.node() == to);
     CHECK(x.instance().value("epoch", "") != epoch);
+    // What is kept of it can be looked at: each pass, and of the bytes those of the disk.
+    CHECK(how.value("course", nlohmann::json::array()).size() == how.value("passes", 0u));
+    CHECK(std::stoll(how.value("disk_bytes", "0")) > 0);
+    CHECK(std::stoll(how.value("disk_bytes", "0")) < std::stoll(how.value("bytes", "0")));
     x.check_whole(before);
   }
+  const auto history = x.command({"migration", "history"});
+  INFO(history);
+  CHECK(std::ranges::count(history, '\n') == 3);
   x.fabric.ask().order("POST", "/v1/workloads/vm:stop", "{}");
   CHECK(spec::eventually([&] { return x.machine_on("edge-1") == 0 && x.machine_on("edge-2") == 0; }, 60s));
 }
 
-SCENARIO("whoever is killed at whatever moment of a move, the machine runs once afterwards") {
-  if (cannot_move("faults during moves"))
+/// NOVACRON_MOVES rounds from NOVACRON_SEED; NOVACRON_MISHAP takes the one of that number each time.
+SCENARIO("whatever breaks at whatever moment of a move, the machine runs once afterwards") {
+  if (spec::cannot_move("faults during moves"))
     return;
-  const auto wish = [](const char* name, long usual) {
-    const auto* text = std::getenv(name);
-    return text ? std::atol(text) : usual;
-  };
-  const auto rounds = wish("NOVACRON_MOVES", 6);
-  const auto seed = static_cast<unsigned>(wish("NOVACRON_SEED", static_cast<long>(std::random_device{}() % 100'000)));
+  const auto rounds = spec::wished("NOVACRON_MOVES", 6);
+  const auto only = spec::wished("NOVACRON_MISHAP", -1);
+  const auto seed =
+      static_cast<unsigned>(spec::wished("NOVACRON_SEED", static_cast<long>(std::random_device{}() % 100'000)));
   INFO("NOVACRON_SEED=" << seed);
   auto chance = std::mt19937{seed};
   const auto below = [&](int n) { return std::uniform_int_distribution<>{0, n - 1}(chance); };
-  auto x = stage{};
+  auto x = spec::moving_fabric{};
   // Measured: a move of this machine takes half a second.
   constexpr auto window_ms = 900;
   auto lost = 0;
   auto moved = 0;
+  auto struck = std::map<std::string, std::array<int, 2>>{};
   for (auto i = 0L; i < rounds; ++i) {
-    const auto from = x.node();
     const auto to = x.elsewhere();
-    const auto move = x.begin_move(to);
+    auto r = attempt{.x = x, .from = x.node(), .to = to, .move = x.begin_move(to), .away = 0ms};
     const auto when = std::chrono::milliseconds{below(window_ms)};
     std::this_thread::sleep_for(when);
-    const auto away = std::chrono::milliseconds{below(3000)};
-    const auto fault = below(7);
-    const auto kill_node = [&](const std::string& which) {
-      x.fabric.processes().signal(which, SIGKILL);
-      REQUIRE(spec::eventually([&] { return !x.fabric.processes().take_ended().empty(); }, 5s));
-      std::this_thread::sleep_for(away);
-      x.fabric.processes().start(which);
-    };
-    const auto kill_machine = [&](const std::string& which) {
-      if (const auto pid = x.machine_on(which); pid > 0 && ::kill(pid, SIGKILL) == 0)
-        ++lost;
-    };
-    auto what = std::string{};
-    switch (fault) {
-      case 0:
-        kill_node(from);
-        what = "the source's novacron";
-        break;
-      case 1:
-        kill_node(to);
-        what = "the target's novacron";
-        break;
-      case 2:
-        kill_node("cloud-1");
-        what = "the controller";
-        break;
-      case 3:
-        kill_machine(from);
-        what = "the source's machine";
-        break;
-      case 4:
-        kill_machine(to);
-        what = "the target's machine";
-        break;
-      case 5:
-        x.command({"migration", "cancel", move});
-        what = "cancelled";
-        break;
-      default:
-        if (const auto ledger = x.fabric.process_of("cloud-1", true); ledger > 0)
-          ::kill(ledger, SIGKILL);
-        what = "the ledger's process";
-    }
-    INFO("round " << i << ": " << what << " after " << when.count() << " ms, away for " << away.count() << " ms");
-    const auto how = x.await_end(move);
+    r.away = std::chrono::milliseconds{below(3000)};
+    const auto drawn = below(static_cast<int>(mishaps().size()));
+    const auto& what = mishaps()[static_cast<std::size_t>(only < 0 ? drawn : static_cast<int>(only))];
+    INFO("round " << i << ": " << what.name << " after " << when.count() << " ms, away for " << r.away.count()
+                  << " ms");
+    what.strike(r);
+    lost += r.lost;
+    const auto how = x.await_end(r.move);
     INFO(how.dump());
-    moved += how.value("phase", "") == "moved";
+    const auto is_there = how.value("phase", "") == "moved";
+    moved += is_there;
+    ++struck[what.name][is_there];
     x.check_once();
-    CHECK(x.node() == (how.value("phase", "") == "moved" ? to : from));
+    CHECK(x.node() == (is_there ? to : r.from));
     // Nothing begins anew but what was killed.
     CHECK(x.begins() <= 1 + lost);
-    MESSAGE("round " << i << ": " << what << " after " << when.count() << " ms: " << how.value("phase", "") << " "
+    MESSAGE("round " << i << ": " << what.name << " after " << when.count() << " ms: " << how.value("phase", "") << " "
                      << how.value("reason", ""));
   }
+  for (const auto& [name, counts] : struck)
+    MESSAGE(name << ": kept " << counts[0] << ", moved " << counts[1]);
   MESSAGE(moved << " of " << rounds << " moves were made, seed " << seed);
   x.fabric.ask().order("POST", "/v1/workloads/vm:stop", "{}");
-  CHECK(spec::eventually([&] { return x.fabric.traces(false).empty(); }, 60s));
+  CHECK(spec::eventually([&] { return x.is_clean(); }, 60s));
 }
 
 TEST_SUITE_END();

@@ -1,9 +1,10 @@
 /// The guest of migration benches: fills memory, dirties some of it at a steady rate, counts aloud, and can say whether
-/// any of it was lost. It is all that runs in its machine.
+/// any of it was lost. It is all that runs in its machine, or a program among others where it is given words.
 ///
-/// Words of the kernel's command line: wl.fill=MiB of memory that stays as it is, wl.ws=MiB that is written to,
+/// Words of its own, or of the kernel's command line: wl.fill=MiB of memory that stays as it is, wl.ws=MiB that is written to,
 /// wl.rate=pages per second. Every 40 ms it prints "CNT <n> <pages dirtied>"; to the line "sum" it answers
-/// "SUM <checksum of what stays> bad=<pages that are not as written> of <pages looked at> dirtied=<pages>".
+/// "SUM <checksum of what stays> bad=<pages that are not as written> of <pages looked at> dirtied=<pages>", and with
+/// wl.sum=SECONDS it says that by itself so often, and does not count.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -235,18 +236,34 @@ bool asked() {
   return found;
 }
 
-} // namespace
+void join(int count, char** words, std::array<char, 4096>& into) {
+  for (auto i = 1; i < count; ++i) {
+    std::strncat(into.data(), words[i], into.size() - std::strlen(into.data()) - 2);
+    std::strcat(into.data(), " ");
+  }
+}
 
-int main() {
+/// It is the first program of its machine, and has /proc to make.
+void read_kernel_words(std::array<char, 4096>& into) {
   ::mkdir("/proc", 0755);
   ::mount("proc", "/proc", "proc", 0, nullptr);
-  static std::array<char, 4096> line;
   const auto file = ::open("/proc/cmdline", O_RDONLY);
-  if (file < 0 || ::read(file, line.data(), line.size() - 1) < 0)
+  if (file < 0 || ::read(file, into.data(), into.size() - 1) < 0)
     std::puts("the guest cannot read its command line");
   ::close(file);
+}
+
+} // namespace
+
+int main(int count, char** words) {
+  static std::array<char, 4096> line;
+  if (count > 1)
+    join(count, words, line);
+  else
+    read_kernel_words(line);
   set_terminal();
   const auto rate = word_of(line.data(), "wl.rate=", 0);
+  const auto sum_every = word_of(line.data(), "wl.sum=", 0) * 1000;
   auto work = workload{word_of(line.data(), "wl.fill=", 176), word_of(line.data(), "wl.ws=", 64)};
   std::puts("READY");
   constexpr auto tick = std::uint64_t{5};
@@ -264,7 +281,10 @@ int main() {
     for (; owed >= 1000; owed -= 1000)
       work.dirty();
     since += passed;
-    if (since >= beat) {
+    if (sum_every > 0 && since >= sum_every) {
+      since = 0;
+      work.sum();
+    } else if (sum_every == 0 && since >= beat) {
       since -= beat;
       std::printf("CNT %lu %lu\n", static_cast<unsigned long>(++n), static_cast<unsigned long>(work.dirtied()));
       std::fflush(stdout);
