@@ -141,6 +141,11 @@ response list_templates(const call& c) {
                                     [](auto& x) { return x.mutable_templates(); }, has_actor::hosts);
 }
 
+response list_checkpoints(const call& c) {
+  return gather<wire::CheckpointList>(c, "checkpoints", wire::CheckpointListRequest{},
+                                      [](auto& x) { return x.mutable_checkpoints(); }, has_actor::hosts);
+}
+
 std::string actor_path(const call& c) { return c.name("node") + "/" + c.name("actor"); }
 std::string observer_of(const call& c) { return c.name("node") + "/observer"; }
 
@@ -231,6 +236,12 @@ response delete_template(const call& c) {
   auto order = wire::TemplateDelete{};
   order.set_name(c.name("template"));
   return c.relay<wire::Done>(local_or(c.text("node"), "templates"), order);
+}
+
+response delete_checkpoint(const call& c) {
+  auto order = wire::CheckpointDelete{};
+  order.set_name(c.name("checkpoint"));
+  return c.relay<wire::Done>(local_or(c.text("node"), "checkpoints"), order);
 }
 
 void describe(const google::protobuf::FieldDescriptor& from, wire::FieldView& into) {
@@ -326,6 +337,13 @@ std::vector<route> fabric_routes() {
        .help = "Deletes a template; machines that began as its clones run on.", .answer = &wire::Done::descriptor,
        .query = {{"node", kind::text, "On this node; without it, on the node that is asked."}},
        .patience = std::chrono::seconds{30}, .run = delete_template},
+      {.method = "GET", .pattern = "/v1/checkpoints", .title = "listCheckpoints",
+       .help = "What was written down of machines on the nodes, and whether something can be restored from it.",
+       .answer = &wire::CheckpointList::descriptor, .query = {node_parameter}, .run = list_checkpoints},
+      {.method = "DELETE", .pattern = "/v1/checkpoints/{checkpoint}", .title = "deleteCheckpoint",
+       .help = "Deletes a checkpoint; what was restored from it runs on.", .answer = &wire::Done::descriptor,
+       .query = {{"node", kind::text, "On this node; without it, on the node that is asked."}}, .order = true,
+       .patience = std::chrono::seconds{30}, .run = delete_checkpoint},
       {.method = "POST", .pattern = "/v1/log", .title = "setLogLevel", .help = "Changes what a node logs from now on.",
        .body = &wire::LogOrder::descriptor, .answer = &wire::Done::descriptor, .run = set_log_level},
   };

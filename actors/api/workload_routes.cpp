@@ -235,6 +235,22 @@ response convert_instance(const call& c) {
   return tell_agent<wire::Converted>(c, *order);
 }
 
+response checkpoint_instance(const call& c) {
+  auto order = c.body<wire::CheckpointInstance>();
+  if (!order)
+    return problem(order.error());
+  order->set_instance(c.name("instance"));
+  return tell_agent<wire::Checkpoint>(c, *order);
+}
+
+response restore_instance(const call& c) {
+  auto order = c.body<wire::RestoreInstance>();
+  if (!order)
+    return problem(order.error());
+  order->set_instance(c.name("instance"));
+  return tell_agent<wire::Restored>(c, *order);
+}
+
 response resize_instance(const call& c) {
   auto wanted = c.body<wire::Resources>();
   if (!wanted)
@@ -365,6 +381,14 @@ std::vector<route> workload_routes() {
        .help = "Changes the format in which a running instance runs: container, sandbox or virtual machine.",
        .body = &wire::ConvertInstance::descriptor, .answer = &wire::Converted::descriptor, .query = {lasting_parameter},
        .order = true, .lasting = true, .patience = std::chrono::minutes{10}, .run = convert_instance},
+      {.method = "POST", .pattern = "/v1/instances/{instance}:checkpoint", .title = "checkpointInstance",
+       .help = "Writes down how a running sandbox or virtual machine is; it stands still for that, and runs on.",
+       .body = &wire::CheckpointInstance::descriptor, .answer = &wire::Checkpoint::descriptor, .query = {lasting_parameter},
+       .order = true, .lasting = true, .patience = std::chrono::minutes{10}, .run = checkpoint_instance},
+      {.method = "POST", .pattern = "/v1/instances/{instance}:restore", .title = "restoreInstance",
+       .help = "Puts a running instance back to how it was at a checkpoint; what it has done since then is lost.",
+       .body = &wire::RestoreInstance::descriptor, .answer = &wire::Restored::descriptor, .query = {lasting_parameter},
+       .order = true, .lasting = true, .patience = std::chrono::minutes{10}, .run = restore_instance},
       {.method = "POST", .pattern = "/v1/instances/{instance}:resize", .title = "resizeInstance",
        .help = "Changes the processors and memory of a running instance.", .body = &wire::Resources::descriptor,
        .answer = &wire::Done::descriptor, .run = resize_instance},

@@ -166,6 +166,7 @@ private:
           }},
          {"masquerade", read_.boolean(x.masquerade)},
          {"templates", read_.bytes(x.templates, 0)},
+         {"checkpoints", read_.bytes(x.checkpoints, 0)},
          {"mounts", [&](const written& value, const std::string& key) {
             x.mounts.clear();
             read_.list(value, key, "must be a list of absolute paths", [&](const written& item, const std::string&) {
@@ -394,6 +395,7 @@ private:
     put("data_dir", x.data_dir.string());
     put("workloads", x.workloads ? "true" : "false");
     put("templates", x.templates ? print_size(*x.templates) : "(an eighth of the memory)");
+    put("checkpoints", x.checkpoints ? print_size(*x.checkpoints) : "(10 GiB)");
   }
 
   resolved finish() {

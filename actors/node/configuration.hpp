@@ -99,6 +99,8 @@ struct node_settings {
   /// What the templates of its machines may take on its disk, and in its memory; 0 for none. Unless said, an eighth of
   /// its memory, a GiB at most.
   std::optional<std::uint64_t> templates;
+  /// What the checkpoints of its machines may take on its disk; 0 for none. Unless said, 10 GiB.
+  std::optional<std::uint64_t> checkpoints;
 
   bool is_controller() const { return role == "cloud" || role == "hybrid"; }
 };

@@ -15,6 +15,7 @@
 #include "actors/scheduler/scheduler_actor.hpp"
 #include "actors/state/ledger_actor.hpp"
 #include "actors/workload/agent_actor.hpp"
+#include "actors/workload/checkpoint_actor.hpp"
 #include "actors/workload/container_driver.hpp"
 #include "actors/workload/driver_by_kind.hpp"
 #include "actors/workload/image_actor.hpp"
@@ -53,6 +54,11 @@ std::uint64_t template_bytes_max(const room_surroundings& around) {
   return around.self.templates.value_or(std::min(most, around.facts.capacity().memory_bytes() / part));
 }
 
+/// Checkpoints lie on the disk only, and are made by people: they are told when there is no room for another.
+std::uint64_t checkpoint_bytes_max(const room_surroundings& around) {
+  return around.self.checkpoints.value_or(std::uint64_t{10} << 30);
+}
+
 /// What has a guest's writes followed.
 fs::path preload_for(const fs::path& data) {
   const auto place = data / "watch";
@@ -80,6 +86,8 @@ node_rooms::node_rooms(room_surroundings around) : around_{std::move(around)} {
       wanted.preload = preload_for(around_.self.data_dir);
     wanted.templates = templates_ =
         workload::make_machine_templates(around_.self.data_dir, wanted.monitor, template_bytes_max(around_));
+    wanted.checkpoints = checkpoints_ =
+        workload::make_machine_checkpoints(around_.self.data_dir, around_.self.name, checkpoint_bytes_max(around_));
     auto lacks = containers->abilities().missing;
     std::ranges::copy(workload::machine_lacks(wanted), std::back_inserter(lacks));
     machines_ = workload::make_machine_driver(wanted);
@@ -106,6 +114,7 @@ std::vector<room> node_rooms::all() {
   if (around_.self.workloads) {
     rooms.push_back(agent());
     rooms.push_back(templates());
+    rooms.push_back(checkpoints());
   }
   return rooms;
 }
@@ -267,6 +276,13 @@ room node_rooms::templates() {
   return {"templates", [this] {
             return caf::actor_cast<caf::actor>(
                 workload::spawn_template_actor(around_.system, machines_, templates_, {.node = around_.self.name}));
+          }};
+}
+
+room node_rooms::checkpoints() {
+  return {"checkpoints", [this] {
+            return caf::actor_cast<caf::actor>(
+                workload::spawn_checkpoint_actor(around_.system, machines_, checkpoints_));
           }};
 }
 

@@ -31,7 +31,7 @@ struct room_surroundings {
 };
 
 /// The rooms of one node. Every role has observer, credentials and images; controllers have ledger, scheduler and
-/// authority; nodes that host workloads have an agent and templates.
+/// authority; nodes that host workloads have an agent, templates and checkpoints.
 class node_rooms {
 public:
   explicit node_rooms(room_surroundings around);
@@ -56,6 +56,7 @@ private:
   room images();
   room agent();
   room templates();
+  room checkpoints();
   room observer();
   workload::image_access image_access() const;
   std::shared_ptr<workload::guest_mover> guest_mover();
@@ -65,6 +66,7 @@ private:
   room_surroundings around_;
   std::shared_ptr<workload::image_store> store_;
   std::shared_ptr<workload::machine_templates> templates_;
+  std::shared_ptr<workload::machine_checkpoints> checkpoints_;
   std::shared_ptr<workload::machine_driver> machines_;
   std::shared_ptr<workload::driver> driver_;
   std::shared_ptr<workload::guest_mover> mover_;

@@ -440,6 +440,8 @@ std::string what_is_wrong(const wire::WorkloadSpec& spec, const std::vector<std:
     return "program.image is missing";
   if (spec.replicas() > replicas_max)
     return fmt::format("replicas is {}, at most {}", spec.replicas(), replicas_max);
+  if (!spec.checkpoint().empty() && spec.kind() != wire::WORKLOAD_KIND_SANDBOX && spec.kind() != wire::WORKLOAD_KIND_VM)
+    return "only sandboxes and virtual machines can begin from a checkpoint";
   if (spec.on_disconnect().after_ms() != 0 && spec.on_disconnect().action() != wire::ON_DISCONNECT_STOP_AFTER)
     return "on_disconnect has a time, but only stop_after takes one";
   if (spec.on_disconnect().action() == wire::ON_DISCONNECT_STOP_AFTER && spec.on_disconnect().after_ms() < stop_after_ms_min)

@@ -1,6 +1,7 @@
 #include "actors/shell/answers.hpp"
 #include "actors/shell/bundle.hpp"
 #include "actors/shell/calling.hpp"
+#include "actors/shell/checkpoints.hpp"
 #include "actors/shell/draining.hpp"
 #include "actors/shell/exec.hpp"
 #include "actors/shell/follow.hpp"
@@ -436,6 +437,9 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"audit show", audit_show},
       {"audit verify", audit_verify},
       {"certificate revoke", certificate_revoke},
+      {"checkpoint delete", checkpoint_delete},
+      {"checkpoint list", checkpoint_list},
+      {"checkpoint show", checkpoint_show},
       {"debug bundle", debug_bundle},
       {"delete", forget},
       {"drain", node_drain},
@@ -505,12 +509,14 @@ const std::map<std::string, function, std::less<>>& functions() {
       {"undrain", node_undrain},
       {"watch", watch},
       {"web", web},
+      {"workload checkpoint", workload_checkpoint},
       {"workload convert", convert},
       {"workload create", run},
       {"workload delete", forget},
       {"workload explain", explain},
       {"workload list", workload_list},
       {"workload plan", plan},
+      {"workload restore", workload_restore},
       {"workload show", workload_show},
       {"workload stop", stop},
   };

@@ -44,12 +44,12 @@ std::filesystem::path driver::files_place(const std::string& name) const {
   return place(name);
 }
 
-void driver::snapshot(const std::string& name, const std::filesystem::path&, then<> done) {
-  done(trouble{fault::unsupported, "the driver of " + name + " cannot save its state"});
+void driver::checkpoint(const std::string& name, const checkpoint_order&, then<wire::Checkpoint> done) {
+  done(trouble{fault::unsupported, "the driver of " + name + " makes no checkpoints"});
 }
 
-void driver::restore(const std::string& name, const std::filesystem::path&, then<running> done, over) {
-  done(trouble{fault::unsupported, "the driver of " + name + " cannot restore its state"});
+void driver::set_back(const std::string& name, const std::string&, then<> done) {
+  done(trouble{fault::unsupported, "the driver of " + name + " has no checkpoints"});
 }
 
 void driver::receive(const std::string& name, then<running> done, over) {

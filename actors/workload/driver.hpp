@@ -4,6 +4,7 @@
 
 #include "actors/workload/image_config.hpp"
 #include "actors/workload/outcome.hpp"
+#include "messages/wire/agent.pb.h"
 #include "messages/wire/common.pb.h"
 #include "messages/wire/workload.pb.h"
 
@@ -114,6 +115,13 @@ struct converted {
   std::chrono::milliseconds frozen{};
 };
 
+struct checkpoint_order {
+  /// Empty has one made up.
+  std::string name;
+  /// It stays paused then.
+  bool pause = false;
+};
+
 /// Every verb answers by its continuation, on any thread. Verbs for one instance are not called before the
 /// previous one has answered, except `signal`, `stats` and `exec`. Names are those of instances ("web.0").
 ///
@@ -196,9 +204,11 @@ public:
   /// Where `copy_files` of another driver brings what `prepare` shall begin from.
   virtual std::filesystem::path files_place(const std::string& name) const;
 
-  /// The state of what runs, to be restored elsewhere. Not every driver can.
-  virtual void snapshot(const std::string& name, const std::filesystem::path& into, then<> done);
-  virtual void restore(const std::string& name, const std::filesystem::path& from, then<running> done, over end);
+  /// Writes down how what runs is, under a name that is new. With a trouble there is nothing of it, and it runs on. Not
+  /// every driver can.
+  virtual void checkpoint(const std::string& name, const checkpoint_order& what, then<wire::Checkpoint> done);
+  /// Has the next start begin as that checkpoint says. What runs is left alone.
+  virtual void set_back(const std::string& name, const std::string& checkpoint, then<> done);
 };
 
 } // namespace novacron::workload

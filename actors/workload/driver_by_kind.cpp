@@ -103,11 +103,11 @@ public:
   outcome<> examine(const wire::Instance& what, const image_root& image) override {
     return for_kind(what.spec().kind())->examine(what, image);
   }
-  void snapshot(const std::string& name, const std::filesystem::path& into, then<> done) override {
-    owner(name).snapshot(name, into, std::move(done));
+  void checkpoint(const std::string& name, const checkpoint_order& what, then<wire::Checkpoint> done) override {
+    owner(name).checkpoint(name, what, std::move(done));
   }
-  void restore(const std::string& name, const std::filesystem::path& from, then<running> done, over end) override {
-    owner(name).restore(name, from, std::move(done), std::move(end));
+  void set_back(const std::string& name, const std::string& checkpoint, then<> done) override {
+    owner(name).set_back(name, checkpoint, std::move(done));
   }
 
 private:

@@ -70,7 +70,8 @@ public:
     to_send_ += guest_line(words);
     flush();
   }
-  void hold(bool held, then<> done) override;
+  void hold(bool held, then<> done) override { order({"hold", held ? "1" : "0"}, std::move(done)); }
+  void renew(const std::string& box, then<> done) override { order({"renew", box}, std::move(done)); }
   void exec(const exec_order& what, then<std::shared_ptr<exec_process>> done) override;
 
   std::size_t write(std::uint64_t id, std::string_view input);
@@ -80,6 +81,8 @@ public:
   void close(std::uint64_t id);
 
 private:
+  /// What the agent answers with one line.
+  void order(const std::vector<std::string_view>& words, then<> done);
   void flush();
   void ready(std::uint32_t events);
   void hear(const std::vector<std::string>& words, std::vector<std::function<void()>>& then);
@@ -99,8 +102,8 @@ private:
   line_gatherer lines_{guest::line_bytes_max};
   std::map<std::uint64_t, session> sessions_;
   std::uint64_t count_ = 0;
-  /// Who waits for the root to stand still or go on, by the number of the order.
-  std::map<std::uint64_t, then<>> holds_;
+  /// Who waits for such an answer, by the number of the order.
+  std::map<std::uint64_t, then<>> orders_;
 };
 
 class guest_process final : public exec_process {
@@ -198,11 +201,12 @@ void channel::hear(const std::vector<std::string>& words, std::vector<std::funct
     flush();
     if (tell_up_)
       then.push_back(std::exchange(tell_up_, nullptr));
-  } else if (up_ && words[0] == "held" && words.size() > 1) {
-    if (auto waits = holds_.extract(number_of(words[1])))
-      then.push_back([done = std::move(waits.mapped()), why = words.size() > 2 ? words[2] : ""] {
-        done(why.empty() ? outcome<>{nothing{}}
-                         : outcome<>{trouble{fault::storage, "its files would not stand still: " + why}});
+  } else if (up_ && (words[0] == "held" || words[0] == "renewed") && words.size() > 1) {
+    const auto what =
+        std::string{words[0] == "held" ? "its files would not stand still: " : "it could not be told who it is: "};
+    if (auto waits = orders_.extract(number_of(words[1])))
+      then.push_back([done = std::move(waits.mapped()), why = words.size() > 2 ? what + words[2] : ""] {
+        done(why.empty() ? outcome<>{nothing{}} : outcome<>{trouble{fault::storage, why}});
       });
   } else if (up_ && words.size() > 1) {
     hear_of_session(words, then);
@@ -279,14 +283,17 @@ void channel::exec(const exec_order& what, then<std::shared_ptr<exec_process>> d
   });
 }
 
-void channel::hold(bool held, then<> done) {
+void channel::order(const std::vector<std::string_view>& words, then<> done) {
   auto id = std::uint64_t{0};
   {
     const auto lock = std::lock_guard{guard_};
     if (up_) {
       id = ++count_;
-      holds_[id] = done;
-      to_send_ += guest_line({"hold", std::to_string(id), held ? "1" : "0"});
+      orders_[id] = done;
+      const auto number = std::to_string(id);
+      auto line = words;
+      line.insert(line.begin() + 1, number);
+      to_send_ += guest_line(line);
       flush();
     }
   }
@@ -297,7 +304,7 @@ void channel::hold(bool held, then<> done) {
     auto late = workload::then<>{};
     if (alive) {
       const auto lock = std::lock_guard{alive->guard_};
-      if (auto waits = alive->holds_.extract(id))
+      if (auto waits = alive->orders_.extract(id))
         late = std::move(waits.mapped());
     }
     if (late)

@@ -28,6 +28,8 @@ public:
   virtual void send(const std::vector<std::string_view>& words) = 0;
   /// Has the guest's root stand still with everything on its disk, or go on. Not while it stands still already.
   virtual void hold(bool held, then<> done) = 0;
+  /// Tells a guest that was restored who it is from now on: a box, see guest/box.hpp.
+  virtual void renew(const std::string& box, then<> done) = 0;
   virtual void exec(const exec_order& what, then<std::shared_ptr<exec_process>> done) = 0;
 };
 

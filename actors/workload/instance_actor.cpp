@@ -3,6 +3,7 @@
 #include "actors/host/log.hpp"
 #include "actors/workload/health.hpp"
 #include "actors/workload/instance_call_actor.hpp"
+#include "actors/workload/instance_checkpoint_actor.hpp"
 #include "actors/workload/instance_exec_actor.hpp"
 #include "actors/workload/instance_format_actor.hpp"
 #include "actors/workload/instance_move_actor.hpp"
@@ -152,6 +153,7 @@ void run_over(instance_self self, const ended& how) {
     s.aim = instance_state::goal::park;
   if (s.aim != instance_state::goal::run)
     return settle(self);
+  is_not_restored(self, how.reason);
   const auto failed = !unhealthy.empty();
   const auto reason = failed ? unhealthy : how.reason;
   const auto delay = s.policy->ended(failed ? 1 : how.code, self->clock().now() - s.run_started);
@@ -264,6 +266,7 @@ void took_off(instance_self self, const running& now) {
   if (s.aim != instance_state::goal::run)
     return end_run(self, "stops");
   enter(self, frozen ? wire::PHASE_PAUSED : wire::PHASE_RUNNING, frozen ? "paused" : "running");
+  is_restored(self);
   set_out(self);
 }
 
@@ -306,6 +309,7 @@ void not_prepared(instance_self self, const trouble& why) {
   if (!hopeless(why.kind) || s.aim != instance_state::goal::run)
     return run_over(self, {.code = 125, .reason = why.text});
   s.busy = false;
+  is_not_restored(self, why.text);
   enter(self, wire::PHASE_FAILED, why.text);
 }
 
@@ -575,12 +579,8 @@ instance_actor::behavior_type behave(instance_self self, instance_order order) {
       [=](const wire::ResizeInstance& x) { return resize(self, x.resources()); },
       [=](const wire::RestartInstance&) { return restart(self); },
       [=](const wire::ConvertInstance& x) { return convert(self, x); },
-      [=](const wire::CheckpointInstance&) -> caf::result<wire::Checkpoint> {
-        return caf::make_error(fault::unsupported, self->state.order.node + " keeps no checkpoints");
-      },
-      [=](const wire::RestoreInstance&) -> caf::result<wire::Restored> {
-        return caf::make_error(fault::unsupported, self->state.order.node + " keeps no checkpoints");
-      },
+      [=](const wire::CheckpointInstance& x) { return checkpoint(self, x); },
+      [=](const wire::RestoreInstance& x) { return restore(self, x); },
       [=](const wire::CallInstance& x) { return take_call(self, x); },
       [=](remove_atom) {
         self->state.aim = instance_state::goal::remove;

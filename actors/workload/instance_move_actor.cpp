@@ -128,12 +128,15 @@ void set_out(instance_self self) {
   const auto& s = self->state;
   const auto& move = s.what.move();
   if (s.order.mover && !s.moves && !move.arrives() && move.inlets_size() > 0 && move.migration() != s.tried &&
-      s.aim == instance_state::goal::run && s.busy && s.next_run == 0 && s.status.phase() == wire::PHASE_RUNNING)
+      s.aim == instance_state::goal::run && s.busy && s.next_run == 0 && !s.writes &&
+      s.status.phase() == wire::PHASE_RUNNING)
     depart(self);
 }
 
 std::string on_the_move(instance_self self) {
   const auto& s = self->state;
+  if (s.writes)
+    return "a checkpoint of " + s.what.name() + " is being made; wait until it is";
   if (!s.moves && !s.what.has_move())
     return {};
   return s.what.name() + " is on the move to another node; wait until it is there, or cancel that (`migration list`)";

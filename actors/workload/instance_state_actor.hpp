@@ -82,6 +82,12 @@ struct instance_state {
   std::string failed_to_come;
   /// How its machine ended meanwhile. It must not be started again before that is known.
   std::optional<ended> over_on_the_way;
+  /// It is being written down as a checkpoint.
+  bool writes = false;
+  /// Who waits for it to run from a checkpoint again, since when, and from which.
+  std::optional<caf::typed_response_promise<wire::Restored>> restoring;
+  instant restore_began;
+  std::string restore_from;
   /// How it is could not be written down.
   bool unwritten = false;
   enum class goal { run, restart, park, remove } aim = goal::run;

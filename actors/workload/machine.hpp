@@ -66,6 +66,8 @@ enum class machine_beginning {
   clone,
   /// It waits for a guest that runs elsewhere. Its memory is its own.
   arrival,
+  /// As one machine was when all of it was written down. It is given that; its memory is its own.
+  restored,
 };
 
 /// Files are named relative to the machine's directory, in which its process runs.
@@ -111,7 +113,10 @@ struct machine_command {
   std::string end_words;
 };
 
-/// A machine that runs. Answers come on the loop's thread, at the latest after five seconds (a minute for `save`).
+/// Where a machine writes how it is.
+constexpr auto machine_state_socket = "state.sock";
+
+/// A machine that runs. Answers come on the loop's thread, at the latest after five seconds.
 class machine_control {
 public:
   virtual ~machine_control() = default;
@@ -120,8 +125,12 @@ public:
   virtual void press_power(then<> done) = 0;
   /// How much of its memory the guest may use.
   virtual void give_memory(std::uint64_t bytes, then<> done) = 0;
-  /// Stops a template for good, and answers with all that a clone needs of it besides its memory.
-  virtual void save(then<std::string> done) = 0;
+  /// Begins to write how the machine is to whoever listens at the socket `machine_state_socket` of its directory, with
+  /// its memory or without. It goes on meanwhile, and stands still at the end.
+  virtual void begin_writing(bool with_memory, then<> done) = 0;
+  /// Whether it has written all of it; a trouble when it cannot.
+  virtual void look_at_writing(then<bool> done) = 0;
+  virtual void end_writing(then<> done) = 0;
 };
 
 /// What runs machines.

@@ -1,26 +1,8 @@
 #include "actors/workload/machine_driver.hpp"
 
-#include "actors/host/cgroup.hpp"
 #include "actors/host/files.hpp"
-#include "actors/workload/bundle.hpp"
-#include "actors/workload/guest_channel.hpp"
-#include "actors/workload/instance_directory.hpp"
-#include "actors/workload/instance_places.hpp"
-#include "actors/workload/machine_files.hpp"
-#include "actors/workload/machine_images.hpp"
-#include "actors/workload/machine_orders.hpp"
-#include "actors/workload/machine_plan.hpp"
+#include "actors/workload/machine_driver_state.hpp"
 #include "actors/workload/probe.hpp"
-#include "actors/workload/shim_runs.hpp"
-
-#include <signal.h>
-
-#include <algorithm>
-#include <map>
-#include <mutex>
-#include <optional>
-#include <thread>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -37,26 +19,6 @@ constexpr auto no_kernel = "there is no kernel for guests here (share/guest/prep
 /// A clone that does not come up in a part of the time that a boot may take boots in the rest.
 constexpr auto clone_part = 3;
 
-/// What is known of a machine that this driver has in its hands.
-struct held : held_instance {
-  machine_image image;
-  process_arguments process;
-  process_user user;
-  int stop_signal = SIGTERM;
-  /// Rises with each run, so that the timers of an earlier one are known.
-  std::uint64_t run = 0;
-  /// It may stand still and not be written down as paused: its node was killed in between.
-  bool resumes = false;
-  /// Why it was killed before it came up; empty unless it was.
-  std::string late;
-  /// What it was cloned from, until it has come up.
-  machine_templates::found origin;
-  /// Somebody wants its end, before it has come up.
-  bool unwanted = false;
-  std::shared_ptr<machine_control> control;
-  std::shared_ptr<guest_channel> channel;
-};
-
 /// Makes the directory, and names the node's one as nobody else can.
 machine_settings on_disk(machine_settings settings) {
   fs::create_directories(settings.data / "machines");
@@ -64,144 +26,26 @@ machine_settings on_disk(machine_settings settings) {
   return settings;
 }
 
-class machines final : public machine_driver {
-public:
-  explicit machines(machine_settings settings)
-      : settings_{on_disk(std::move(settings))}, images_{settings_.data, settings_.guest} {}
+} // namespace
 
-  ~machines() override {
-    // Who waits for one would begin a run.
-    if (settings_.templates)
-      settings_.templates->end();
-    // Monitors and guests wait for callbacks that may want the guard, so they go once it is free.
-    auto closed = std::map<std::string, held>{};
-    {
-      const auto lock = std::lock_guard{guard_};
-      closing_ = true;
-      closed.swap(held_);
-    }
-  }
+machines::machines(machine_settings settings)
+    : settings_{on_disk(std::move(settings))}, images_{settings_.data, settings_.guest} {}
 
-  std::vector<leftover> sweep() override;
-  void prepare(const wire::Instance& what, const image_root& image, then<> done) override {
-    runs_.answer<nothing>(std::move(done), [=, this] { return lay_out(what, image); });
-  }
-  void start(const std::string& name, then<running> done, over end) override {
-    runs_.give([=, this] { begin(name, done, end); });
-  }
-  void adopt(const std::string& name, then<running> done, over end) override {
-    runs_.give([=, this] { take_over(name, done, end); });
-  }
-  void receive(const std::string& name, then<running> done, over end) override {
-    runs_.give([=, this] { launch(name, nullptr, done, end); });
-  }
-  void arrive(const wire::Instance& what, then<> done) override;
-  bool departs(const std::string& name) const override {
-    return fs::exists(directory(name).path() / machine_departing_file);
-  }
-  std::string why_immovable(const std::string& name) const override {
-    return why_machine_stays(directory(name).path(), settings_.preload_lack);
-  }
-  void signal(const std::string& name, int number, then<> done) override;
-  void pause(const std::string& name, bool paused, then<> done) override {
-    if (const auto control = control_of(name))
-      return control->pause(paused, std::move(done));
-    done(trouble{fault::unreachable, "the monitor of " + name + " does not answer"});
-  }
-  void resize(const std::string& name, const wire::Resources& to, then<> done) override;
-  void stats(const std::string& name, then<usage> done) override { runs_.stats(name, std::move(done)); }
-  void exec(const std::string& name, const exec_order& what, then<std::shared_ptr<exec_process>> done) override {
-    if (const auto channel = channel_of(name))
-      return channel->exec(what, std::move(done));
-    done(trouble{fault::unsupported,
-                 name + " boots a disk of its own: there is no agent in it that could run something"});
-  }
-  void probe(const std::string& name, const wire::HealthCheck& check, then<> done) override;
-  void remember(const std::string& name, const wire::InstanceStatus& status) override {
-    places_.remember(name, status);
-  }
-  fs::path logs(const std::string& name) const override { return directory(name).log(); }
-  std::shared_ptr<void> when_output(const std::string& name, std::function<void()> what) override {
-    return runs_.when_output(name, std::move(what));
-  }
-  void destroy(const std::string& name, then<> done) override {
-    runs_.answer<nothing>(std::move(done), [=, this] { return remove(name); });
-  }
-
-  outcome<> examine(const wire::Instance& what, const image_root& image) override;
-  void get_ready(const wire::Instance& what, then<> done) override {
-    runs_.give([=, this] { find_template(what, [done](const auto&) { done(nothing{}); }); });
-  }
-  void hold(const std::string& name, bool held, then<> done) override;
-  outcome<> copy_files(const std::string& name, const fs::path& into) override;
-  fs::path place(const std::string& name) const override { return directory(name).path(); }
-  fs::path files_place(const std::string& name) const override { return directory(name).path() / "tree"; }
-
-  void make_template(const wire::WorkloadSpec& spec, then<template_facts> done) override {
-    auto what = wire::Instance{};
-    *what.mutable_spec() = spec;
-    runs_.give([=, this] {
-      find_template(what, [done](const outcome<machine_templates::found>& x) {
-        done(x ? outcome<template_facts>{(*x)->facts} : outcome<template_facts>{x.why()});
-      });
-    });
-  }
-
-private:
-  outcome<> lay_out(const wire::Instance& what, const image_root& image);
-  machine_link link_for(held& x, shim_order& order);
-  void write_orders(const held& x, const machine_link& link);
-  void make_group(const wire::WorkloadSpec& spec, const std::string& name);
-  void find_template(const wire::Instance& what, const then<machine_templates::found>& done);
-  void begin(const std::string& name, const then<running>& done, const over& end);
-  void launch(const std::string& name, const machine_templates::found& origin, const then<running>& done,
-              const over& end);
-  void take_over(const std::string& name, const then<running>& done, const over& end);
-  void connect(const std::string& name);
-  void reach_monitor(const std::string& name, std::uint64_t run);
-  void guest_is_up(const std::string& name, std::uint64_t run);
-  void came_up(const std::string& name, std::uint64_t run);
-  void give_up(const std::string& name, std::uint64_t run);
-  void conclude(const std::string& name, ended how);
-  outcome<> remove(const std::string& name);
-
-  instance_directory directory(const std::string& name) const { return places_.directory(name); }
-
-  std::shared_ptr<machine_control> control_of(const std::string& name) {
+machines::~machines() {
+  // Who waits for one would begin a run.
+  if (settings_.templates)
+    settings_.templates->end();
+  if (settings_.checkpoints)
+    settings_.checkpoints->end();
+  writers_.end();
+  // Monitors and guests wait for callbacks that may want the guard, so they go once it is free.
+  auto closed = std::map<std::string, held_machine>{};
+  {
     const auto lock = std::lock_guard{guard_};
-    const auto found = held_.find(name);
-    return found == held_.end() ? nullptr : found->second.control;
+    closing_ = true;
+    closed.swap(held_);
   }
-  std::shared_ptr<guest_channel> channel_of(const std::string& name) {
-    const auto lock = std::lock_guard{guard_};
-    const auto found = held_.find(name);
-    return found == held_.end() ? nullptr : found->second.channel;
-  }
-  /// The host, once somebody needs it: to find out about the accelerator takes a while.
-  const machine_host& host_facts() {
-    std::call_once(asked_, [this] {
-      facts_ = images_.facts();
-      facts_.accelerated = settings_.accelerated();
-      facts_.cpus = std::max(1u, std::thread::hardware_concurrency());
-      facts_.processes_max = settings_.pids_max;
-    });
-    return facts_;
-  }
-
-  const machine_settings settings_;
-  machine_images images_;
-  const host::cgroup_layout layout_ = host::find_cgroups();
-  const instance_places places_{settings_.data / "machines", place_tag(settings_.data / "machines"), layout_};
-  std::once_flag asked_;
-  machine_host facts_;
-  std::mutex guard_;
-  std::map<std::string, held> held_;
-  bool closing_ = false;
-  /// The last, so that it ends first: its threads use all of the above.
-  shim_runs runs_{places_,
-                  {settings_.data, settings_.log_segment_bytes, settings_.log_segments},
-                  [this](const std::string& name, const ended& how) { conclude(name, how); }};
-};
+}
 
 outcome<> machines::examine(const wire::Instance& what, const image_root& image) {
   const auto& name = what.name();
@@ -232,7 +76,14 @@ outcome<> machines::lay_out(const wire::Instance& what, const image_root& image)
   const auto place = directory(name);
   place.lay_out();
   place.write(what);
-  images_.make_root(place.path(), image, whole, spec.resources().disk_bytes());
+  // As it is started for the first time; what it had after that is its own, in whatever format.
+  const auto begins =
+      !fs::exists(place.path() / machine_root_file) && !planted_in(place.path()) && !fs::exists(files_place(name));
+  if (begins && !spec.checkpoint().empty())
+    if (auto planted = plant(what, spec.checkpoint()); !planted)
+      return planted;
+  if (!planted_in(place.path()))
+    images_.make_root(place.path(), image, whole, spec.resources().disk_bytes());
   // What it was made of, when it was another format before.
   fs::remove_all(files_place(name));
   const auto lock = std::lock_guard{guard_};
@@ -245,15 +96,23 @@ outcome<> machines::lay_out(const wire::Instance& what, const image_root& image)
   return nothing{};
 }
 
+machine_link machines::link_of(const held_machine& x) const {
+  if (x.what.spec().network().mode() == "none")
+    return {};
+  if (!settings_.networks || !x.address)
+    return relayed_link();
+  return {machine_network::kind::bridged, *x.address, settings_.networks->gateway(), host::find_resolver()};
+}
+
 /// Decides the network of a start.
-machine_link machines::link_for(held& x, shim_order& order) {
+machine_link machines::link_for(held_machine& x, shim_order& order) {
   const auto& wanted = x.what.spec().network();
   order.mode = "host";
   if (wanted.mode() == "none")
     return {};
   if (!settings_.networks) {
     order.relays = true;
-    return relayed_link();
+    return link_of(x);
   }
   x.network = settings_.networks->attach(x.address);
   x.address = x.network.address;
@@ -262,16 +121,18 @@ machine_link machines::link_for(held& x, shim_order& order) {
   for (const auto& port : wanted.ports())
     if (port.host() > 0)
       order.ports.emplace_back(port.host(), port.inside());
-  return {machine_network::kind::bridged, x.network.address, settings_.networks->gateway(), host::find_resolver()};
+  return link_of(x);
 }
 
 /// Everything that its process and its guest read.
-void machines::write_orders(const held& x, const machine_link& link) {
+void machines::write_orders(const held_machine& x, const machine_link& link) {
   const auto place = directory(x.what.name()).path();
   const auto& facts = host_facts();
   auto plan = plan_machine(x.what, facts, x.image, link);
   if (x.origin)
     plan = plan_clone(std::move(plan));
+  else if (x.restores)
+    plan.beginning = machine_beginning::restored;
   if (x.what.move().arrives()) {
     plan.beginning = machine_beginning::arrival;
     // It comes with the guest: that of this node has the same files, but not in the same places.
@@ -325,7 +186,7 @@ void machines::begin(const std::string& name, const then<running>& done, const o
     auto& x = held_[name];
     x.unwanted = false;
     what = x.what;
-    boots = x.image.whole_disk;
+    boots = x.image.whole_disk || planted_in(directory(name).path());
   }
   if (boots)
     return launch(name, nullptr, done, end);
@@ -337,7 +198,7 @@ void machines::begin(const std::string& name, const then<running>& done, const o
 void machines::launch(const std::string& name, const machine_templates::found& origin, const then<running>& done,
                       const over& end) {
   // Its network is there for as long as somebody has the descriptor: until the shim has it, that is this.
-  auto now = held{};
+  auto now = held_machine{};
   auto state = descriptor{};
   const auto fill = [&](shim_order& order) {
     order.machine = "machine";
@@ -361,6 +222,11 @@ void machines::launch(const std::string& name, const machine_templates::found& o
       // What a whole computer gives back to the host must be its own.
       order.owns_memory = !origin->facts.small;
     }
+    now.restores = planted_in(directory(name).path());
+    if (now.restores) {
+      state = begin_from_planted(directory(name).path());
+      order.state = state.get();
+    }
     const auto link = link_for(now, order);
     write_orders(now, link);
     make_group(now.what.spec(), name);
@@ -371,6 +237,7 @@ void machines::launch(const std::string& name, const machine_templates::found& o
     x.expect(done, end);
     x.late.clear();
     x.origin = origin;
+    x.restores = now.restores;
     ++x.run;
   };
   runs_.begin(name, done, fill, [=, this] { connect(name); });
@@ -413,6 +280,8 @@ void machines::reach_monitor(const std::string& name, std::uint64_t run) {
     }
     if (resumes)
       (*x)->pause(false, [](outcome<>) {});
+    if (x)
+      let_go_on(name, run);
     if (!x)
       runs_.loop().after(retry_delay, [=, this] { reach_monitor(name, run); });
     else if (whole)
@@ -424,7 +293,15 @@ void machines::reach_monitor(const std::string& name, std::uint64_t run) {
 void machines::guest_is_up(const std::string& name, std::uint64_t run) {
   if (const auto channel = channel_of(name))
     channel->send({"hold", "0", "0"});
-  came_up(name, run);
+  auto box = std::string{};
+  {
+    const auto lock = std::lock_guard{guard_};
+    if (const auto found = held_.find(name); found != held_.end() && found->second.restores) {
+      const auto& x = found->second;
+      box = renewal_content(x.what, link_of(x), birth_now(), x.restores->instance != name);
+    }
+  }
+  box.empty() ? came_up(name, run) : renew(name, run, box);
 }
 
 void machines::came_up(const std::string& name, std::uint64_t run) {
@@ -455,7 +332,7 @@ void machines::give_up(const std::string& name, std::uint64_t run) {
 }
 
 void machines::conclude(const std::string& name, ended how) {
-  auto over_now = held{};
+  auto over_now = held_machine{};
   {
     const auto lock = std::lock_guard{guard_};
     const auto found = held_.find(name);
@@ -471,13 +348,17 @@ void machines::conclude(const std::string& name, ended how) {
     over_now.late = std::exchange(x.late, {});
     over_now.origin = std::exchange(x.origin, nullptr);
     over_now.unwanted = x.unwanted;
+    over_now.restores = std::exchange(x.restores, std::nullopt);
   }
-  if (over_now.origin && over_now.started && !over_now.unwanted && !how.lease_over &&
-      !parse_outcome(host::read_file(directory(name).path() / machine_outcome_file).value_or(""))) {
+  const auto unheard = !parse_outcome(host::read_file(directory(name).path() / machine_outcome_file).value_or(""));
+  if (over_now.origin && over_now.started && !over_now.unwanted && !how.lease_over && unheard) {
     // Nobody in its guest has said why: it may be its template, so it begins without one.
     settings_.templates->spoiled(*over_now.origin);
     return runs_.give([=, this, done = over_now.started, end = *over_now.end] { launch(name, nullptr, done, end); });
   }
+  if (over_now.restores && over_now.started && !over_now.unwanted && !how.lease_over && unheard)
+    over_now.late = fmt::format("could not be restored from checkpoint {}: {}", over_now.restores->name,
+                                over_now.late.empty() ? how.reason : over_now.late);
   if (!over_now.late.empty())
     how = ended{.code = 125, .reason = over_now.late, .cpu_usec = how.cpu_usec};
   const auto begun = how.code != 125 && !how.lease_over;
@@ -553,34 +434,6 @@ void machines::resize(const std::string& name, const wire::Resources& to, then<>
       });
 }
 
-/// Its file systems stand still before its processors do, so that what is on its disk is whole.
-void machines::hold(const std::string& name, bool held, then<> done) {
-  const auto channel = channel_of(name);
-  const auto control = control_of(name);
-  if (!channel || !control || !channel->up())
-    return done(trouble{fault::unreachable, "the guest of " + name + " does not answer"});
-  if (!held)
-    return control->pause(false, [channel, done](outcome<> on) {
-      if (!on)
-        return done(std::move(on));
-      channel->hold(false, done);
-    });
-  channel->hold(true, [control, done](outcome<> still) {
-    if (!still)
-      return done(std::move(still));
-    control->pause(true, done);
-  });
-}
-
-outcome<> machines::copy_files(const std::string& name, const fs::path& into) {
-  const auto place = directory(name).path();
-  const auto whole = place / "root.copy";
-  auto error = std::error_code{};
-  const auto copied = copy_disk_files(place / machine_root_file, whole, into);
-  fs::remove(whole, error);
-  return copied;
-}
-
 void machines::probe(const std::string& name, const wire::HealthCheck& check, then<> done) {
   const auto reach = [&](probe_target& target) {
     const auto lock = std::lock_guard{guard_};
@@ -599,7 +452,7 @@ void machines::probe(const std::string& name, const wire::HealthCheck& check, th
 outcome<> machines::remove(const std::string& name) {
   return places_.remove(name, [&] {
     images_.tidy();
-    auto left = std::optional<held>{};
+    auto left = std::optional<held_machine>{};
     {
       const auto lock = std::lock_guard{guard_};
       if (const auto found = held_.find(name); found != held_.end()) {
@@ -622,30 +475,13 @@ std::vector<leftover> machines::sweep() {
     x.image.whole_disk = !fs::exists(directory(name).path() / machine_box_file);
     x.resumes =
         each.alive && each.status.phase() != wire::PHASE_PAUSED && !each.instance.move().arrives() && !departs(name);
+    // It may not have learned yet who it is.
+    if (each.alive)
+      x.restores = planted_in(directory(name).path());
     if (settings_.networks && address) {
       settings_.networks->claim(*address);
       x.address = address;
     }
-  });
-}
-
-void machines::arrive(const wire::Instance& what, then<> done) {
-  runs_.give([=, this] {
-    auto control = std::shared_ptr<machine_control>{};
-    try {
-      directory(what.name()).write(what);
-    } catch (const std::exception& problem) {
-      return done(trouble{fault::storage, problem.what()});
-    }
-    {
-      const auto lock = std::lock_guard{guard_};
-      const auto found = held_.find(what.name());
-      if (found == held_.end() || !found->second.control)
-        return done(trouble{fault::unreachable, "the machine of " + what.name() + " does not answer"});
-      found->second.what = what;
-      control = found->second.control;
-    }
-    control->pause(false, done);
   });
 }
 
@@ -663,8 +499,6 @@ void machines::take_over(const std::string& name, const then<running>& done, con
     came_up(name, run);
   });
 }
-
-} // namespace
 
 std::shared_ptr<machine_driver> make_machine_driver(machine_settings settings) {
   return std::make_shared<machines>(std::move(settings));

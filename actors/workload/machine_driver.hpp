@@ -5,11 +5,13 @@
 #include "actors/host/networks.hpp"
 #include "actors/workload/driver.hpp"
 #include "actors/workload/machine.hpp"
+#include "actors/workload/machine_checkpoints.hpp"
 #include "actors/workload/machine_templates.hpp"
 #include "messages/vocabulary.hpp"
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace novacron::workload {
 
@@ -24,6 +26,7 @@ namespace novacron::workload {
 ///     how          how it ended, by the agent in the guest
 ///     complaints   what its process complained about
 ///     orders.*     what its process is told when it begins as a clone
+///     restore.*    the checkpoint from which it begins when it is started next; see checkpoint_files.hpp
 ///     departing    there while somebody else may have been told already to run what is in this machine
 ///     *.sock       its monitor and the ports of its guest, while it runs
 struct machine_settings {
@@ -48,12 +51,16 @@ struct machine_settings {
   std::string preload_lack;
   /// From which machines begin as clones; null has each boot.
   std::shared_ptr<machine_templates> templates = nullptr;
+  /// Where they are written down, and what they begin from again; null for nowhere.
+  std::shared_ptr<machine_checkpoints> checkpoints = nullptr;
 };
 
 class machine_driver : public driver {
 public:
   /// Makes the template from which machines of such a workload begin, if there is none.
   virtual void make_template(const wire::WorkloadSpec& spec, then<template_facts> done) = 0;
+  /// The checkpoints that lie here. Blocks, and may throw std::system_error.
+  virtual std::vector<wire::Checkpoint> checkpoints() = 0;
 };
 
 /// Throws std::system_error when the data directory cannot be used.

@@ -41,6 +41,15 @@ std::string content_of(const fs::path& root) {
 
 } // namespace
 
+std::string describe_processor() {
+  const auto text = host::read_file("/proc/cpuinfo").value_or("");
+  auto found = std::string{};
+  for (const auto* key : {"model name", "flags"})
+    if (const auto at = text.find(key); at != text.npos)
+      found += text.substr(at, text.find('\n', at) - at) + "\n";
+  return digest_of(found);
+}
+
 std::uint64_t measure_stamp_khz() {
 #if defined(__x86_64__)
   const auto begin = nanoseconds();

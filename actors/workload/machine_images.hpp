@@ -34,6 +34,9 @@ private:
   std::mutex guard_;
 };
 
+/// What of the processor decides what a guest may do, also where it has the one of the host.
+std::string describe_processor();
+
 /// How many time stamps of the processor pass in a millisecond; 0 where there are none. Takes 20 ms.
 std::uint64_t measure_stamp_khz();
 

@@ -3,9 +3,13 @@
 #include "actors/workload/bundle.hpp"
 #include "actors/workload/guest/box.hpp"
 #include "actors/workload/guest_channel.hpp"
+#include "actors/workload/image_digest.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <initializer_list>
 #include <sstream>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -53,6 +57,31 @@ std::vector<std::string> kernel_words(const machine_host& host, bool small) {
   else
     words.insert(words.end(), {"console=ttyS0", "panic=10"});
   return words;
+}
+
+using speech = std::function<void(std::initializer_list<std::string>)>;
+
+std::string digits_for(std::string_view bytes) {
+  auto digits = std::string{};
+  for (const auto each : bytes)
+    digits += fmt::format("{:02x}", static_cast<unsigned char>(each));
+  return digits;
+}
+
+/// What no two guests have in common.
+void say_who(const wire::Instance& what, const machine_link& link, const guest_birth& birth, const speech& say) {
+  say({"host", what.name()});
+  if (link.how != machine_network::kind::none)
+    say({"network", to_string(link.address), std::to_string(link.address.prefix), to_string(link.gateway),
+         hardware_address(link.address)});
+  // That of a virtual machine is its own affair: it stays what its users made of it.
+  if (!is_vm(what.spec()))
+    say({"file", "/etc/hosts",
+         hosts_file(what.name(), link.how == machine_network::kind::none ? "" : to_string(link.address))});
+  if (link.how != machine_network::kind::none)
+    say({"file", "/etc/resolv.conf", to_text(link.resolver)});
+  say({"chance", digits_for(birth.chance)});
+  say({"time", std::to_string(birth.now_ns)});
 }
 
 } // namespace
@@ -143,35 +172,34 @@ std::string box_content(const wire::Instance& what, const process_arguments& pro
   if (!machine && std::ranges::none_of(process.env, [](const std::string& x) { return x.starts_with("HOME="); }))
     say({"environment", "HOME=" + user.home});
   say({"directory", process.workdir});
-  say({"host", what.name()});
   auto ids = std::vector<std::string>{"user", std::to_string(user.uid), std::to_string(user.gid)};
   for (const auto group : user.groups)
     if (ids.size() < guest::groups_max + 3)
       ids.push_back(std::to_string(group));
   text += guest_line({ids.begin(), ids.end()});
-  if (link.how != machine_network::kind::none)
-    say({"network", to_string(link.address), std::to_string(link.address.prefix), to_string(link.gateway),
-         hardware_address(link.address)});
-  // That of a virtual machine is its own affair: it stays what its users made of it.
-  if (!machine)
-    say({"file", "/etc/hosts",
-         hosts_file(what.name(), link.how == machine_network::kind::none ? "" : to_string(link.address))});
-  if (link.how != machine_network::kind::none)
-    say({"file", "/etc/resolv.conf", to_text(link.resolver)});
+  say_who(what, link, birth, say);
   say({"root", spec.program().read_only_root() ? "read-only" : "writable"});
   say({"stop", std::to_string(stop_signal)});
   say({"files", std::to_string(files_max)});
   say({"processes", std::to_string(host.processes_max)});
   say({"memory", std::to_string(spec.resources().memory_bytes())});
   say({"capabilities", fmt::format("{:x}", capabilities_kept)});
-  auto digits = std::string{};
-  for (const unsigned char byte : birth.chance)
-    digits += fmt::format("{:02x}", byte);
-  say({"chance", digits});
-  say({"time", std::to_string(birth.now_ns)});
   say({"end"});
   constexpr auto sector = std::size_t{512};
   text.resize((text.size() + sector - 1) / sector * sector);
+  return text;
+}
+
+std::string renewal_content(const wire::Instance& what, const machine_link& link, const guest_birth& birth,
+                            bool is_another) {
+  auto text = std::string{};
+  const auto say = [&](std::initializer_list<std::string> words) { text += guest_line({words.begin(), words.end()}); };
+  // As many digits as that file has. Of the same chance, but nobody learns that from it.
+  if (is_another && is_vm(what.spec()))
+    say({"file", "/etc/machine-id",
+         std::string{digits_of(digest_of("machine-id " + birth.chance)).substr(0, 32)} + "\n"});
+  say_who(what, link, birth, say);
+  say({"end"});
   return text;
 }
 

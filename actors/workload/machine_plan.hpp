@@ -85,6 +85,11 @@ std::string box_content(const wire::Instance& what, const process_arguments& pro
                         const machine_host& host, const machine_link& link, const guest_birth& birth, int stop_signal,
                         std::uint64_t files_max);
 
+/// The same for a guest that was restored: only what may be another's until it is told. One that is not the instance
+/// which it was written down as gets a machine id of its own.
+std::string renewal_content(const wire::Instance& what, const machine_link& link, const guest_birth& birth,
+                            bool is_another);
+
 /// The files of a NoCloud disk for cloud-init: (name, content).
 std::vector<std::pair<std::string, std::string>> seed_files(const wire::Instance& what, const machine_link& link);
 

@@ -14,6 +14,8 @@ namespace {
 constexpr auto agreement = 1;
 /// Chosen: what a disk has at least, so that a guest that looks at it finds one.
 constexpr auto stand_in_bytes = std::uint64_t{1} << 20;
+/// Two measurements of the same processor differ by some ten parts in a million.
+constexpr auto stamp_parts = 1000;
 /// The word by which the guest's agent knows that it is to stop.
 constexpr auto stop_word = "nv.template";
 
@@ -66,6 +68,11 @@ std::string template_key(const machine_plan& x, const template_ground& ground) {
   text += fmt::format("network {}\n", x.network.how != machine_network::kind::none);
   return fmt::format("{}-{}m-{}", x.small ? "sandbox" : "vm", x.memory_bytes >> 20,
                      digits_of(digest_of(text)).substr(0, 16));
+}
+
+bool is_same_rate(std::uint64_t stamp_khz, std::uint64_t measured) {
+  const auto difference = stamp_khz > measured ? stamp_khz - measured : measured - stamp_khz;
+  return difference <= stamp_khz / stamp_parts;
 }
 
 void template_shelf::found(const std::string& key, std::uint64_t bytes, instant used) {

@@ -41,6 +41,9 @@ machine_plan plan_clone(machine_plan x);
 /// that is in the state of a machine have different ones.
 std::string template_key(const machine_plan& original, const template_ground& ground);
 
+/// Whether a guest that counts with that rate of time stamps can go on where the other was measured.
+bool is_same_rate(std::uint64_t stamp_khz, std::uint64_t measured);
+
 /// The templates of a node: who makes one, who waits, and what goes when there is no more room. Knows no files.
 class template_shelf {
 public:

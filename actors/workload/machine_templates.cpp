@@ -2,7 +2,7 @@
 
 #include "actors/host/files.hpp"
 #include "actors/host/log.hpp"
-#include "actors/workload/image_digest.hpp"
+#include "actors/workload/machine_images.hpp"
 #include "actors/workload/template_making.hpp"
 
 #include <sys/statvfs.h>
@@ -31,18 +31,6 @@ std::uint64_t expected_bytes(std::uint64_t memory) {
 
 /// Chosen: what must be left on the disk beside a template.
 constexpr auto room_bytes = std::uint64_t{64} << 20;
-/// Two measurements of the same processor differ by some ten parts in a million.
-constexpr auto stamp_parts = 1000;
-
-/// Models of processors differ in what a guest may do, also where it has the one of the host.
-std::string describe_processor() {
-  const auto text = host::read_file("/proc/cpuinfo").value_or("");
-  auto found = std::string{};
-  for (const auto* key : {"model name", "flags"})
-    if (const auto at = text.find(key); at != text.npos)
-      found += text.substr(at, text.find('\n', at) - at) + "\n";
-  return digest_of(found);
-}
 
 bool has_room(const fs::path& directory, std::uint64_t bytes) {
   struct statvfs facts = {};
@@ -52,11 +40,6 @@ bool has_room(const fs::path& directory, std::uint64_t bytes) {
 std::int64_t wall_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
-}
-
-bool fits(std::uint64_t stamp_khz, std::uint64_t now) {
-  const auto difference = stamp_khz > now ? stamp_khz - now : now - stamp_khz;
-  return difference <= stamp_khz / stamp_parts;
 }
 
 } // namespace
@@ -154,7 +137,7 @@ outcome<machine_templates::found> machine_templates::load(const std::string& key
     auto ready = load_template(place);
     if (ready->facts.key != key)
       throw std::runtime_error{"it is another one"};
-    if (!fits(ready->facts.stamp_khz, host.stamp_khz))
+    if (!is_same_rate(ready->facts.stamp_khz, host.stamp_khz))
       throw std::runtime_error{"the processor counts at another rate now"};
     // What was used last goes last, also after a restart.
     auto error = std::error_code{};

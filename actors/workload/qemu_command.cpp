@@ -25,11 +25,16 @@ std::string device(const machine_plan& x, const std::string& kind) {
   return kind + (x.small ? "-device" : "-pci");
 }
 
+/// Whether all of its memory comes to it.
+bool has_come(machine_beginning x) {
+  return x == machine_beginning::arrival || x == machine_beginning::restored;
+}
+
 /// Shared, so that the memory of a machine that runs can be read from outside. That of a clone is its template's, or
 /// one of its own with the same content.
 std::string memory(const machine_plan& x) {
   const auto size = x.memory_bytes >> 20;
-  if (x.beginning == machine_beginning::boot || x.beginning == machine_beginning::arrival)
+  if (x.beginning == machine_beginning::boot || has_come(x.beginning))
     return fmt::format("memory-backend-memfd,id=memory,size={}M,share=on", size);
   return fmt::format("memory-backend-file,id=memory,size={}M,mem-path=/proc/self/fd/{},share={}", size,
                      machine_memory_descriptor, x.shares_memory ? "off" : "on");
@@ -100,20 +105,21 @@ void add_network(words& all, const machine_plan& x) {
 }
 
 /// Orders that QEMU finds when it starts, so that a clone needs nobody to begin: its state is read from a descriptor.
-/// It goes on by itself then, as its template did.
+/// It goes on by itself then, as what it was did.
 void add_cloning(machine_command& made, const machine_plan& x) {
-  if (x.beginning != machine_beginning::clone)
+  if (x.beginning != machine_beginning::clone && x.beginning != machine_beginning::restored)
     return;
   add(made.words, {"-incoming", "defer", "-chardev", fmt::format("pipe,id=orders,path={}", qemu_orders), "-mon",
                    "chardev=orders,mode=control"});
-  // The memory is there already, and not part of the state.
+  // The memory of a clone is there already, and not part of the state.
+  const auto ignores = x.beginning == machine_beginning::clone ? "true" : "false";
   made.files.emplace_back(
       fmt::format("{}.in", qemu_orders),
       fmt::format("{{\"execute\":\"qmp_capabilities\"}}\n"
                   "{{\"execute\":\"migrate-set-capabilities\",\"arguments\":{{\"capabilities\":[{{\"capability\":"
-                  "\"x-ignore-shared\",\"state\":true}}]}}}}\n"
+                  "\"x-ignore-shared\",\"state\":{}}}]}}}}\n"
                   "{{\"execute\":\"migrate-incoming\",\"arguments\":{{\"uri\":\"fd:{}\"}}}}\n",
-                  machine_state_descriptor));
+                  ignores, machine_state_descriptor));
   made.sinks.push_back(fmt::format("{}.out", qemu_orders));
 }
 

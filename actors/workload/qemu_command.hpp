@@ -13,8 +13,7 @@ constexpr auto qemu_monitor_socket = "monitor.sock";
 constexpr auto qemu_end_socket = "end.sock";
 /// And one for whoever moves its guest.
 constexpr auto qemu_move_socket = "move.sock";
-/// The socket into which it writes what it is, and what tells it to become that.
-constexpr auto qemu_state_socket = "state.sock";
+/// What tells it to become what it reads.
 constexpr auto qemu_orders = "orders";
 
 machine_command qemu_command(const std::string& program, const machine_plan& plan);

@@ -3,7 +3,6 @@
 #include "actors/host/process.hpp"
 #include "actors/host/unix_socket.hpp"
 #include "actors/workload/qemu_command.hpp"
-#include "actors/workload/qemu_saving.hpp"
 #include "actors/workload/qmp.hpp"
 
 #include <sys/socket.h>
@@ -16,8 +15,10 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace novacron::workload {
 namespace {
@@ -26,6 +27,18 @@ using namespace std::chrono_literals;
 
 /// Chosen: what QEMU has not answered by then it will not; it answers in milliseconds, also on a busy host.
 constexpr auto patience = 5s;
+
+/// Bytes per second: as fast as it can.
+constexpr auto rate_max = std::uint64_t{1} << 40;
+
+/// Whether it says that it has written all.
+outcome<bool> read_writing(const std::string& said) {
+  const auto x = nlohmann::json::parse(said, nullptr, false);
+  const auto status = x.is_object() ? x.value("status", std::string{}) : "";
+  if (status.empty() || status == "failed" || status == "cancelled" || status == "none")
+    return trouble{fault::unspecified, "the machine could not write its state"};
+  return status == "completed";
+}
 
 bool is_on_path(const std::string& program) {
   const auto* places = std::getenv("PATH");
@@ -38,15 +51,16 @@ bool is_on_path(const std::string& program) {
 
 class qemu_control final : public machine_control {
 public:
-  qemu_control(host::loop& loop, std::filesystem::path directory, std::shared_ptr<qmp_client> client)
-      : loop_{loop}, directory_{std::move(directory)}, client_{std::move(client)} {}
+  explicit qemu_control(std::shared_ptr<qmp_client> client) : client_{std::move(client)} {}
 
   void pause(bool paused, then<> done) override { ask(paused ? "stop" : "cont", {}, std::move(done)); }
   void press_power(then<> done) override { ask("system_powerdown", {}, std::move(done)); }
   void give_memory(std::uint64_t bytes, then<> done) override {
     ask("balloon", fmt::format("{{\"value\":{}}}", bytes), std::move(done));
   }
-  void save(then<std::string> done) override { save_state(loop_, directory_, client_, std::move(done)); }
+  void begin_writing(bool with_memory, then<> done) override;
+  void look_at_writing(then<bool> done) override;
+  void end_writing(then<> done) override { ask("migrate_cancel", {}, std::move(done)); }
 
 private:
   void ask(const std::string& command, const std::string& arguments, then<> done) {
@@ -55,10 +69,40 @@ private:
     });
   }
 
-  host::loop& loop_;
-  const std::filesystem::path directory_;
   std::shared_ptr<qmp_client> client_;
 };
+
+/// One after the other; the first that fails is the answer.
+void ask_all(const std::shared_ptr<qmp_client>& client, std::vector<std::pair<std::string, std::string>> what,
+             then<> done) {
+  if (what.empty())
+    return done(nothing{});
+  const auto [command, arguments] = what.front();
+  what.erase(what.begin());
+  client->ask(command, arguments, patience, [client, what = std::move(what), done = std::move(done)](const auto& x) {
+    if (!x)
+      return done(x.why());
+    ask_all(client, what, done);
+  });
+}
+
+/// What an earlier order has set is set anew: a clone was told that its memory is no part of its state.
+void qemu_control::begin_writing(bool with_memory, then<> done) {
+  ask_all(client_,
+          {{"migrate-set-capabilities",
+            fmt::format(R"({{"capabilities":[{{"capability":"x-ignore-shared","state":{}}}]}})", !with_memory)},
+           {"migrate-set-parameters", fmt::format(R"({{"max-bandwidth":{}}})", rate_max)},
+           {"migrate", fmt::format(R"({{"uri":"unix:{}"}})", machine_state_socket)}},
+          std::move(done));
+}
+
+void qemu_control::look_at_writing(then<bool> done) {
+  client_->ask("query-migrate", {}, patience, [done = std::move(done)](outcome<std::string> x) {
+    if (!x)
+      return done(x.why());
+    done(read_writing(*x));
+  });
+}
 
 class qemu_monitor final : public machine_monitor {
 public:
@@ -92,12 +136,11 @@ public:
     if (fd < 0)
       return done(trouble{fault::unreachable, "the machine's monitor does not listen"});
     auto client = qmp_client::open(loop, fd, nullptr);
-    client->ask("query-status", {}, patience,
-                [&loop, directory, client, done = std::move(done)](outcome<std::string> x) {
-                  if (!x)
-                    return done(x.why());
-                  done(std::shared_ptr<machine_control>{std::make_shared<qemu_control>(loop, directory, client)});
-                });
+    client->ask("query-status", {}, patience, [client, done = std::move(done)](outcome<std::string> x) {
+      if (!x)
+        return done(x.why());
+      done(std::shared_ptr<machine_control>{std::make_shared<qemu_control>(client)});
+    });
   }
 
 private:

@@ -43,6 +43,7 @@ data_dir = "/var/tmp/edge-1"
 mounts = ["/srv/media"]
 masquerade = false
 templates = "256MiB"
+checkpoints = "2GiB"
 )";
 
 node::resolved read(std::string_view text, const std::map<std::string, std::string>& flags = {},
@@ -106,6 +107,7 @@ SCENARIO("a fabric is described in one file") {
   CHECK(edge.mounts.size() == 1);
   CHECK_FALSE(edge.masquerade);
   CHECK(edge.templates == std::uint64_t{256} << 20);
+  CHECK(edge.checkpoints == std::uint64_t{2} << 30);
   CHECK_FALSE(x.self);
 }
 

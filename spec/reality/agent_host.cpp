@@ -51,6 +51,7 @@ int main(int count, char** arguments) {
   auto machines = workload::machine_settings{.data = arguments[1], .monitor = workload::make_qemu_monitor()};
   machines.networks = containers->networks();
   machines.templates = workload::make_machine_templates(arguments[1], machines.monitor, std::uint64_t{1} << 30);
+  machines.checkpoints = workload::make_machine_checkpoints(arguments[1], "n", std::uint64_t{10} << 30);
   const auto driver = workload::make_driver_by_kind(containers, workload::make_machine_driver(machines));
   const auto boss = system.spawn(controller, std::string{arguments[3]}, std::string{arguments[4]});
   auto agent = workload::spawn_agent(system, {.node = "n", .data = arguments[1]}, driver,
@@ -58,8 +59,15 @@ int main(int count, char** arguments) {
   if (!std::filesystem::exists(arguments[4]))
     caf::anon_send(agent, order_in(arguments[3]));
   for (auto byte = char{}; ::read(0, &byte, 1) > 0;) {
+    const auto name = order_in(arguments[3]).instances(0).name();
+    if (byte == 'k') {
+      auto order = wire::CheckpointInstance{};
+      order.set_instance(name);
+      caf::anon_send(agent, order);
+      continue;
+    }
     auto order = wire::ConvertInstance{};
-    order.set_instance(order_in(arguments[3]).instances(0).name());
+    order.set_instance(name);
     order.set_to(byte == 's' ? wire::WORKLOAD_KIND_SANDBOX : wire::WORKLOAD_KIND_CONTAINER);
     caf::anon_send(agent, order);
   }

@@ -55,9 +55,11 @@ bool can_run_machines() {
 
 std::shared_ptr<workload::driver> with_machines(const fs::path& data,
                                                 const std::shared_ptr<workload::container_driver>& containers,
-                                                const std::shared_ptr<workload::machine_templates>& templates) {
+                                                const std::shared_ptr<workload::machine_templates>& templates,
+                                                const std::shared_ptr<workload::machine_checkpoints>& checkpoints) {
   auto settings = workload::machine_settings{.data = data, .monitor = workload::make_qemu_monitor()};
   settings.templates = templates;
+  settings.checkpoints = checkpoints;
   settings.networks = containers->networks();
   return workload::make_driver_by_kind(containers, workload::make_machine_driver(settings));
 }
@@ -188,6 +190,10 @@ void agent_process::start(const std::vector<wire::Instance>& all) {
                         .err = 2});
   ::close(ends[0]);
   input_ = ends[1];
+}
+
+void agent_process::checkpoint() const {
+  REQUIRE(::write(input_, "k", 1) == 1);
 }
 
 void agent_process::convert(char to) const {

@@ -33,7 +33,8 @@ bool can_run_machines();
 /// A driver for both, on that data directory and with these containers.
 std::shared_ptr<workload::driver> with_machines(const std::filesystem::path& data,
                                                 const std::shared_ptr<workload::container_driver>& containers,
-                                                const std::shared_ptr<workload::machine_templates>& templates);
+                                                const std::shared_ptr<workload::machine_templates>& templates,
+                                                const std::shared_ptr<workload::machine_checkpoints>& checkpoints);
 /// The templates that take at most that much.
 std::shared_ptr<workload::machine_templates> templates_in(const std::filesystem::path& data, std::uint64_t bytes_max);
 
@@ -77,6 +78,8 @@ struct site {
   bool machines = false;
   std::uint64_t template_bytes = std::uint64_t{1} << 30;
   std::shared_ptr<workload::machine_templates> templates;
+  std::uint64_t checkpoint_bytes = std::uint64_t{1} << 30;
+  std::shared_ptr<workload::machine_checkpoints> checkpoints;
 
   explicit site(workload::container_settings with = {}, const std::string& disk = {}, bool machines = false)
       : place{disk}, driven{std::move(with)}, machines{machines} {
@@ -90,9 +93,12 @@ struct site {
     driver = workload::make_container_driver(driven);
     if (machines)
       templates = templates_in(place.data(), template_bytes);
+    if (machines)
+      checkpoints = workload::make_machine_checkpoints(place.data(), "n", checkpoint_bytes);
     agent = workload::spawn_agent(
         *system, {.node = "n", .data = place.data(), .report_interval = std::chrono::milliseconds{200}},
-        machines ? with_machines(place.data(), driver, templates) : driver, workload::access_to(place.root()), {});
+        machines ? with_machines(place.data(), driver, templates, checkpoints) : driver,
+        workload::access_to(place.root()), {});
     self = std::make_unique<caf::scoped_actor>(*system);
   }
 
@@ -114,6 +120,7 @@ struct site {
     system.reset();
     driver.reset();
     templates.reset();
+    checkpoints.reset();
   }
 
   template <class Answer, class Question>
@@ -200,6 +207,8 @@ public:
 
   /// Starts it with these instances assigned.
   void start(const std::vector<wire::Instance>& all);
+  /// Has the first of them written down, as what is next; answers are not waited for.
+  void checkpoint() const;
   /// Has the first of them become a sandbox ('s') or a container ('c'); answers are not waited for.
   void convert(char to) const;
   /// Kills it, without warning.

@@ -1,3 +1,4 @@
+#include "actors/scheduler/demand.hpp"
 #include "spec/scheduler/play.hpp"
 
 #include <doctest/doctest.h>
@@ -64,4 +65,15 @@ SCENARIO("a format that makes no sense is not followed") {
   on.pass(6);
   CHECK(on.look("web").record().spec().kind() == wire::WORKLOAD_KIND_CONTAINER);
   CHECK(on.look("web").record().generation() == 1);
+}
+
+SCENARIO("only what is a machine can begin from a checkpoint") {
+  auto spec = play::service("web");
+  CHECK(scheduler::what_is_wrong(spec).empty());
+  spec.set_checkpoint("web-1");
+  CHECK(scheduler::what_is_wrong(spec) == "only sandboxes and virtual machines can begin from a checkpoint");
+  for (const auto kind : {wire::WORKLOAD_KIND_SANDBOX, wire::WORKLOAD_KIND_VM}) {
+    spec.set_kind(kind);
+    CHECK(scheduler::what_is_wrong(spec).empty());
+  }
 }

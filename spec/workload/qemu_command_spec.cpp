@@ -121,6 +121,18 @@ SCENARIO(
   CHECK(has(qemu_command("q", plan), "-object", "mem-path=/proc/self/fd/6,share=on"));
 }
 
+SCENARIO("what was written down whole is read with its memory") {
+  auto plan = sandbox();
+  plan.beginning = machine_beginning::restored;
+  const auto x = qemu_command("q", plan);
+  CHECK(has(x, "-object", "memory-backend-memfd,id=memory,size=192M,share=on"));
+  CHECK(values(x, "-incoming") == std::vector<std::string>{"defer"});
+  REQUIRE(x.files.size() == 1);
+  CHECK(x.files[0].second.find("\"x-ignore-shared\",\"state\":false") != std::string::npos);
+  CHECK(x.files[0].second.ends_with("{\"uri\":\"fd:5\"}}\n"));
+  CHECK(x.sinks == std::vector<std::string>{"orders.out"});
+}
+
 SCENARIO("a template boots with memory that it is given, and with a network device that leads nowhere") {
   auto plan = sandbox();
   plan.beginning = machine_beginning::template_boot;

@@ -4,14 +4,18 @@
 // a port that leads to the log, and writes how it ended to another, so that nobody outside has to be there. Through the
 // control port novacron asks for further processes in it, signals and the end (see lines.hpp for the form):
 //
-//     to the agent    hello NONCE | time NANOSECONDS | signal NUMBER | stop |
+//     to the agent    hello NONCE | time NANOSECONDS | signal NUMBER | stop | renew ID BOX |
 //                     exec ID TERMINAL ROWS COLUMNS COUNT WORD... NAME=VALUE...
 //                     hold ID 0-OR-1 |
 //                     in ID BYTES | eof ID | size ID ROWS COLUMNS | kill ID NUMBER | took ID COUNT | close ID
-//     from the agent  hello NONCE | held ID [WORDS] | began ID | failed ID WORDS | out ID BYTES | err ID BYTES | took ID COUNT |
+//     from the agent  hello NONCE | held ID [WORDS] | renewed ID [WORDS] | began ID | failed ID WORDS | out ID BYTES |
+//     err ID BYTES | took ID COUNT |
 //                     exit ID CODE
 //
 // A box whose first argument is an init (a virtual machine) gets that as process 1, and the agent lives on beside it.
+//
+// A guest that was restored from a checkpoint learns by "renew" who it is from now on: from a box that says only what
+// may differ from the one that it began with.
 //
 // A machine that others are cloned from (a template) goes no further than to where it would read what shall run. It
 // says "ready" to whoever listens at its end port and waits until nobody does any more: in a clone, whose ports lead
@@ -305,6 +309,59 @@ void hold_root(const word* words) {
     close(root);
 }
 
+// Who it is -------------------------------------------------------------------------------------------------------
+
+/// What the image says of names is of where it was made, a link among it. `top` is where its root is.
+void write_files(const box& x, const char* top) {
+  for (int i = 0; i < x.file_count; ++i) {
+    char name[256];
+    text_into(name, sizeof name, "%s%s", top, x.files[i].name);
+    unlink(name);
+    const int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (file < 0)
+      continue; // Read-only, or without /etc: it goes on as it is.
+    novacron::shim::write_all(file, x.files[i].text, strlen(x.files[i].text));
+    close(file);
+  }
+}
+
+/// What runs in the box has a name for the machine that is not the agent's.
+bool rename_host(const char* name) {
+  const int own = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+  char other[64];
+  text_into(other, sizeof other, "/proc/%d/ns/uts", main_pid);
+  const int there = main_pid > 0 ? open(other, O_RDONLY | O_CLOEXEC) : -1;
+  bool done = main_pid == 0 || (there >= 0 && setns(there, CLONE_NEWUTS) == 0);
+  done = done && sethostname(name, strlen(name)) == 0;
+  if (there >= 0) {
+    setns(own, CLONE_NEWUTS);
+    close(there);
+  }
+  if (own >= 0)
+    close(own);
+  return done;
+}
+
+/// Chance, time, name and addresses, of a guest that is not who it was when it was written down.
+void become_another(const char* id, char* text, size_t size) {
+  static box now;
+  now = box{};
+  const char* problem = nullptr;
+  if (!read_box(text, size, now))
+    problem = "what it was told is not whole";
+  else if (now.chance == nullptr || !mix_chance(now.chance))
+    problem = "its kernel took no chance of its own";
+  else if (!rename_host(now.host))
+    problem = "its kernel took no name";
+  if (problem != nullptr)
+    return say("renewed", id, problem, strlen(problem));
+  advance_clock(now.time);
+  if (now.address != nullptr)
+    join_network(now.hardware_address, now.address, now.prefix, now.gateway);
+  write_files(now, main_pid > 0 ? "/root" : "");
+  say("renewed", id, nullptr, 0);
+}
+
 // Orders ------------------------------------------------------------------------------------------------------
 
 void obey(char* line, size_t size) {
@@ -333,6 +390,8 @@ void obey(char* line, size_t size) {
     ask_to_end();
   } else if (is("hold") && count == 3) {
     hold_root(words);
+  } else if (is("renew") && count == 3) {
+    become_another(words[1].text, words[2].text, words[2].size);
   } else if (is("exec") && count > 6) {
     begin_session(words, count);
   } else {
@@ -474,7 +533,7 @@ void read_all_about() {
   for (ssize_t count = 1; fd >= 0 && count > 0 && size < sizeof text;
        size += static_cast<size_t>(count > 0 ? count : 0))
     count = read(fd, text + size, sizeof text - size);
-  if (fd < 0 || !read_box(text, size, all)) {
+  if (fd < 0 || !read_box(text, size, all) || all.argument_count == 0) {
     errno = EINVAL;
     fail("what shall run");
   }
@@ -486,20 +545,6 @@ void mount_root() {
   find_disk("nv-root", disk, sizeof disk);
   if (mount(disk, "/root", "ext4", all.machine && all.read_only ? MS_RDONLY : 0, "") != 0)
     fail("the image's disk");
-}
-
-/// What the image says of names is of where it was made, a link among it.
-void write_files() {
-  for (int i = 0; i < all.file_count; ++i) {
-    char name[256];
-    text_into(name, sizeof name, "/root%s", all.files[i].name);
-    unlink(name);
-    const int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (file < 0)
-      continue; // Read-only, or without /etc: it goes on as it is.
-    novacron::shim::write_all(file, all.files[i].text, strlen(all.files[i].text));
-    close(file);
-  }
 }
 
 void watch_signals() {
@@ -602,7 +647,7 @@ int main() {
   }
   mount_root();
   mkdir("/root/etc", 0755);
-  write_files();
+  write_files(all, "/root");
   if (all.machine) {
     start_machine();
     watch_signals();

@@ -112,7 +112,7 @@ inline bool read_box(char* text, size_t size, box& into) {
       return false;
     const size_t end = static_cast<size_t>(static_cast<const char*>(feed) - text);
     if (end - begin == 3 && memcmp(text + begin, "end", 3) == 0)
-      return into.argument_count > 0;
+      return true;
     take_box_line(into, words, split_line(text + begin, end - begin, words, groups_max + 3));
     begin = end + 1;
   }
