@@ -20,6 +20,10 @@ void driver::convert(const conversion& what, then<converted> done, over) {
   done(trouble{fault::unsupported, "this node cannot change the format of " + what.to.name()});
 }
 
+std::string driver::why_unconvertible(const std::string&) const {
+  return {};
+}
+
 outcome<> driver::examine(const wire::Instance&, const image_root&) {
   return nothing{};
 }

@@ -191,6 +191,8 @@ public:
   /// called once when the run in the new format has ended; the `end` of the start before is called too, and means
   /// nothing then.
   virtual void convert(const conversion& what, then<converted> done, over end);
+  /// Why what runs cannot be taken to another format; empty when it can.
+  virtual std::string why_unconvertible(const std::string& name) const;
   /// Why `what` could not be prepared, without doing it: nothing if it could.
   virtual outcome<> examine(const wire::Instance& what, const image_root& image);
   /// Gets ready whatever the start of such an instance would otherwise have to wait for; as well as it can.

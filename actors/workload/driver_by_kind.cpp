@@ -96,10 +96,13 @@ public:
     auto* const target = for_kind(what.to.spec().kind()).get();
     if (source == target)
       return done(trouble{fault::unsupported, what.to.name() + " cannot become that in one step"});
+    if (auto refusal = source->why_unconvertible(what.to.name()); !refusal.empty())
+      return done(trouble{fault::bad_request, std::move(refusal)});
     changes_.give([=, this] {
       done(change_format(*source, *target, what, end, [&] { remember_owner(what.to.name(), *target); }));
     });
   }
+  std::string why_unconvertible(const std::string& name) const override { return owner(name).why_unconvertible(name); }
   outcome<> examine(const wire::Instance& what, const image_root& image) override {
     return for_kind(what.spec().kind())->examine(what, image);
   }

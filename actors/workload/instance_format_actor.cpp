@@ -88,6 +88,8 @@ void change_format(instance_self self, const wire::ConvertInstance& x, const wir
       return done(image.why());
     if (!x.only_check())
       return driver->convert({to, status, *image}, done, end);
+    if (const auto refusal = driver->why_unconvertible(to.name()); !refusal.empty())
+      return done(trouble{fault::bad_request, refusal});
     const auto could = driver->examine(to, *image);
     done(could ? outcome<converted>{converted{}} : outcome<converted>{could.why()});
   });

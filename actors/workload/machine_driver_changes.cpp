@@ -7,6 +7,16 @@
 
 namespace novacron::workload {
 
+std::string machines::why_unconvertible(const std::string& name) const {
+  const auto lock = std::lock_guard{guard_};
+  const auto found = held_.find(name);
+  if (found == held_.end() || !found->second.image.whole_disk)
+    return {};
+  return "it boots a whole disk, whose files are of a system of its own and not an image's; only what runs from an "
+         "image "
+         "can change its format";
+}
+
 /// Its file systems stand still before its processors do, so that what is on its disk is whole.
 void machines::hold(const std::string& name, bool held, then<> done) {
   const auto channel = channel_of(name);

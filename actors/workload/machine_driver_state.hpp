@@ -100,6 +100,7 @@ public:
     runs_.answer<nothing>(std::move(done), [=, this] { return remove(name); });
   }
 
+  std::string why_unconvertible(const std::string& name) const override;
   outcome<> examine(const wire::Instance& what, const image_root& image) override;
   void get_ready(const wire::Instance& what, then<> done) override {
     runs_.give([=, this] { find_template(what, [done](const auto&) { done(nothing{}); }); });

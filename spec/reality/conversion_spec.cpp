@@ -160,12 +160,22 @@ SCENARIO("what cannot be converted runs on as it did") {
   auto shy = x;
   shy.set_name("shy.0");
   shy.mutable_spec()->clear_conversion();
-  here.assign({x, shy});
+  auto outside = x;
+  outside.set_name("outside.0");
+  outside.mutable_spec()->mutable_network()->set_mode("host");
+  here.assign({x, shy, outside});
   here.await("stay.0", wire::PHASE_RUNNING);
-  here.await("shy.0", wire::PHASE_RUNNING);
+  for (const auto* name : {"shy.0", "outside.0"})
+    here.await(name, wire::PHASE_RUNNING);
   CHECK(refused(here, becomes("stay.0", container)).find("already") != std::string::npos);
   CHECK(refused(here, becomes("stay.0", wire::WORKLOAD_KIND_BATCH)).find("it can become") != std::string::npos);
   CHECK(refused(here, becomes("shy.0", sandbox)).find("conversion = { restart = true }") != std::string::npos);
+  // What has the host's network is told so by the check and by the command itself.
+  for (const auto check : {true, false}) {
+    CHECK(refused(here, becomes("outside.0", sandbox, check)).find("a network of its own") != std::string::npos);
+  }
+  CHECK(formats(here.place.data(), "outside.0") == std::vector<std::string>{"instances"});
+  CHECK(here.status("outside.0").phase() == wire::PHASE_RUNNING);
   // Its new format has no init: refused by what would run it, before anything stands still.
   const auto before = here.status("stay.0");
   REQUIRE(before.phase() == wire::PHASE_RUNNING);

@@ -263,6 +263,20 @@ SCENARIO("an image with an init boots as a virtual machine") {
   CHECK(kept.find("going") != std::string::npos);
 }
 
+namespace {
+
+/// The fault of an order that is to be refused.
+template <class Answer, class Order>
+std::string refusal_of(site& here, const Order& order) {
+  auto why = std::string{};
+  (*here.self)
+      ->request(here.agent, 60s, order)
+      .receive([&](const Answer&) { why = "done"; }, [&](const caf::error& e) { why = explain(e).text; });
+  return why;
+}
+
+} // namespace
+
 SCENARIO("a whole disk boots as a virtual machine, and is never written") {
   if (!can_run_machines())
     return;
@@ -272,11 +286,26 @@ SCENARIO("a whole disk boots as a virtual machine, and is never written") {
   std::ofstream{file, std::ios::binary} << boot_disk("hello from a boot loader\n");
   auto x = machine("disk.0", "", wire::WORKLOAD_KIND_VM);
   x.mutable_spec()->mutable_program()->clear_command();
+  x.mutable_spec()->set_replicas(1);
+  x.mutable_spec()->mutable_conversion()->set_restart(true);
   x.mutable_spec()->mutable_resources()->set_memory_bytes(128 << 20);
   x.mutable_spec()->set_stop_grace_ms(500);
   here.assign({x});
   here.await("disk.0", wire::PHASE_RUNNING);
   CHECK(eventually([&] { return here.log("disk.0").find("hello from a boot loader") != std::string::npos; }, 120s));
+  // There is nothing of ours in it: it neither becomes a container nor is written down, and is told so beforehand.
+  for (const auto check : {true, false}) {
+    auto order = wire::ConvertInstance{};
+    order.set_instance("disk.0");
+    order.set_to(wire::WORKLOAD_KIND_CONTAINER);
+    order.set_only_check(check);
+    CHECK(refusal_of<wire::Converted>(here, order).find("it boots a whole disk") != std::string::npos);
+  }
+  auto order = wire::CheckpointInstance{};
+  order.set_instance("disk.0");
+  CHECK(refusal_of<wire::Checkpoint>(here, order).find("it boots a whole disk") != std::string::npos);
+  CHECK(here.status("disk.0").phase() == wire::PHASE_RUNNING);
+  CHECK_FALSE(fs::exists(here.place.data() / "instances/disk.0"));
   // It does not listen to its power button: the grace ends it.
   here.assign({});
   CHECK(eventually([&] { return here.report().instances().empty(); }, 120s));
