@@ -7,6 +7,9 @@
 #include "actors/node/node_lock.hpp"
 #include "actors/shell/client.hpp"
 #include "actors/shell/output.hpp"
+#include "actors/shell/views.hpp"
+#include "actors/workload/machine_driver.hpp"
+#include "actors/workload/qemu_monitor.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -95,6 +98,36 @@ resources = { cpu = 0.2, memory = "16MiB" }
 function = { timeout = "5s", keep_alive = "2s" }
 )";
 
+// They are where no node is killed: what machines do then is what containers do.
+constexpr auto computer_file = R"(name = "computer"
+kind = "vm"
+image = "demo:1"
+command = ["/bin/sh", "-c", "echo process 1 of a computer; while :; do sleep 1; done"]
+resources = { cpu = 0.5, memory = "128MiB" }
+network = { mode = "none" }
+stop_grace = "1s"
+placement = { require = { node = "gpu-1" } }
+)";
+
+constexpr auto box_file = R"(name = "box"
+kind = "sandbox"
+image = "demo:1"
+command = ["/bin/sh", "-c", "while :; do n=$((n+1)); echo $n; sleep 0.2; done"]
+resources = { cpu = 0.5, memory = "32MiB" }
+network = { mode = "none" }
+placement = { require = { node = "gpu-1" } }
+)";
+
+constexpr auto turn_file = R"(name = "turn"
+kind = "container"
+image = "demo:1"
+command = ["/bin/sh", "-c", "while :; do n=$(($(cat /n)+1)); echo $n > /new; mv /new /n; echo $n; sleep 0.2; done"]
+resources = { cpu = 0.5, memory = "32MiB" }
+network = { mode = "none" }
+placement = { require = { node = "gpu-1" } }
+conversion = { restart = true }
+)";
+
 std::string read_text(const fs::path& file) {
   auto in = std::ifstream{file};
   return {std::istreambuf_iterator<char>{in}, {}};
@@ -132,6 +165,7 @@ public:
   void tell() {
     run_real_work();
     call_a_function();
+    run_machines();
     survive_a_crash_of_a_node();
     lose_a_node();
     cut_a_node_off();
@@ -151,9 +185,9 @@ private:
       line += " " + word;
     fmt::print("{}\n", line);
     auto what = host::command{};
-    what.argv = {options_.program};
+    // First: what follows a command to be run inside is that command's.
+    what.argv = {options_.program, "--connect=" + fabric_.socket().string()};
     what.argv.insert(what.argv.end(), words.begin(), words.end());
-    what.argv.push_back("--connect=" + fabric_.socket().string());
     const auto done = host::run(what, 60s);
     fmt::print("{}{}", done.out, done.err);
     std::fflush(stdout);
@@ -213,7 +247,7 @@ private:
     if (!fs::exists(root / "bin" / "busybox"))
       throw disappointment{"the demo makes its image of a static busybox, and there is none (Debian: busybox-static)"};
     auto ignored = std::error_code{};
-    for (const auto* tool : {"sh", "echo", "sleep", "httpd", "cat", "hostname"})
+    for (const auto* tool : {"sh", "echo", "sleep", "httpd", "cat", "hostname", "mv", "uname"})
       fs::create_symlink("busybox", root / "bin" / tool, ignored);
     std::ofstream{root / "www" / "index.html"} << "hello from the fabric\n";
   }
@@ -231,6 +265,9 @@ private:
     show({"plan", "web.toml"});
     for (const auto* file : {"web.toml", "keeper.toml", "shards.toml"})
       show({"run", file});
+    // They come up meanwhile.
+    if (machine_lack().empty())
+      begin_machines();
     until("two web servers run in different zones, and the singleton runs", 30s,
           [&] { return runs("web.0") && runs("web.1") && runs("keeper.0") && instance("web.0").at("node") != instance("web.1").at("node"); },
           [&] { return place(instance("web.0")) + "; " + place(instance("web.1")) + "; " + place(instance("keeper.0")); });
@@ -264,6 +301,59 @@ private:
                              static_cast<double>(number(call, "ran_usec")) / 1000);
         });
     until("nobody calls any more, and it is gone", 20s, [&] { return instance("shout.0").empty(); });
+  }
+
+  /// Why there are none here; empty when there are.
+  static std::string machine_lack() {
+    const auto lacks = workload::machine_lacks({.monitor = workload::make_qemu_monitor()});
+    return lacks.empty() ? "" : lacks.front();
+  }
+
+  void begin_machines() {
+    write("computer.toml", computer_file);
+    write("box.toml", box_file);
+    write("turn.toml", turn_file);
+    for (const auto* name : {"computer", "box", "turn"})
+      show({"run", fmt::format("{}.toml", name)});
+  }
+
+  /// The last number that an instance has said.
+  long count(const std::string& name) {
+    const auto said = shell::read<v1::LogChunk>(asked_.get("/v1/instances/" + name + "/logs?offset=-64")).data();
+    auto lines = std::istringstream{said.substr(0, said.rfind('\n') + 1)};
+    auto last = 0l;
+    for (auto line = std::string{}; std::getline(lines, line);)
+      if (!line.empty() && line.find_first_not_of("0123456789") == line.npos)
+        last = std::stol(line);
+    return last;
+  }
+
+  void run_machines() {
+    say("== A virtual machine and a sandbox: the same image, each with a kernel of its own");
+    if (const auto lack = machine_lack(); !lack.empty()) {
+      fmt::print("This machine runs {}. The demo goes on without.\n", lack);
+      return;
+    }
+    until("both have come up", 120s, [&] { return runs("computer.0") && runs("box.0") && count("box.0") > 0; });
+    show({"exec", "computer", "/bin/uname", "-r"});
+    show({"exec", "box", "/bin/uname", "-r"});
+    say("== A checkpoint of the sandbox: it is put back to the moment at which that was made");
+    show({"workload", "checkpoint", "box"});
+    const auto before = count("box.0");
+    until("it has gone on", 10s, [&] { return count("box.0") > before + 5; });
+    const auto after = count("box.0");
+    show({"workload", "restore", "box"});
+    until(
+        "it counts from there again", 20s, [&] { return count("box.0") < after; },
+        [&] { return fmt::format("it had come to {}, and says {}", after, count("box.0")); });
+    say("== A container becomes a sandbox, with its files");
+    until("it counts, in a file", 10s, [&] { return count("turn.0") > 0; });
+    const auto begun = count("turn.0");
+    show({"workload", "convert", "turn", "--to=sandbox"});
+    until(
+        "it counts on in the sandbox", 20s, [&] { return runs("turn.0") && count("turn.0") > begun; },
+        [&] { return fmt::format("from {} to {}", begun, count("turn.0")); });
+    show({"delete", "computer", "box", "turn"});
   }
 
   void survive_a_crash_of_a_node() {
