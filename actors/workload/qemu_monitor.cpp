@@ -2,13 +2,16 @@
 
 #include "actors/host/process.hpp"
 #include "actors/host/unix_socket.hpp"
+#include "actors/workload/machine_plan.hpp"
 #include "actors/workload/qemu_command.hpp"
 #include "actors/workload/qmp.hpp"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <sstream>
@@ -40,6 +43,12 @@ outcome<bool> read_writing(const std::string& said) {
   return status == "completed";
 }
 
+/// Whether an event says that a machine was stopped because its disk finds no room.
+bool found_no_room(const qmp_event& x) {
+  const auto data = nlohmann::json::parse(x.data, nullptr, false);
+  return x.name == "BLOCK_IO_ERROR" && data.is_object() && data.value("action", std::string{}) == "stop";
+}
+
 bool is_on_path(const std::string& program) {
   const auto* places = std::getenv("PATH");
   auto words = std::istringstream{places != nullptr ? places : "/usr/bin:/bin"};
@@ -49,11 +58,67 @@ bool is_on_path(const std::string& program) {
   return false;
 }
 
+/// Between attempts of a machine that found no room on the disk. Chosen: who frees some sees it go on at once.
+constexpr auto room_delay = 1s;
+
+/// QEMU stops a machine whose disk finds no room on the host's, and leaves it to others when it goes on: what it could
+/// not write is written then. Used on the loop's thread, but for `pause`.
+class room_seeker : public std::enable_shared_from_this<room_seeker> {
+public:
+  room_seeker(host::loop& loop, std::filesystem::path directory) : loop_{loop}, directory_{std::move(directory)} {}
+
+  void speak_to(const std::shared_ptr<qmp_client>& client) { client_ = client; }
+  /// Somebody wants it to stand still, or no longer.
+  void pause(bool paused) { paused_ = paused; }
+  void hear(const qmp_event& x) {
+    if (found_no_room(x))
+      try_soon();
+  }
+  /// The answer to "query-status".
+  void see(const std::string& status) {
+    const auto x = nlohmann::json::parse(status, nullptr, false);
+    if (!x.is_object() || x.value("status", std::string{}) != "io-error")
+      return;
+    // What moves stands still at the end, and has to stay so.
+    const auto free = !paused_ && !std::filesystem::exists(directory_ / machine_departing_file);
+    if (const auto client = client_.lock(); client && free)
+      client->ask("cont", {}, patience, [](const auto&) {});
+    try_soon();
+  }
+
+private:
+  void try_soon() {
+    if (std::exchange(due_, true))
+      return;
+    loop_.after(room_delay, [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (!self)
+        return;
+      self->due_ = false;
+      if (const auto client = self->client_.lock())
+        client->ask("query-status", {}, patience, [weak](const outcome<std::string>& x) {
+          if (const auto still = weak.lock(); still && x)
+            still->see(*x);
+        });
+    });
+  }
+
+  host::loop& loop_;
+  std::filesystem::path directory_;
+  std::weak_ptr<qmp_client> client_;
+  std::atomic<bool> paused_ = false;
+  bool due_ = false;
+};
+
 class qemu_control final : public machine_control {
 public:
-  explicit qemu_control(std::shared_ptr<qmp_client> client) : client_{std::move(client)} {}
+  qemu_control(std::shared_ptr<qmp_client> client, std::shared_ptr<room_seeker> seeker)
+      : client_{std::move(client)}, seeker_{std::move(seeker)} {}
 
-  void pause(bool paused, then<> done) override { ask(paused ? "stop" : "cont", {}, std::move(done)); }
+  void pause(bool paused, then<> done) override {
+    seeker_->pause(paused);
+    ask(paused ? "stop" : "cont", {}, std::move(done));
+  }
   void press_power(then<> done) override { ask("system_powerdown", {}, std::move(done)); }
   void give_memory(std::uint64_t bytes, then<> done) override {
     ask("balloon", fmt::format("{{\"value\":{}}}", bytes), std::move(done));
@@ -70,6 +135,7 @@ private:
   }
 
   std::shared_ptr<qmp_client> client_;
+  std::shared_ptr<room_seeker> seeker_;
 };
 
 /// One after the other; the first that fails is the answer.
@@ -135,11 +201,14 @@ public:
     const auto fd = host::connect_in(directory, qemu_monitor_socket, SOCK_NONBLOCK);
     if (fd < 0)
       return done(trouble{fault::unreachable, "the machine's monitor does not listen"});
-    auto client = qmp_client::open(loop, fd, nullptr);
-    client->ask("query-status", {}, patience, [client, done = std::move(done)](outcome<std::string> x) {
+    const auto seeker = std::make_shared<room_seeker>(loop, directory);
+    auto client = qmp_client::open(loop, fd, [seeker](const qmp_event& x) { seeker->hear(x); });
+    seeker->speak_to(client);
+    client->ask("query-status", {}, patience, [client, seeker, done = std::move(done)](outcome<std::string> x) {
       if (!x)
         return done(x.why());
-      done(std::shared_ptr<machine_control>{std::make_shared<qemu_control>(client)});
+      seeker->see(*x);
+      done(std::shared_ptr<machine_control>{std::make_shared<qemu_control>(client, seeker)});
     });
   }
 

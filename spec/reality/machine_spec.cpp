@@ -234,6 +234,30 @@ SCENARIO("a sandbox ends by itself when the node's lease is over") {
   CHECK(how->lease_over);
 }
 
+SCENARIO("a machine whose disk found no room goes on once there is room") {
+  if (!can_run_machines())
+    return;
+  auto here = site{{}, "400m", true};
+  here.assign({machine("full.0",
+                       "while [ ! -e /go ]; do sleep 0.1; done; dd if=/dev/zero of=/big bs=1024k count=64; sync; "
+                       "echo wrote all; sleep 1000",
+                       wire::WORKLOAD_KIND_SANDBOX)});
+  here.await("full.0", wire::PHASE_RUNNING);
+  const auto filler = here.place.data() / "filler";
+  {
+    auto out = std::ofstream{filler, std::ios::binary};
+    const auto block = std::string(1 << 20, 'x');
+    while (out.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+    }
+  }
+  CHECK(here.exec("full.0", {"/bin/touch", "/go"}).second == 0);
+  std::this_thread::sleep_for(6s);
+  CHECK_FALSE(says(here.place.data(), "full.0", "wrote all"));
+  fs::remove(filler);
+  CHECK(eventually([&] { return says(here.place.data(), "full.0", "wrote all"); }, 60s));
+  CHECK(here.status("full.0").restarts() == 0);
+}
+
 SCENARIO("an image with an init boots as a virtual machine") {
   if (!can_run_machines())
     return;
