@@ -151,10 +151,8 @@ bool reconciler::move_off(round& r, const wire::WorkloadRecord& record, const wi
     return false;
   }
   auto reason = why_leave(record.spec(), x);
-  // Of others nobody expects it.
-  if (const auto kind = record.spec().kind();
-      !choice.why.empty() && (kind == wire::WORKLOAD_KIND_VM || kind == wire::WORKLOAD_KIND_SANDBOX))
-    reason += "; it is started anew: " + choice.why;
+  if (const auto anew = why_anew(record.spec(), choice); !anew.empty())
+    reason += "; it is started anew: " + anew;
   shift(r, record, x, *where, reason, make_before_break);
   return true;
 }

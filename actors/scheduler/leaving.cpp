@@ -24,12 +24,6 @@ std::vector<std::string> joined(std::vector<std::string> some, const std::vector
   return some;
 }
 
-/// Why it is started anew, where people expect it to move: of containers nobody does.
-std::string why_anew(const wire::WorkloadSpec& spec, const leave_choice& choice) {
-  const auto kind = spec.kind();
-  return kind == wire::WORKLOAD_KIND_VM || kind == wire::WORKLOAD_KIND_SANDBOX ? choice.why : std::string{};
-}
-
 } // namespace
 
 /// Since when it may not stay where it is; 0 where that is not known.

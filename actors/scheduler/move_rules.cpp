@@ -16,10 +16,14 @@ std::pair<std::string, std::string> link_of(const std::string& one, const std::s
   return std::minmax(one, other);
 }
 
+bool is_machine(const wire::WorkloadSpec& spec) {
+  return spec.kind() == wire::WORKLOAD_KIND_VM || spec.kind() == wire::WORKLOAD_KIND_SANDBOX;
+}
+
 } // namespace
 
 std::string why_never_live(const wire::WorkloadSpec& spec) {
-  if (spec.kind() != wire::WORKLOAD_KIND_VM && spec.kind() != wire::WORKLOAD_KIND_SANDBOX)
+  if (!is_machine(spec))
     return "it is no virtual machine and no sandbox: only these are moved while they run";
   if (spec.network().mode() != "none")
     return "it has a network whose addresses are its node's, and connections would break: only what has the network "
@@ -69,6 +73,10 @@ std::vector<std::string> move_slots::closed_from(const std::string& source) cons
 }
 
 // -- how to leave ------------------------------------------------------------------------------
+
+std::string why_anew(const wire::WorkloadSpec& spec, const leave_choice& choice) {
+  return is_machine(spec) ? choice.why : std::string{};
+}
 
 bool counts_as_attempt(const wire::Migration& x, std::int64_t now_ms) {
   return x.phase() == "kept" && x.cause() == cause_drain && now_ms - x.ended_ms() < attempt_counts_ms;

@@ -81,6 +81,9 @@ leave_choice choose_leave(const std::string& why_not, const std::vector<const wi
                           const std::string& instance, const std::string& source, std::int64_t since_ms,
                           std::int64_t now_ms);
 
+/// Why it is started anew, where people expect it to move: of containers nobody does.
+std::string why_anew(const wire::WorkloadSpec& spec, const leave_choice& choice);
+
 /// Whether `choose_leave` may still have to know of it.
 bool counts_as_attempt(const wire::Migration& x, std::int64_t now_ms);
 

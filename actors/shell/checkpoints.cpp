@@ -165,6 +165,11 @@ restoring plan_restoring(const v1::Checkpoint& from, const std::optional<v1::Wor
     throw failure{exit_code::conflict,
                   fmt::format("nothing can be restored from checkpoint {}: {}", from.name(), from.unusable())};
   const auto ended = !now || has_ended(*now);
+  if (another == workload && !ended)
+    throw failure{exit_code::conflict,
+                  fmt::format("{0} runs already: take another name for --as, or leave it out to put "
+                              "{0} itself back, which loses what it has done since",
+                              workload)};
   if (!another.empty() && another != workload) {
     if (!ended && publishes_ports(from.spec()))
       throw failure{

@@ -38,15 +38,8 @@ constexpr auto planted_mark = "restore";
   throw std::system_error{errno, std::system_category(), what};
 }
 
-descriptor opened(const fs::path& name, int flags) {
-  auto file = descriptor{::open(name.c_str(), flags | O_CLOEXEC, 0600)};
-  if (file.get() < 0)
-    fail("cannot open " + name.string());
-  return file;
-}
-
 std::uint64_t sum_of(const fs::path& name) {
-  const auto file = opened(name, O_RDONLY);
+  const auto file = open_file(name, O_RDONLY);
   auto block = std::vector<std::byte>(block_bytes);
   auto sum = std::uint64_t{0};
   for (auto filled = std::size_t{0};;) {
@@ -67,7 +60,7 @@ std::uint64_t sum_of(const fs::path& name) {
 }
 
 void settle(const fs::path& name) {
-  const auto file = opened(name, O_RDONLY);
+  const auto file = open_file(name, O_RDONLY);
   if (::fsync(file.get()) != 0)
     fail("cannot bring " + name.string() + " to the disk");
 }
@@ -117,8 +110,8 @@ std::uint64_t allocated_bytes(const fs::path& file) {
 }
 
 void copy_disk(const fs::path& from, const fs::path& to) {
-  const auto source = opened(from, O_RDONLY);
-  const auto target = opened(to, O_WRONLY | O_CREAT | O_TRUNC);
+  const auto source = open_file(from, O_RDONLY);
+  const auto target = open_file(to, O_WRONLY | O_CREAT | O_TRUNC);
   if (::ioctl(target.get(), FICLONE, source.get()) == 0)
     return;
   struct stat facts = {};
@@ -209,7 +202,7 @@ std::optional<planted_checkpoint> planted_in(const fs::path& place) {
 }
 
 descriptor begin_from_planted(const fs::path& place) {
-  auto state = opened(place / planted_state, O_RDONLY);
+  auto state = open_file(place / planted_state, O_RDONLY);
   const auto part = place / "root.part";
   copy_disk(place / planted_root, part);
   link_anew(place / planted_base, place / machine_base_file);

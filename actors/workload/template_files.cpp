@@ -37,13 +37,6 @@ constexpr auto facts_file = "template";
   throw std::system_error{errno, std::system_category(), what};
 }
 
-descriptor opened(const fs::path& name, int flags) {
-  auto file = descriptor{::open(name.c_str(), flags | O_CLOEXEC, 0600)};
-  if (file.get() < 0)
-    fail("cannot open " + name.string());
-  return file;
-}
-
 bool is_zero(std::span<const std::byte> page) {
   return page.front() == std::byte{0} && std::equal(page.begin() + 1, page.end(), page.begin());
 }
@@ -144,11 +137,6 @@ std::optional<record> read_record(const fs::path& directory) {
 
 } // namespace
 
-descriptor::~descriptor() {
-  if (fd_ >= 0)
-    ::close(fd_);
-}
-
 descriptor make_guest_memory(std::uint64_t bytes) {
   auto memory = descriptor{::memfd_create("novacron-guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   if (memory.get() < 0 || ::ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0)
@@ -160,7 +148,7 @@ std::uint64_t write_template(const fs::path& directory, const template_facts& fa
                              std::string_view state) {
   auto whole = record{.facts = facts, .state_sum = checksum(state)};
   {
-    const auto file = opened(directory / memory_file, O_RDWR | O_CREAT | O_TRUNC);
+    const auto file = open_file(directory / memory_file, O_RDWR | O_CREAT | O_TRUNC);
     if (::ftruncate(file.get(), static_cast<off_t>(facts.memory_bytes)) != 0)
       fail("cannot make the memory of a template");
     whole.memory_sum = copy_pages(memory, file.get());
@@ -182,7 +170,7 @@ std::shared_ptr<const ready_template> load_template(const fs::path& directory) {
     throw std::runtime_error{"what it is cannot be read"};
   auto made = std::make_shared<ready_template>();
   made->facts = known->facts;
-  const auto file = opened(directory / memory_file, O_RDONLY);
+  const auto file = open_file(directory / memory_file, O_RDONLY);
   if (fs::file_size(directory / memory_file) != known->facts.memory_bytes)
     throw std::runtime_error{"its memory is not as large as it was"};
   made->memory = make_guest_memory(known->facts.memory_bytes);
@@ -204,7 +192,7 @@ std::shared_ptr<const ready_template> load_template(const fs::path& directory) {
 }
 
 descriptor open_state(const ready_template& from) {
-  return opened(fmt::format("/proc/self/fd/{}", from.state.get()), O_RDONLY);
+  return open_file(fmt::format("/proc/self/fd/{}", from.state.get()), O_RDONLY);
 }
 
 descriptor copy_memory(const ready_template& from) {

@@ -2,6 +2,7 @@
 
 /// A template as files, and in memory that nobody can change, from which clones begin.
 
+#include "actors/workload/descriptor.hpp"
 #include "actors/workload/machine.hpp"
 
 #include <cstdint>
@@ -13,22 +14,6 @@
 #include <utility>
 
 namespace novacron::workload {
-
-/// Owns a descriptor.
-class descriptor {
-public:
-  explicit descriptor(int fd = -1) : fd_{fd} {}
-  ~descriptor();
-  descriptor(descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
-  descriptor& operator=(descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
-private:
-  int fd_;
-};
 
 /// What is known of a template without looking into it.
 struct template_facts {

@@ -491,6 +491,10 @@ SCENARIO("a quota holds, and who waits for it goes on as soon as it is raised") 
   CHECK(x.book().list_quotas().quotas(0).used().at("cpu") == 1000);
   REQUIRE(x.follow(quota_of(x.facts(), "a", 1500)));
   CHECK(x.instances().size() == 3);
+  CHECK(x.book().list_quotas().quotas(0).used().at("cpu") == 1500);
+  spec.mutable_resources()->set_cpu_milli(400);
+  REQUIRE(x.follow(submit(x, spec, 2)));
+  CHECK(x.book().list_quotas().quotas(0).used().at("cpu") == 1200);
 }
 
 SCENARIO("a taint that evicts moves off what does not tolerate it, and one that refuses lets nothing new in") {

@@ -18,13 +18,6 @@ using namespace novacron::spec;
 
 namespace {
 
-wire::WorkloadSpec machine(const std::string& name) {
-  auto spec = play::service(name);
-  spec.set_kind(wire::WORKLOAD_KIND_VM);
-  spec.mutable_network()->set_mode("none");
-  return spec;
-}
-
 /// Nodes whose sources of moves say after some seconds how they went, as real ones do.
 struct ground : play {
   ground() : play{{"cloud-1", "cloud-2"}} {}
@@ -129,7 +122,7 @@ struct full : ground {
   full() {
     add_node("a", "a", 16'000);
     for (const auto* name : {"m1", "m2", "m3"})
-      REQUIRE(submit(machine(name)));
+      REQUIRE(submit(play::machine(name)));
     REQUIRE(submit(service("web")));
     pass(4);
     for (const auto* node : {"b", "c", "d"})
@@ -224,7 +217,7 @@ SCENARIO("what cannot move to one node goes to another, and is started anew when
 SCENARIO("with one other node, what failed there is tried there again before it is started anew") {
   auto x = ground{};
   x.add_node("a");
-  REQUIRE(x.submit(machine("vm")));
+  REQUIRE(x.submit(play::machine("vm")));
   x.pass(4);
   x.add_node("b");
   auto tried = 0;
@@ -239,7 +232,7 @@ SCENARIO("with one other node, what failed there is tried there again before it 
 SCENARIO("what finds no room stays where it is, and moves once there is some") {
   auto x = ground{};
   x.add_node("a");
-  auto large = machine("large");
+  auto large = play::machine("large");
   large.mutable_resources()->set_cpu_milli(3000);
   REQUIRE(x.submit(large));
   x.pass(4);
@@ -340,7 +333,7 @@ SCENARIO("machines move to better places while they run, others are started anew
   auto x = ground{};
   x.add_node("a", "a", 8000);
   for (const auto* name : {"m1", "m2", "m3"})
-    REQUIRE(x.submit(machine(name)));
+    REQUIRE(x.submit(play::machine(name)));
   for (const auto* name : {"w1", "w2", "w3"})
     REQUIRE(x.submit(play::service(name)));
   x.pass(5);
@@ -392,7 +385,7 @@ SCENARIO("whatever fails while nodes are drained, everything runs once, and a dr
     for (const auto& node : names)
       x.add_node(node, "a", 8000);
     for (auto i = 0; i < 9; ++i)
-      REQUIRE(x.submit(machine("m" + std::to_string(i))));
+      REQUIRE(x.submit(play::machine("m" + std::to_string(i))));
     REQUIRE(x.submit(play::service("web", 4)));
     x.pass(6);
     x.trouble = [&](auto&&...) { return below(3) == 0 ? "the link broke" : ""; };

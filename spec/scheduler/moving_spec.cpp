@@ -9,19 +9,12 @@ using namespace novacron::spec;
 
 namespace {
 
-wire::WorkloadSpec machine(const std::string& name) {
-  auto spec = play::service(name);
-  spec.set_kind(wire::WORKLOAD_KIND_VM);
-  spec.mutable_network()->set_mode("none");
-  return spec;
-}
-
 /// Two nodes and more, and a virtual machine on one of them.
 struct ground : play {
   ground() : play{{"cloud-1", "cloud-2"}} {
     for (const auto* node : {"a", "b", "c"})
       add_node(node);
-    REQUIRE(submit(machine("vm")));
+    REQUIRE(submit(play::machine("vm")));
     pass(4);
     REQUIRE(where("vm.0").size() == 1);
     home = where("vm.0").front();
@@ -184,7 +177,7 @@ SCENARIO("two nodes have one move between them at a time, and each has two") {
   auto x = ground{};
   x.add_node("d");
   for (const auto* name : {"m1", "m2", "m3", "m4", "m5", "m6", "m7"})
-    REQUIRE(x.submit(machine(name)));
+    REQUIRE(x.submit(play::machine(name)));
   x.pass(6);
   const auto on = [&](const std::string& node, std::size_t nth) {
     for (const auto* name : {"m1.0", "m2.0", "m3.0", "m4.0", "m5.0", "m6.0", "m7.0"})
@@ -206,7 +199,7 @@ SCENARIO("two nodes have one move between them at a time, and each has two") {
 
 SCENARIO("what shall be on one node alone is not moved from there") {
   auto x = ground{};
-  auto spec = machine("pinned");
+  auto spec = play::machine("pinned");
   (*spec.mutable_placement()->mutable_require())["node"] = x.home;
   REQUIRE(x.submit(spec));
   x.pass(4);
@@ -265,14 +258,14 @@ SCENARIO("a move that cannot be made is refused before it begins, with what can 
   CHECK(refusal("vm.0", "nowhere").find("no node called") != std::string::npos);
   CHECK(refusal("vm.0", x.home).find("already") != std::string::npos);
   REQUIRE(x.submit(play::service("web")));
-  auto bridged = machine("bridged");
+  auto bridged = play::machine("bridged");
   bridged.mutable_network()->set_mode("bridge");
   REQUIRE(x.submit(bridged));
   x.pass(4);
   const auto other = [&](const std::string& instance) { return x.where(instance).front() == "a" ? "b" : "a"; };
   CHECK(refusal("web.0", other("web.0")).find("no virtual machine") != std::string::npos);
   CHECK(refusal("bridged.0", other("bridged.0")).find("network") != std::string::npos);
-  auto large = machine("large");
+  auto large = play::machine("large");
   large.mutable_resources()->set_cpu_milli(3900);
   REQUIRE(x.submit(large));
   x.pass(4);

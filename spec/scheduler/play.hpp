@@ -152,6 +152,13 @@ public:
     spec.set_replicas(replicas);
     return spec;
   }
+  /// One that moves while it runs.
+  static wire::WorkloadSpec machine(const std::string& name) {
+    auto spec = service(name);
+    spec.set_kind(wire::WORKLOAD_KIND_VM);
+    spec.mutable_network()->set_mode("none");
+    return spec;
+  }
 
   static wire::WorkloadSpec batch(const std::string& name, std::uint32_t completions, std::uint32_t parallelism = 0) {
     auto spec = service(name, 0);

@@ -129,13 +129,18 @@ SCENARIO("nobody waits for room that is there, whatever comes and goes") {
     auto chance = std::mt19937_64{seed};
     const auto roll = [&](std::uint64_t n) { return chance() % n; };
     auto x = play{};
-    for (auto i = 0; i < 4; ++i)
-      x.add_node("n" + std::to_string(i), i % 2 ? "b" : "a", 1000 + 1000 * roll(4));
+    for (auto i = 0; i < 4; ++i) {
+      const auto node = "n" + std::to_string(i);
+      (*x.nodes[node].facts.mutable_capacity()->mutable_extra())["camera"] = roll(3);
+      x.add_node(node, i % 2 ? "b" : "a", 1000 + 1000 * roll(4));
+    }
     for (auto step = 0; step < 14; ++step) {
       const auto who = "w" + std::to_string(roll(8));
       auto spec = play::service(who, 1 + static_cast<std::uint32_t>(roll(4)));
       spec.mutable_resources()->set_cpu_milli(500 * (1 + roll(5)));
       spec.set_priority(static_cast<std::int32_t>(roll(3)));
+      if (roll(3) == 0)
+        (*spec.mutable_resources()->mutable_extra())["camera"] = 1;
       if (seed % 3 == 1 && roll(4) == 0)
         spec.mutable_placement()->add_apart("w" + std::to_string(roll(8)));
       if (seed % 3 == 2 && roll(4) == 0)

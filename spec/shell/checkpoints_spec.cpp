@@ -98,6 +98,9 @@ SCENARIO("what runs is put back where it is; what is stopped begins where its ch
   }
   CHECK(says(refusal([&] { plan_restoring(from, view(v1::PHASE_RUNNING, "edge-1"), ""); }), "db.0 runs on edge-1"));
   CHECK(says(refusal([&] { plan_restoring(from, view(v1::PHASE_STARTING), ""); }), "wait until it runs"));
+  // Who asks for another workload does not want to lose what this one has done.
+  CHECK(says(refusal([&] { plan_restoring(from, view(v1::PHASE_RUNNING), "db"); }), "take another name"));
+  CHECK_FALSE(plan_restoring(from, view(v1::PHASE_STOPPED), "db").in_place);
   auto many = checkpoint("db-1", "db", 100);
   many.mutable_spec()->set_replicas(3);
   CHECK(says(refusal([&] { plan_restoring(many, v1::WorkloadView{}, ""); }), "--as=NAME"));
@@ -114,8 +117,6 @@ SCENARIO("another workload begins from a checkpoint with a name of its own, and 
   CHECK(plan.spec.name() == "copy");
   CHECK(plan.spec.replicas() == 1);
   CHECK(plan.spec.checkpoint() == "db-1");
-  // Its own name is no other.
-  CHECK(plan_restoring(checkpoint("db-1", "db", 100), view(v1::PHASE_RUNNING), "db").in_place);
   from.mutable_spec()->mutable_network()->add_ports()->set_host(8080);
   CHECK(says(refusal([&] { plan_restoring(from, view(v1::PHASE_RUNNING), "copy"); }), "ports of the host"));
   CHECK(refusal([&] { plan_restoring(from, view(v1::PHASE_STOPPED), "copy"); }) == "done");
